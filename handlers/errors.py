@@ -1,0 +1,102 @@
+"""Every way in which work can fail, classified once: where the failure is seen.
+
+    WorkError
+     +- NeedsPerson            a person must act (bad hours, unknown project): the event is dead, with a hint
+     +- RetryLater             the handler itself asks for another try after a delay
+     +- RemoteError            a remote system failed us; raised by the clients only
+         +- Unreachable        no connection: the request was not carried out
+         +- Doubtful           sent, but the answer is lost or makes no sense: it may have been carried out
+         +- ServerError        5xx: it may have been carried out
+         +- Throttled          429, or Invoice Ninja's "Duplicate request": later, after `retry_after` seconds
+         +- Refused            our credentials are not accepted: everything for this system waits, loudly
+         +- Rejected           any other 4xx: the request is wrong and stays wrong
+             +- NotFound       the record does not exist (any more)
+
+The retry policy (`middleware.retry`) decides by these classes alone.
+"""
+
+from collections.abc import Mapping, Sequence
+
+
+class WorkError(Exception):
+    """Base of all failures of a convergence."""
+
+
+class NeedsPerson(WorkError):
+    """Only a person can repair this. `reason` says what is wrong, `hint` what to do."""
+
+    def __init__(self, reason: str, hint: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint
+
+
+class RetryLater(WorkError):
+    """Try again after `delay` seconds; does not count as a failed attempt."""
+
+    def __init__(self, reason: str, delay: float) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.delay = delay
+
+
+class RemoteError(WorkError):
+    """A remote system failed. `system` is `taiga`, `invoiceninja` or `stripe`; the message never holds a secret."""
+
+    def __init__(self, system: str, request: str, message: str, *, status: int | None = None) -> None:
+        answer = f" answered {status}" if status is not None else ""
+        super().__init__(f"{system}: {request}{answer}: {message}")
+        self.system = system
+        self.request = request
+        self.message = message
+        self.status = status
+
+
+class Unreachable(RemoteError):
+    """The connection could not be made: nothing was carried out."""
+
+
+class Doubtful(RemoteError):
+    """The answer is lost (timeout, cut connection) or is not what the API answers (HTML with 200): look it up."""
+
+
+class ServerError(RemoteError):
+    """A 5xx answer: the request may have been carried out all the same."""
+
+
+class Throttled(RemoteError):
+    """Asked too much: wait `retry_after` seconds."""
+
+    def __init__(
+        self, system: str, request: str, message: str, *, retry_after: float, status: int | None = None
+    ) -> None:
+        super().__init__(system, request, message, status=status)
+        self.retry_after = retry_after
+
+
+class Refused(RemoteError):
+    """The credentials are not accepted."""
+
+
+class Rejected(RemoteError):
+    """The server understood the request and refuses it. `errors` are its messages by field ("" for the record)."""
+
+    def __init__(
+        self,
+        system: str,
+        request: str,
+        message: str,
+        *,
+        status: int | None = None,
+        errors: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        super().__init__(system, request, message, status=status)
+        self.errors: Mapping[str, Sequence[str]] = errors or {}
+
+    def names(self, field: str) -> bool:
+        """Whether the server complains about this field (`number`, `client_id`, ...)."""
+        return field in self.errors
+
+
+class NotFound(Rejected):
+    """The record does not exist, or not for our account."""

@@ -1,0 +1,1 @@
+"""Everything that touches the world: HTTP in and out, PostgreSQL, Redis, the command line."""

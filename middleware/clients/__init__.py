@@ -1,0 +1,1 @@
+"""The only place that speaks to Taiga, Invoice Ninja and Stripe."""
