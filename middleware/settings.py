@@ -1,0 +1,144 @@
+"""Settings: one frozen object from the environment (and `.env`), every mistake reported at once.
+
+Nothing reads the environment at import time; tests build `Settings` with arguments.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Source = Literal["taiga", "stripe"]
+KNOWN_SOURCES: tuple[Source, ...] = ("taiga", "stripe")
+KIBIBYTE = 1024
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; `problems` holds one line for each mistake."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured from outside; `.env.example` explains each variable."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    taiga_api: str = ""
+    taiga_token: SecretStr = SecretStr("")
+    taiga_username: str = ""
+    taiga_password: SecretStr = SecretStr("")
+    taiga_webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+
+    invoice_ninja_api: str = ""
+    invoice_ninja_token: SecretStr = SecretStr("")
+
+    stripe_api_key: SecretStr = SecretStr("")
+    stripe_api_base: str = "https://api.stripe.com"
+    stripe_webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    stripe_mode: Literal["", "live", "test"] = ""
+    stripe_tolerance: int = Field(default=300, ge=1, description="seconds")
+
+    sources: Annotated[tuple[Source, ...], NoDecode] = ()
+
+    database_url: SecretStr = SecretStr("")
+    redis_url: SecretStr = SecretStr("")
+    data_dir: Path = Path(".data")
+    mappings_file: Path = Path("mappings.json")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    worker_port: int = Field(default=8001, ge=0, le=65535, description="health and metrics of the worker; 0: none")
+    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    max_body_bytes: int = Field(default=5 * KIBIBYTE * KIBIBYTE, ge=KIBIBYTE)
+    body_timeout: float = Field(default=10.0, gt=0, description="seconds a sender may take for its body")
+    worker_concurrency: int = Field(default=20, ge=1, le=500)
+    attempt_timeout: float = Field(default=120.0, gt=0, description="seconds")
+    retry_hours: float = Field(default=72.0, gt=0)
+    sweep_seconds: float = Field(default=2.0, gt=0)
+    poll_seconds: float = Field(default=0.02, gt=0)
+    shutdown_seconds: float = Field(default=20.0, ge=0)
+
+    @field_validator("taiga_webhook_secrets", "stripe_webhook_secrets", mode="before")
+    @classmethod
+    def _split_secrets(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        parts = [part.strip() for part in value.split(",")] if value.strip() else []
+        if "" in parts:
+            raise ValueError("holds an empty secret: anyone could sign with it; remove the stray comma")
+        return parts
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _split_sources(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("taiga_webhook_secrets", "stripe_webhook_secrets")
+    @classmethod
+    def _refuse_blank_secrets(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(not secret.get_secret_value().strip() for secret in value):
+            raise ValueError("holds an empty secret: anyone could sign with it")
+        return value
+
+    @field_validator("taiga_api", "invoice_ninja_api", "stripe_api_base")
+    @classmethod
+    def _refuse_other_schemes(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with https:// (or http://)")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _every_source_can_verify(self) -> Self:
+        missing = [source for source in self.enabled_sources if not self.webhook_secrets(source)]
+        if missing:
+            names = ", ".join(f"{source.upper()}_WEBHOOK_SECRETS" for source in missing)
+            raise ValueError(
+                f"{names} is not set, so webhooks of {', '.join(missing)} could not be verified: set it to the key given "
+                "to the webhook there, or name only the sources you use in SOURCES"
+            )
+        return self
+
+    @property
+    def enabled_sources(self) -> tuple[Source, ...]:
+        """The sources whose webhooks are received: `SOURCES`, else Taiga, and Stripe when anything of it is set."""
+        if self.sources:
+            return self.sources
+        stripe_is_used = bool(self.stripe_webhook_secrets or self.stripe_api_key.get_secret_value())
+        return KNOWN_SOURCES if stripe_is_used else ("taiga",)
+
+    def webhook_secrets(self, source: Source) -> tuple[str, ...]:
+        """The keys that may sign webhooks of this source, newest first."""
+        secrets = self.taiga_webhook_secrets if source == "taiga" else self.stripe_webhook_secrets
+        return tuple(secret.get_secret_value() for secret in secrets)
+
+    @property
+    def has_taiga_credentials(self) -> bool:
+        """Whether Taiga can be read: an address, and a token or a user name with its password."""
+        login = self.taiga_username and self.taiga_password.get_secret_value()
+        return bool(self.taiga_api and (self.taiga_token.get_secret_value() or login))
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment and `.env`.
+
+    Raises:
+        SettingsError: one line for each mistake, naming the variable and what to do.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks them
+    except ValidationError as error:
+        raise SettingsError([_problem(item["loc"], item["msg"]) for item in error.errors()]) from error
+
+
+def _problem(location: tuple[int | str, ...], message: str) -> str:
+    name = str(location[0]).upper() if location else ""
+    text = message.removeprefix("Value error, ")
+    return f"{name}: {text}" if name else text

@@ -1,0 +1,136 @@
+"""The connection pool and the numbered, forward-only migrations."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import asyncpg
+
+MIGRATION_LOCK = 0x7461_6967_6101
+# A machine that vanishes without closing its connections must not hold subject locks for hours.
+SERVER_SETTINGS = {
+    "application_name": "taiga-billing",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "timezone": "UTC",
+}
+STORE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+
+class StoreUnavailableError(Exception):
+    """PostgreSQL did not take or give the data; nothing was acknowledged."""
+
+
+class NewerSchemaError(Exception):
+    """The database was migrated by a newer version of this program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One numbered SQL file of `middleware/store/migrations`."""
+
+    version: int
+    name: str
+    sql: str
+
+
+def migrations() -> list[Migration]:
+    """All migrations in order."""
+    folder = resources.files("middleware.store") / "migrations"
+    found = []
+    for file in folder.iterdir():
+        if file.name.endswith(".sql"):
+            found.append(Migration(int(file.name.split("_")[0]), file.name.removesuffix(".sql"), file.read_text("utf-8")))
+    return sorted(found, key=lambda migration: migration.version)
+
+
+async def connect(url: str, **options: Any) -> asyncpg.Connection:
+    """Open one connection that reads and writes jsonb as Python values."""
+    connection = await asyncpg.connect(url, server_settings=SERVER_SETTINGS, timeout=10, **options)
+    await _use_json(connection)
+    return connection
+
+
+async def _use_json(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+
+
+async def migrate(url: str) -> list[str]:
+    """Apply the migrations that are missing, under an advisory lock; returns their names.
+
+    Each runs in a transaction with its version row. Two programs that start together do not race.
+
+    Raises:
+        NewerSchemaError: the database is ahead of this program.
+    """
+    connection = await connect(url)
+    try:
+        await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
+        return await _apply_missing(connection)
+    finally:
+        await connection.close()
+
+
+async def _apply_missing(connection: asyncpg.Connection) -> list[str]:
+    await connection.execute(
+        "CREATE TABLE IF NOT EXISTS migrations"
+        " (version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+    )
+    present = {row["version"] for row in await connection.fetch("SELECT version FROM migrations")}
+    known = migrations()
+    if present - {migration.version for migration in known}:
+        raise NewerSchemaError(
+            f"the database has migration {max(present)}, this program knows up to {known[-1].version}: "
+            "install the newer version again, or restore the backup made before the upgrade"
+        )
+    applied = []
+    for migration in known:
+        if migration.version not in present:
+            async with connection.transaction():
+                await connection.execute(migration.sql)
+                await connection.execute(
+                    "INSERT INTO migrations (version, name) VALUES ($1, $2)", migration.version, migration.name
+                )
+            applied.append(migration.name)
+    return applied
+
+
+@asynccontextmanager
+async def open_pool(url: str, *, size: int) -> AsyncIterator[asyncpg.Pool]:
+    """A pool of at most `size` connections; it opens the first one when it is needed and heals by itself."""
+    pool = asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=size,
+        init=_use_json,
+        server_settings=SERVER_SETTINGS,
+        timeout=5,
+        command_timeout=30,
+        max_inactive_connection_lifetime=300,
+    )
+    async with pool:
+        try:
+            yield pool
+        finally:
+            # A query that hangs on a dead server must not hold up the shutdown.
+            try:
+                await asyncio.wait_for(pool.close(), timeout=5)
+            except TimeoutError:
+                pool.terminate()
+
+
+async def ping(pool: asyncpg.Pool) -> None:
+    """Ask the database for an answer within 2 seconds.
+
+    Raises:
+        StoreUnavailableError: there was none.
+    """
+    try:
+        await pool.fetchval("SELECT 1", timeout=2)
+    except STORE_ERRORS as error:
+        raise StoreUnavailableError(f"PostgreSQL does not answer: {error}") from error
