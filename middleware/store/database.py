@@ -45,7 +45,9 @@ def migrations() -> list[Migration]:
     found = []
     for file in folder.iterdir():
         if file.name.endswith(".sql"):
-            found.append(Migration(int(file.name.split("_")[0]), file.name.removesuffix(".sql"), file.read_text("utf-8")))
+            found.append(
+                Migration(int(file.name.split("_")[0]), file.name.removesuffix(".sql"), file.read_text("utf-8"))
+            )
     return sorted(found, key=lambda migration: migration.version)
 
 

@@ -69,9 +69,7 @@ class AttemptRow:
     calls: Sequence[Mapping[str, Any]]
 
 
-COLUMNS = (
-    "id, source, type, key, subject, occurred_at, received_at, status, attempts, next_attempt_at, finished_at, reason, hint"
-)
+COLUMNS = "id, source, type, key, subject, occurred_at, received_at, status, attempts, next_attempt_at, finished_at, reason, hint"
 
 # New rows and their ids in one statement, so that requests which arrive together share one commit.
 INSERT = """
@@ -150,7 +148,8 @@ class EventStore:
         revived = {row["id"] for row in await self._pool.fetch(REVIVE, sources, keys)}
         rows = await self._pool.fetch(FIND, sources, keys)
         return {
-            (row["source"], row["key"]): Stored(row["id"], is_duplicate=True, is_due=row["id"] in revived) for row in rows
+            (row["source"], row["key"]): Stored(row["id"], is_duplicate=True, is_due=row["id"] in revived)
+            for row in rows
         }
 
     async def find(self, event_id: int) -> EventRow | None:

@@ -75,3 +75,11 @@ CREATE TABLE remotes (
     seen_at    timestamptz NOT NULL DEFAULT now(),
     message    text        NOT NULL DEFAULT ''
 );
+
+-- Running workers: each refreshes its row; readiness asks for a fresh one.
+CREATE TABLE workers (
+    id         text PRIMARY KEY,
+    version    text        NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    seen_at    timestamptz NOT NULL DEFAULT now()
+);

@@ -1,0 +1,97 @@
+"""Redis as a hint: waking the workers. The only module that enqueues.
+
+A lost wake-up costs a few seconds and nothing else: the workers look for due rows by themselves (`sweep_seconds`).
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+import structlog
+from arq.connections import ArqRedis, RedisSettings
+from redis.asyncio import ConnectionPool
+from redis.exceptions import RedisError
+
+from middleware.metrics import WAKEUPS_LOST
+
+log = structlog.get_logger()
+
+QUEUE_NAME = "taiga-billing:events"
+JOB_NAME = "process_events"
+IDS_PER_JOB = 200
+# Beyond this many unsent ids more hints are worth nothing: the sweep finds the rows.
+MAX_UNSENT = 20_000
+REDIS_ERRORS = (RedisError, OSError, TimeoutError)
+
+
+def encode_job(job: object) -> bytes:
+    """Serialize an arq job as JSON: anyone can read it, and nothing in it can run."""
+    return json.dumps(job, default=repr).encode()
+
+
+def decode_job(data: bytes) -> object:
+    """Read what `encode_job` wrote."""
+    return json.loads(data)
+
+
+def redis_settings(url: str) -> RedisSettings:
+    """What arq's worker needs to connect; it gives up quickly, because the worker restarts it with a back-off."""
+    settings = RedisSettings.from_dsn(url)
+    settings.conn_timeout = 5
+    settings.conn_retries = 0
+    return settings
+
+
+def open_queue(url: str) -> ArqRedis:
+    """A client of the queue; it connects with the first command."""
+    pool: ConnectionPool = ConnectionPool.from_url(url, socket_connect_timeout=2, socket_timeout=5, max_connections=10)
+    queue = ArqRedis(pool, job_serializer=encode_job, job_deserializer=decode_job, default_queue_name=QUEUE_NAME)
+    queue.auto_close_connection_pool = True
+    return queue
+
+
+class Wakeups:
+    """Tells the workers which events are due, off the path of the acknowledgement and many at a time."""
+
+    def __init__(self, queue: ArqRedis) -> None:
+        self._queue = queue
+        self._unsent: list[int] = []
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def notify(self, event_ids: Sequence[int]) -> None:
+        """Remember to wake a worker for these events; returns at once."""
+        if len(self._unsent) < MAX_UNSENT:
+            self._unsent.extend(event_ids)
+            self._wanted.set()
+
+    async def start(self) -> None:
+        """Begin to send."""
+        self._task = asyncio.create_task(self._send_for_ever(), name="wakeups")
+
+    async def stop(self) -> None:
+        """Send what is left, if Redis takes it, and close the connections."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._unsent:
+            await self._send()
+        await self._queue.aclose()
+
+    async def _send_for_ever(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            if not await self._send():
+                await asyncio.sleep(1)
+
+    async def _send(self) -> bool:
+        while self._unsent:
+            ids, self._unsent = self._unsent[:IDS_PER_JOB], self._unsent[IDS_PER_JOB:]
+            try:
+                await self._queue.enqueue_job(JOB_NAME, ids)
+            except REDIS_ERRORS as error:
+                WAKEUPS_LOST.inc(len(ids))
+                log.warning("queue.unreachable", error=str(error), hint="events are stored; the sweep picks them up")
+                return False
+        return True
