@@ -50,7 +50,7 @@ class BadInput(Exception):
         self.value = printable(value)
         self.problem = problem
         self.hint = hint
-        super().__init__(f'"{field}" is {shown(value)}: {problem}')
+        super().__init__(f'"{field}" is {"not set" if value is None else shown(value)}: {problem}')
 
 
 class NotUnderstood(Exception):
