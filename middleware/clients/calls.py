@@ -1,0 +1,42 @@
+"""The outbound calls of one attempt, remembered for the person who later asks what was done."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request and how it ended. `status` is None when no answer came; `ms` is the time in milliseconds.
+
+    Never holds headers or bodies, and so no secret.
+    """
+
+    system: str
+    method: str
+    path: str
+    status: int | None
+    ms: int
+    error: str | None = None
+
+
+_calls: ContextVar[list[Call] | None] = ContextVar("calls", default=None)
+
+
+@contextmanager
+def recorded_calls() -> Iterator[list[Call]]:
+    """Collect every call made inside the block, also by tasks started in it, in the order in which they ended."""
+    calls: list[Call] = []
+    token = _calls.set(calls)
+    try:
+        yield calls
+    finally:
+        _calls.reset(token)
+
+
+def record(call: Call) -> None:
+    """Add a call to the running collection, if there is one."""
+    calls = _calls.get()
+    if calls is not None:
+        calls.append(call)

@@ -1,0 +1,122 @@
+"""Invoice Ninja's clients and projects (facts/invoice-ninja.md section 5)."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import httpx
+
+from handlers.errors import NotFound
+from mappings.models import NinjaClient
+from mappings.ninja import Project
+from mappings.ninja_rows import read_client, read_project
+from middleware.clients.address import segment
+from middleware.clients.invoiceninja.transport import NinjaTransport, Row
+from middleware.clients.remembered import Remembered
+
+_FOUND_FOR = 600.0
+"""Seconds for which a client that was found is remembered."""
+
+_NOT_FOUND_FOR = 20.0
+"""Seconds for which a client that was not found is: long enough for a burst, short enough for who just made it."""
+
+_HASH_ID = re.compile(r"[A-Za-z0-9]{10,}")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientMatch:
+    """What a reference typed by a person means: a client id, or "" and why there is none."""
+
+    client_id: str
+    reason: str = ""
+
+
+class ClientsApi(NinjaTransport):
+    """Clients and projects; read only: a PUT without all settings resets them."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        super().__init__(http)
+        self._matches: Remembered[str, ClientMatch] = Remembered()
+
+    async def find_client(self, reference: str) -> str | None:
+        """The client id for an id, a client number or an id number; None when `match_client` finds none."""
+        return (await self.match_client(reference)).client_id or None
+
+    async def match_client(self, reference: str) -> ClientMatch:
+        """The client for an id, a client number or an id number, with the reason when there is no single live one.
+
+        Remembered for ten minutes, a miss for twenty seconds.
+        """
+        wanted = reference.strip()
+        known = self._matches.get(wanted)
+        if known is not None:
+            return known
+        match = await self._match(wanted)
+        return self._matches.put(wanted, match, _FOUND_FOR if match.client_id else _NOT_FOUND_FOR)
+
+    def forget_clients(self) -> None:
+        """Ask anew from now on: a client that was found has turned out to be gone."""
+        self._matches.forget_all()
+
+    async def client(self, client_id: str) -> NinjaClient:
+        """GET /clients/{id}, deleted ones included.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return read_client(await self._read_one(f"/clients/{segment(client_id)}"))
+
+    async def clients(self) -> AsyncIterator[NinjaClient]:
+        """All clients that are not deleted, by id."""
+        async for row in self._rows("/clients", {"status": "active,archived"}, lambda _row: True):
+            client = read_client(row)
+            if not client.is_deleted:
+                yield client
+
+    async def project(self, project_id: str) -> Project:
+        """GET /projects/{id}, deleted ones included.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return read_project(await self._read_one(f"/projects/{segment(project_id)}"))
+
+    async def projects(self, *, client_id: str = "") -> AsyncIterator[Project]:
+        """All projects that are not deleted, by id; of a client when given."""
+        filters = {"status": "active,archived"} | ({"client_id": client_id} if client_id else {})
+        async for row in self._rows("/projects", filters, lambda _row: True):
+            project = read_project(row)
+            if not project.is_deleted and client_id in {"", project.client_id}:
+                yield project
+
+    async def _match(self, wanted: str) -> ClientMatch:
+        if not wanted:
+            return ClientMatch("", "no client is named")
+        by_id = await self._client_or_none(wanted) if _HASH_ID.fullmatch(wanted) else None
+        candidates = [by_id] if by_id else await self._clients_numbered(wanted)
+        live = [client for client in candidates if not client.is_deleted]
+        if len(live) == 1:
+            return ClientMatch(live[0].id)
+        if live:
+            return ClientMatch("", f"{wanted!r} means {len(live)} clients: {', '.join(c.id for c in live)}")
+        if candidates:
+            return ClientMatch("", f"client {wanted!r} is deleted in Invoice Ninja")
+        return ClientMatch("", f"no client of Invoice Ninja has the id, number or id number {wanted!r}")
+
+    async def _client_or_none(self, client_id: str) -> NinjaClient | None:
+        try:
+            return await self.client(client_id)
+        except NotFound:
+            return None
+
+    async def _clients_numbered(self, wanted: str) -> list[NinjaClient]:
+        """Clients whose number or id number is this; the server compares without case, and so do we."""
+        found: dict[str, NinjaClient] = {}
+        for name in ("number", "id_number"):
+            rows = await self._find("/clients", {name: wanted}, _says(name, wanted))
+            found |= {client.id: client for client in map(read_client, rows)}
+        return list(found.values())
+
+
+def _says(name: str, wanted: str) -> Callable[[Row], bool]:
+    return lambda row: str(row.get(name, "")).strip().casefold() == wanted.casefold()

@@ -1,0 +1,121 @@
+"""How Invoice Ninja is spoken to: envelope, pages, filters and echoes (facts/invoice-ninja.md sections 1 to 4)."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import httpx
+
+from handlers.errors import NeedsPerson
+from middleware.clients.failures import Dialect, not_the_api
+from middleware.clients.http import Params, RemoteClient, Reply
+
+_GUARD_WAIT = 1.3
+"""Seconds after which Invoice Ninja's one-second guard against equal requests has surely passed."""
+
+_PAGE = 500
+_MISSING = re.compile(r"No query results for model|Record with value .* not found", re.DOTALL)
+_WRONG_PATH = "Method not supported for this route"
+
+Row = Mapping[str, Any]
+
+
+def _is_missing(status: int, body: Any) -> bool:
+    said = _message(body)
+    if status == httpx.codes.BAD_REQUEST:
+        return _MISSING.match(said) is not None
+    return status == httpx.codes.NOT_FOUND and isinstance(body, Mapping) and said != _WRONG_PATH
+
+
+def _throttled_for(status: int, body: Any) -> float | None:
+    is_guard = status == httpx.codes.BAD_REQUEST and _message(body) == "Duplicate request"
+    return _GUARD_WAIT if is_guard else None
+
+
+def _message(body: Any) -> str:
+    return str(body.get("message", "")) if isinstance(body, Mapping) else ""
+
+
+DIALECT = Dialect(
+    system="invoiceninja",
+    address_setting="INVOICE_NINJA_API",
+    credential_setting="INVOICE_NINJA_TOKEN",
+    # 401 is its "you may not change this record" (a locked task): only 403 speaks of the token.
+    refused=frozenset({httpx.codes.FORBIDDEN}),
+    is_missing=_is_missing,
+    throttled_for=_throttled_for,
+)
+
+
+class NinjaTransport(RemoteClient):
+    """Invoice Ninja's envelope and pages; the endpoints are in the classes derived from it."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        super().__init__(http, DIALECT)
+
+    async def _read_one(self, path: str, params: Params | None = None) -> Row:
+        """GET one record."""
+        return self._record(await self._request("GET", path, params=params), is_read=True)
+
+    async def _write_one(self, method: str, path: str, body: Any, params: Params | None = None) -> Row:
+        """POST or PUT one record and return it as the server answers it."""
+        return self._record(await self._request(method, path, params=params, body=body), is_read=False)
+
+    async def _rows(self, path: str, filters: Params, keep: Callable[[Row], bool]) -> AsyncIterator[Row]:
+        """All rows of a list, page by page; only those that `keep` accepts.
+
+        `keep` must re-check every filter: one that this server does not know is ignored, and the whole list comes back.
+        Rows that leave the filter while it is read move later rows forward over the page's edge: a reader that changes
+        what it reads must start again until nothing new comes.
+        """
+        page = 1
+        while True:
+            params = {**filters, "sort": "id|asc", "per_page": _PAGE, "page": page}
+            rows, last = self._page(await self._request("GET", path, params=params))
+            for row in rows:
+                if keep(row):
+                    yield row
+            if not rows or page >= last:
+                return
+            page += 1
+
+    async def _find(self, path: str, filters: Params, keep: Callable[[Row], bool]) -> list[Row]:
+        """The rows of a narrow filter, all of them."""
+        return [row async for row in self._rows(path, filters, keep)]
+
+    def _check_echo(self, request: str, sent: Row, got: Row) -> None:
+        """See that the record carries our number: a body that was not understood makes an empty record with 200.
+
+        Raises:
+            NeedsPerson: it does not. Trying again would only make more empty records.
+        """
+        if got.get("number") != sent["number"]:
+            raise NeedsPerson(
+                f"{request} was not understood by Invoice Ninja: record {got.get('id')!r} came back with number"
+                f" {got.get('number')!r} instead of {sent['number']!r}",
+                "delete that record if it is empty; see whether a proxy before Invoice Ninja drops request bodies",
+            )
+
+    def _record(self, reply: Reply, *, is_read: bool) -> Row:
+        data = self._data(reply, is_read=is_read)
+        if not isinstance(data, Mapping):
+            raise self._unexpected(reply, is_read=is_read)
+        return data
+
+    def _data(self, reply: Reply, *, is_read: bool) -> Any:
+        if not isinstance(reply.data, Mapping) or "data" not in reply.data:
+            raise self._unexpected(reply, is_read=is_read)
+        return reply.data["data"]
+
+    def _page(self, reply: Reply) -> tuple[list[Row], int]:
+        rows = self._data(reply, is_read=True)
+        if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+            raise self._unexpected(reply, is_read=True)
+        meta = reply.data.get("meta")
+        pagination = meta.get("pagination") if isinstance(meta, Mapping) else None
+        last = pagination.get("total_pages") if isinstance(pagination, Mapping) else None
+        return rows, last if isinstance(last, int) else 1
+
+    def _unexpected(self, reply: Reply, *, is_read: bool) -> Exception:
+        what = "an answer without `data`"
+        return not_the_api(self._dialect, reply.request, is_read=is_read, status=reply.status, what=what)

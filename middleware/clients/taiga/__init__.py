@@ -1,0 +1,11 @@
+"""The client of Taiga 6."""
+
+from middleware.clients.taiga.items import ItemsApi
+from middleware.clients.taiga.session import Credentials
+
+
+class Taiga(ItemsApi):
+    """Everything the bridge asks of Taiga; `handlers.context.TaigaWork` is a part of it."""
+
+
+__all__ = ["Credentials", "Taiga"]

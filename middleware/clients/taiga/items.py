@@ -1,0 +1,163 @@
+"""Taiga's tasks, user stories and issues with their custom attribute values (facts/taiga.md sections 4 and 7)."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from handlers.errors import Rejected
+from mappings.errors import NotUnderstood
+from mappings.models import AttributeDefinition, AttributeValues, WorkItem, WorkKind
+from mappings.taiga_rest import read_rest
+from middleware.clients.address import segment
+from middleware.clients.failures import not_the_api
+from middleware.clients.http import Params
+from middleware.clients.remembered import Remembered
+from middleware.clients.taiga.session import DIALECT, TaigaSession
+from middleware.clients.taiga.transport import Row, TaigaTransport
+
+_DEFINITIONS_FOR = 600.0
+"""Seconds for which the custom attributes of a project are remembered."""
+
+LISTS: Mapping[WorkKind, str] = {"task": "/tasks", "userstory": "/userstories", "issue": "/issues"}
+"""Where the items of each kind are; their values are below, at custom-attributes-values."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Definitions:
+    """The attributes of a project, and ids seen on its items that are none of its (any more)."""
+
+    known: tuple[AttributeDefinition, ...]
+    foreign: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        return {str(definition.id): definition.name for definition in self.known}
+
+
+class ItemsApi(TaigaTransport):
+    """What `handlers.context.TaigaWork` asks of Taiga, and the lists for the sweeps."""
+
+    def __init__(self, http: httpx.AsyncClient, session: TaigaSession, *, front: str = "") -> None:
+        super().__init__(http, session)
+        self._front = front
+        self._user_id: int | None = None
+        self._definitions: Remembered[tuple[WorkKind, int], _Definitions] = Remembered()
+
+    async def user_id(self) -> int:
+        """GET /users/me once: the id of our own user."""
+        if self._user_id is None:
+            self._user_id = int((await self._read_one("/users/me"))["id"])
+        return self._user_id
+
+    async def item(self, kind: WorkKind, item_id: int) -> WorkItem:
+        """The item as it is now, with its custom attribute values by name.
+
+        Raises:
+            NotFound: the item is gone.
+            Rejected: it is hidden from our account (403).
+        """
+        path = f"{LISTS[kind]}/{segment(item_id)}"
+        item = self._understood(kind, await self._read_one(path), {}, path)
+        values = await self.attribute_values(kind, item_id)
+        names = await self._names_for(kind, item.project_id, values)
+        by_name = {names[key]: value for key, value in values.values.items() if key in names and value is not None}
+        return replace(item, attributes=by_name)
+
+    async def attribute_definitions(self, kind: WorkKind, project_id: int) -> Sequence[AttributeDefinition]:
+        """GET /task-custom-attributes?project= (or of user stories, issues), remembered for ten minutes."""
+        remembered = self._definitions.get((kind, project_id)) or await self._read_definitions(kind, project_id)
+        return remembered.known
+
+    async def attribute_values(self, kind: WorkKind, item_id: int) -> AttributeValues:
+        """GET the present values, by attribute id as text."""
+        path = _values_path(kind, item_id)
+        return self._values(path, await self._read_one(path), is_read=True)
+
+    async def replace_attribute_values(self, kind: WorkKind, item_id: int, values: AttributeValues) -> AttributeValues:
+        """PATCH the whole dict of values; what is left out is deleted.
+
+        Values of attributes that the item's project does not have are dropped when Taiga refuses them (an item that was
+        moved keeps the old project's values, and Taiga then refuses every write). Taiga does not tell a stale version:
+        the last write wins, so read back.
+
+        Raises:
+            Rejected: `names("version")` for no valid version, status 403 without the right to modify.
+        """
+        try:
+            return await self._patch_values(kind, item_id, values)
+        except Rejected as rejected:
+            if not rejected.names("attributes_values"):
+                raise
+            fitting = await self._of_this_project(kind, item_id, values)
+            if fitting.values.keys() == values.values.keys():
+                raise
+        return await self._patch_values(kind, item_id, fitting)
+
+    async def closed_items(self, kind: WorkKind, project_id: int) -> AsyncIterator[WorkItem]:
+        """All closed items of a project, oldest first, without their attributes (None)."""
+        filters: Params = {"project": project_id, "status__is_closed": "true"}
+        async for item in self._items(kind, project_id, filters):
+            if item.is_closed:
+                yield item
+
+    async def items_modified_since(self, kind: WorkKind, project_id: int, since: datetime) -> AsyncIterator[WorkItem]:
+        """The items of a project modified at or after an aware moment, without their attributes (None).
+
+        A change of custom attributes alone does not count as a modification for Taiga.
+        """
+        moment = since.astimezone(UTC)
+        filters: Params = {"project": project_id, "modified_date__gte": moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+        async for item in self._items(kind, project_id, filters):
+            if item.changed_at >= moment:
+                yield item
+
+    async def _items(self, kind: WorkKind, project_id: int, filters: Params) -> AsyncIterator[WorkItem]:
+        params = {**filters, "order_by": "created_date"}
+        async for row in self._rows(LISTS[kind], params, lambda row: row.get("project") == project_id):
+            yield replace(self._understood(kind, row, {}, LISTS[kind]), attributes=None)
+
+    def _understood(self, kind: WorkKind, row: Row, by_name: Mapping[str, Any], path: str) -> WorkItem:
+        try:
+            return read_rest(kind, row, by_name, front=self._front)
+        except NotUnderstood as error:
+            raise not_the_api(DIALECT, f"GET {path}", is_read=True, status=httpx.codes.OK, what=str(error)) from error
+
+    async def _names_for(self, kind: WorkKind, project_id: int, values: AttributeValues) -> Mapping[str, str]:
+        """The names by id; read anew once when a value has an id that was not seen in this project before."""
+        remembered = self._definitions.get((kind, project_id)) or await self._read_definitions(kind, project_id)
+        if values.values.keys() - remembered.names.keys() - remembered.foreign:
+            remembered = await self._read_definitions(kind, project_id)
+            foreign = remembered.foreign | (values.values.keys() - remembered.names.keys())
+            remembered = replace(remembered, foreign=frozenset(foreign))
+            self._definitions.put((kind, project_id), remembered, _DEFINITIONS_FOR)
+        return remembered.names
+
+    async def _read_definitions(self, kind: WorkKind, project_id: int) -> _Definitions:
+        rows = await self._read_all(f"/{kind}-custom-attributes", {"project": project_id})
+        known = tuple(AttributeDefinition(int(row["id"]), str(row["name"]), str(row.get("type", ""))) for row in rows)
+        return self._definitions.put((kind, project_id), _Definitions(known), _DEFINITIONS_FOR)
+
+    async def _of_this_project(self, kind: WorkKind, item_id: int, values: AttributeValues) -> AttributeValues:
+        path = f"{LISTS[kind]}/{segment(item_id)}"
+        project_id = self._understood(kind, await self._read_one(path), {}, path).project_id
+        names = (await self._read_definitions(kind, project_id)).names
+        return replace(values, values={key: value for key, value in values.values.items() if key in names})
+
+    async def _patch_values(self, kind: WorkKind, item_id: int, values: AttributeValues) -> AttributeValues:
+        path = _values_path(kind, item_id)
+        body = {"attributes_values": values.values, "version": values.version}
+        return self._values(path, await self._write_one("PATCH", path, body), is_read=False)
+
+    def _values(self, path: str, row: Row, *, is_read: bool) -> AttributeValues:
+        version, values = row.get("version"), row.get("attributes_values")
+        if not isinstance(version, int) or not isinstance(values, Mapping):
+            what = "attribute values without version or values"
+            raise not_the_api(DIALECT, path, is_read=is_read, status=httpx.codes.OK, what=what)
+        return AttributeValues(version, values)
+
+
+def _values_path(kind: WorkKind, item_id: int) -> str:
+    return f"{LISTS[kind]}/custom-attributes-values/{segment(item_id)}"
