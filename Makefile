@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 # Wheels only, so that no compiler is needed; localstripe (a test server in plain Python) is published without one.
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-build-isolation \
-	--only-binary :all: --no-binary localstripe
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
+NO_WHEEL := --no-binary localstripe
 UV_VERSION := 0.13.8
 COMPILE := $(BIN)/uv pip compile pyproject.toml --no-config --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-annotate --no-header --no-emit-index-url --only-binary :all: --no-binary localstripe $(ARGS)
+	--no-annotate --no-header --no-emit-index-url --only-binary :all: $(NO_WHEEL) $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev check test demo run bench chaos lock clean
@@ -62,7 +62,7 @@ $(VENV)/.installed: requirements-demo.lock pyproject.toml $(BIN)/python
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	@echo "Installing the tools for tests and checks ..."
-	@$(PIP) --requirement requirements-dev.lock
+	@$(PIP) $(NO_WHEEL) --no-build-isolation --requirement requirements-dev.lock
 	@touch $@
 
 # Debian's python3 comes without ensurepip (it is in python3-venv); its pip, if present, can fill the environment, too.

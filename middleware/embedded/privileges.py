@@ -43,16 +43,22 @@ class ServerUser:
             self.owns(path)
 
 
+def owner_of(data: Path) -> ServerUser:
+    """Return who may write the data: ourselves, or for root the owner, who can use it again later without root."""
+    if os.geteuid() != 0:
+        return ServerUser(os.geteuid(), os.getegid())
+    state = data.stat()
+    return ServerUser(state.st_uid, state.st_gid)
+
+
 def unprivileged_user(data: Path) -> ServerUser:
     """Choose who runs PostgreSQL: ourselves; for root the owner of the data, else `postgres`, else `nobody`.
 
     Raises:
         EmbeddedServerError: Root finds no unprivileged user on this system.
     """
-    if os.geteuid() != 0:
-        return ServerUser(os.geteuid(), os.getegid())
-    if data.exists() and (owner := data.stat()).st_uid != 0:
-        return ServerUser(owner.st_uid, owner.st_gid)
+    if os.geteuid() != 0 or (data.exists() and data.stat().st_uid != 0):
+        return owner_of(data)
     users = {entry.pw_name: entry for entry in pwd.getpwall()}
     for name in ("postgres", "nobody"):
         if name in users:
@@ -80,11 +86,12 @@ def server_wrapper(user: ServerUser, signal_name: str, probe: list[str]) -> list
         if result.returncode == 0:
             return wrapper
         refusal = result.stderr.strip() or f"exit code {result.returncode}"
-    if os.geteuid() != 0:
+    if os.geteuid() == user.uid:
         return []
     raise EmbeddedServerError(
-        f"PostgreSQL refuses to run as root and could not be started as user id {user.uid}: {refusal}. "
-        "Start taiga-billing as an ordinary user, move DATA_DIR to a folder that user can enter, or set DATABASE_URL."
+        f"The embedded server could not be started as user id {user.uid} (not as root): {refusal}. "
+        "Start taiga-billing as an ordinary user, move DATA_DIR to a folder that user can enter, "
+        "or set DATABASE_URL and REDIS_URL."
     )
 
 

@@ -1,6 +1,5 @@
 """The embedded Redis (or Valkey): append-only file, Unix socket, no TCP port."""
 
-import os
 import shutil
 import signal
 import socket
@@ -9,7 +8,7 @@ from typing import ClassVar
 
 from middleware.embedded.binaries import redis_program
 from middleware.embedded.errors import EmbeddedServerError
-from middleware.embedded.privileges import ServerUser, server_wrapper
+from middleware.embedded.privileges import owner_of, server_wrapper
 from middleware.embedded.server import EmbeddedServer
 
 _SOCKET = "redis.sock"
@@ -23,13 +22,15 @@ class RedisServer(EmbeddedServer):
     title: ClassVar[str] = "Redis"
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
-    def prepare(self, sockets: Path) -> None:  # noqa: ARG002 - PostgreSQL needs it
-        """Make the data folder."""
+    def prepare(self, sockets: Path) -> None:
+        """Make the data folder, and let its owner use the folder of the socket."""
         self.data.mkdir(mode=0o700, exist_ok=True)
+        owner_of(self.data).owns(sockets)
 
     def command(self, sockets: Path) -> list[str]:
         """Return the command line of the server."""
-        wrapper = server_wrapper(ServerUser(os.geteuid(), os.getegid()), self.stop_signal.name, ["/bin/true"])
+        enter = ["/bin/sh", "-c", 'cd "$1" && exec "$2" --version', "sh", str(self.data), str(redis_program())]
+        wrapper = server_wrapper(owner_of(self.data), self.stop_signal.name, enter)
         settings = {
             "port": "0",
             "unixsocket": str(sockets / _SOCKET),

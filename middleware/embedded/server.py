@@ -161,6 +161,8 @@ class EmbeddedServer(ABC):
     def _launch(self, deadline: float) -> None:
         end_survivors(self.data)
         self._sockets = self._sockets or self._socket_folder()
+        for leftover in self._sockets.iterdir():
+            leftover.unlink()
         self.prepare(self._sockets)
         log = self.home / "server.log"
         if log.exists():
