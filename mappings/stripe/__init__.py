@@ -1,0 +1,31 @@
+"""Reads what Stripe says about money, purely: events and API objects in, facts and targets out.
+
+`classify` sorts events at the door, `fold` and `from_api` make the facts about one payment, `invoice_reference` finds
+which invoice they name, and `target` says what Invoice Ninja should hold.
+"""
+
+from mappings.stripe.events import RELEVANT_TYPES, Ignored, Relevant, classify
+from mappings.stripe.facts import FailedAttempt, Labels, PaymentFacts
+from mappings.stripe.fold import fold, from_api
+from mappings.stripe.reading import BadStripeObject
+from mappings.stripe.references import InvoiceConflict, InvoiceRef, ReferenceNames, invoice_reference
+from mappings.stripe.target import PaymentTarget, target
+
+__all__ = [
+    "RELEVANT_TYPES",
+    "BadStripeObject",
+    "FailedAttempt",
+    "Ignored",
+    "InvoiceConflict",
+    "InvoiceRef",
+    "Labels",
+    "PaymentFacts",
+    "PaymentTarget",
+    "ReferenceNames",
+    "Relevant",
+    "classify",
+    "fold",
+    "from_api",
+    "invoice_reference",
+    "target",
+]

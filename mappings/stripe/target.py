@@ -1,0 +1,158 @@
+"""What Invoice Ninja should hold for one payment, computed from the facts alone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from mappings.money import MoneyError, to_major
+from mappings.stripe.facts import PaymentFacts
+from mappings.stripe.records import BalanceTransaction, Dispute
+
+TargetStatus = Literal[
+    "unpaid",
+    "processing",
+    "failed",
+    "overdue",
+    "canceled",
+    "by_its_payments",
+    "own_gateway",
+    "paid",
+    "partial",
+    "disputed",
+    "partially_refunded",
+    "refunded",
+]
+
+_UNPAID: dict[str, TargetStatus] = {
+    "processing": "processing",
+    "failed": "failed",
+    "canceled": "canceled",
+    "by_its_payments": "by_its_payments",
+}
+# Closed without taking money from us for good; every other word but the lost ones is an open dispute.
+_HARMLESS = frozenset({"won", "warning_closed", "prevented", "charge_refunded"})
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentTarget:
+    """What Invoice Ninja should hold. Amounts are minor units of `currency` (upper case), `paid_at` unix seconds.
+
+    `key` becomes `number`, `idempotency_key` and `transaction_reference`; the money may already stand there under any
+    of `references`. `refunded` is what is to be shown as given back: succeeded refunds and `lost` disputes.
+    `status` is our word for how the payment leaves its invoice. `partial`: less arrived than was asked for; whether the
+    invoice is covered is for the caller to see. `problems` must go to a person.
+    """
+
+    key: str
+    references: tuple[str, ...]
+    currency: str | None
+    paid: int
+    refunded: int
+    lost: int
+    status: TargetStatus
+    paid_at: int | None
+    fee: BalanceTransaction | None
+    notes: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def kept(self) -> int:
+        """The money that stays, in minor units."""
+        return self.paid - self.refunded
+
+
+def target(facts: PaymentFacts) -> PaymentTarget:
+    """What Invoice Ninja should hold; nothing for money that its own Stripe gateway records (metadata payment_hash)."""
+    paid = 0 if facts.own_gateway else facts.received
+    lost = min(sum(dispute.amount for dispute in _countable(facts) if is_lost(dispute)), paid)
+    refunded = min(_given_back(facts) + lost, paid)
+    return PaymentTarget(
+        key=facts.identity,
+        references=facts.references,
+        currency=facts.currency,
+        paid=paid,
+        refunded=refunded,
+        lost=lost,
+        status=_status(facts, paid, refunded),
+        paid_at=facts.paid_at,
+        fee=facts.fee,
+        notes=tuple(_notes(facts)),
+        problems=facts.problems,
+    )
+
+
+def is_lost(dispute: Dispute) -> bool:
+    """Whether the money is gone; an appeal does not bring it back before it is won."""
+    return dispute.status == "lost" or dispute.status.startswith("appeal_")
+
+
+def is_open(dispute: Dispute) -> bool:
+    """Whether money is in dispute; inquiries (warning_...) move no money and are only noted."""
+    return not (is_lost(dispute) or dispute.status in _HARMLESS or dispute.status.startswith("warning_"))
+
+
+def _countable(facts: PaymentFacts) -> Iterator[Dispute]:
+    return (dispute for dispute in facts.disputes if dispute.currency.upper() == facts.currency)
+
+
+def _given_back(facts: PaymentFacts) -> int:
+    if facts.cumulative_refund is not None:
+        return facts.cumulative_refund
+    succeeded = (refund for refund in facts.refunds if refund.status == "succeeded")
+    return sum(refund.amount for refund in succeeded if refund.currency.upper() == facts.currency)
+
+
+def _status(facts: PaymentFacts, paid: int, refunded: int) -> TargetStatus:
+    if facts.own_gateway:
+        return "own_gateway"
+    if paid == 0:
+        return _unpaid_status(facts)
+    if any(is_open(dispute) for dispute in facts.disputes):
+        return "disputed"
+    if refunded:
+        return "refunded" if refunded == paid else "partially_refunded"
+    return "partial" if paid < facts.asked else "paid"
+
+
+def _unpaid_status(facts: PaymentFacts) -> TargetStatus:
+    if facts.overdue_since is not None:
+        return "overdue"
+    return _UNPAID.get(facts.status, "unpaid")
+
+
+def _notes(facts: PaymentFacts) -> Iterator[str]:
+    """One line per fact a person may ask about, oldest first; the same facts give the same lines."""
+    if facts.fee:
+        yield f"Stripe fee {money(facts.fee.fee, facts.fee.currency)} ({facts.fee.id})"
+    if facts.released:
+        yield f"{money(facts.released, facts.currency)} were authorised but not captured"
+    for refund in sorted(facts.refunds, key=lambda refund: (refund.created, refund.id)):
+        why = f" ({refund.failure_reason})" if refund.failure_reason else ""
+        yield f"Refund {refund.id} of {money(refund.amount, refund.currency)}: {refund.status}{why}"
+    for dispute in sorted(facts.disputes, key=lambda dispute: (dispute.created, dispute.id)):
+        why = f" ({dispute.reason})" if dispute.reason else ""
+        yield f"Dispute {dispute.id} of {money(dispute.amount, dispute.currency)}{why}: {dispute.status}"
+    yield from _failure_note(facts)
+
+
+def _failure_note(facts: PaymentFacts) -> Iterator[str]:
+    failure = facts.failure
+    if failure is None:
+        return
+    attempt = f", attempt {failure.attempt_count}" if failure.attempt_count else ""
+    again = f", next attempt {_day(failure.next_attempt_at)}" if failure.next_attempt_at else ""
+    yield f"Payment failed: {failure.message or failure.code or 'no reason given'}{attempt}{again}"
+
+
+def money(minor: int, currency: str | None) -> str:
+    """An amount as people read it; an amount that cannot be read stays as Stripe sent it."""
+    code = (currency or "?").upper()
+    try:
+        return f"{to_major(minor, code)} {code}"
+    except MoneyError:
+        return f"{minor} minor units of {code}"
+
+
+def _day(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M UTC")
