@@ -27,8 +27,8 @@ class Event:
 class Work:
     """One convergence of a subject: the due events it settles, and the newest event known of the subject.
 
-    A burst of events of one subject is one `Work`. `newest` may be an event that was settled before: an older event that
-    arrives late must not undo it. `source` and `type` of the dispatch are those of `newest`.
+    A burst of events of one subject is one `Work`. `newest` may be an event that was settled before: an older event
+    that arrives late must not undo it. `source` and `type` of the dispatch are those of `newest`.
     """
 
     subject: str

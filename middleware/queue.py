@@ -6,6 +6,7 @@ A lost wake-up costs a few seconds and nothing else: the workers look for due ro
 import asyncio
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
 from arq.connections import ArqRedis, RedisSettings
@@ -29,9 +30,10 @@ def encode_job(job: object) -> bytes:
     return json.dumps(job, default=repr).encode()
 
 
-def decode_job(data: bytes) -> object:
+def decode_job(data: bytes) -> dict[str, Any]:
     """Read what `encode_job` wrote."""
-    return json.loads(data)
+    job: dict[str, Any] = json.loads(data)
+    return job
 
 
 def redis_settings(url: str) -> RedisSettings:

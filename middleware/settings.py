@@ -101,8 +101,8 @@ class Settings(BaseSettings):
         if missing:
             names = ", ".join(f"{source.upper()}_WEBHOOK_SECRETS" for source in missing)
             raise ValueError(
-                f"{names} is not set, so webhooks of {', '.join(missing)} could not be verified: set it to the key given "
-                "to the webhook there, or name only the sources you use in SOURCES"
+                f"{names} is not set, so webhooks of {', '.join(missing)} could not be verified: set it to the key "
+                "given to the webhook there, or name only the sources you use in SOURCES"
             )
         return self
 

@@ -1,7 +1,7 @@
 """Claiming due events and settling them, one subject at a time.
 
-All subject locks of a worker are PostgreSQL advisory locks of one connection: when the worker dies, however it dies, the
-server frees them at once. Nothing expires while the work is going on.
+All subject locks of a worker are PostgreSQL advisory locks of one connection: when the worker dies, however it dies,
+the server frees them at once. Nothing expires while the work is going on.
 """
 
 import asyncio
@@ -71,8 +71,8 @@ EVENT_COLUMNS = (
     "e.id, e.source, e.type, e.key, e.subject, e.occurred_at, e.received_at, e.series_started_at, e.attempts, e.body"
 )
 
-# Oldest first; a subject that is at work anywhere is passed over, and so does not hold up others. The lock is asked for
-# in a materialized step of its own, so that it is taken for the returned subjects only.
+# Oldest first; a subject that is at work anywhere is passed over, and so does not hold up others. The lock is asked
+# for in a materialized step of its own, so that it is taken for the returned subjects only.
 CLAIM = f"""
 WITH waiting AS MATERIALIZED (
     SELECT subject, next_attempt_at, id FROM events w
@@ -85,7 +85,8 @@ WITH waiting AS MATERIALIZED (
     SELECT subject, pg_try_advisory_lock(hashtextextended(subject, 0)) AS is_ours FROM subjects
 ), claimed AS (
     UPDATE events e SET status = 'processing', attempts = e.attempts + 1
-    FROM locked WHERE locked.is_ours AND e.subject = locked.subject AND e.status IN ('received', 'retrying', 'processing')
+    FROM locked
+    WHERE locked.is_ours AND e.subject = locked.subject AND e.status IN ('received', 'retrying', 'processing')
     RETURNING {EVENT_COLUMNS}
 )
 SELECT claimed.*, newest.id AS newest_id FROM claimed
@@ -94,7 +95,7 @@ LEFT JOIN LATERAL (
     ORDER BY n.occurred_at DESC, n.id DESC LIMIT 1
 ) AS newest ON true
 ORDER BY claimed.occurred_at, claimed.id
-"""  # noqa: S608 - constant column list
+"""
 
 SETTLE = """
 UPDATE events e SET status = s.status, reason = s.reason, hint = s.hint,

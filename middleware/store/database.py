@@ -42,18 +42,16 @@ class Migration:
 def migrations() -> list[Migration]:
     """All migrations in order."""
     folder = resources.files("middleware.store") / "migrations"
-    found = []
-    for file in folder.iterdir():
-        if file.name.endswith(".sql"):
-            found.append(
-                Migration(int(file.name.split("_")[0]), file.name.removesuffix(".sql"), file.read_text("utf-8"))
-            )
-    return sorted(found, key=lambda migration: migration.version)
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    return [
+        Migration(int(file.name.split("_")[0]), file.name.removesuffix(".sql"), file.read_text("utf-8"))
+        for file in files
+    ]
 
 
 async def connect(url: str, **options: Any) -> asyncpg.Connection:
     """Open one connection that reads and writes jsonb as Python values."""
-    connection = await asyncpg.connect(url, server_settings=SERVER_SETTINGS, timeout=10, **options)
+    connection: asyncpg.Connection = await asyncpg.connect(url, server_settings=SERVER_SETTINGS, timeout=10, **options)
     await _use_json(connection)
     return connection
 

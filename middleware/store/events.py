@@ -69,7 +69,10 @@ class AttemptRow:
     calls: Sequence[Mapping[str, Any]]
 
 
-COLUMNS = "id, source, type, key, subject, occurred_at, received_at, status, attempts, next_attempt_at, finished_at, reason, hint"
+COLUMNS = (
+    "id, source, type, key, subject, occurred_at, received_at, status, attempts, next_attempt_at, finished_at,"
+    " reason, hint"
+)
 
 # New rows and their ids in one statement, so that requests which arrive together share one commit.
 INSERT = """
@@ -239,9 +242,10 @@ async def backlog(pool: asyncpg.Pool) -> Backlog:
             " (SELECT count(*) FROM events WHERE status = 'processing') AS processing,"
             " (SELECT count(*) FROM events WHERE status = 'dead') AS dead,"
             " coalesce((SELECT extract(epoch FROM now() - min(next_attempt_at)) FROM events"
-            "   WHERE status IN ('received', 'retrying') AND next_attempt_at <= now()), 0)::float8 AS oldest_due_seconds",
+            "   WHERE status IN ('received', 'retrying') AND next_attempt_at <= now()), 0)::float8"
+            " AS oldest_due_seconds",
             timeout=5,
         )
     except STORE_ERRORS as error:
         raise StoreUnavailableError(f"PostgreSQL does not answer: {error}") from error
-    return Backlog(**row)
+    return Backlog(**dict(row or {}))

@@ -1,0 +1,73 @@
+"""A Taiga change: the time entry in Invoice Ninja becomes what it should be.
+
+Converges: reads the present state, computes what Invoice Ninja should hold, makes the difference. Five webhooks of one
+task, in any order, doubled or late, end in the same single entry. Source: DESIGN.md section 4.
+"""
+
+from dataclasses import replace
+
+from handlers.context import Context
+from handlers.errors import NeedsPerson, NotFound
+from handlers.event import Work
+from handlers.outcome import Ignored, Outcome, Processed
+from handlers.time_ledger import TimeLedger
+from handlers.write_back import write_back
+from mappings.config import ProjectRules
+from mappings.errors import BadInput
+from mappings.models import NotBillable, WorkItem
+from mappings.taiga import is_own_echo, plan_time, read_webhook
+
+
+async def record_time(work: Work, context: Context) -> Outcome:
+    """Make Invoice Ninja hold the time of one Taiga task, user story or issue.
+
+    Raises:
+        NeedsPerson: something a person typed or configured cannot be billed.
+        RemoteError: Taiga or Invoice Ninja failed.
+    """
+    newest_is_due = any(event.id == work.newest.id for event in work.due)
+    if context.taiga is None and not newest_is_due:
+        return Ignored(f"superseded by event {work.newest.id}, which tells a newer state")
+    told = read_webhook(work.newest.payload)
+    rules = context.mapping.rules_for(told.project_id)
+    if told.kind not in rules.rules.billable_types:
+        return Ignored(f"nothing is billed for type {told.kind} (billable_types in mappings.json)")
+    if context.taiga is not None and await _is_our_echo(work, context, rules):
+        return Ignored("caused by our own write-back")
+    item = await _present(told, context)
+    return await _converge(item, work.subject, context)
+
+
+async def _is_our_echo(work: Work, context: Context, rules: ProjectRules) -> bool:
+    if context.taiga is None:
+        return False
+    own_user = await context.taiga.user_id()
+    return all(is_own_echo(event.payload, own_user, rules.attributes.invoice_status) for event in work.due)
+
+
+async def _present(told: WorkItem, context: Context) -> WorkItem:
+    """The item as it is now: read at Taiga when we may, else as the newest webhook told it."""
+    if context.taiga is None or told.is_deleted:
+        return told
+    try:
+        return replace(await context.taiga.item(told.kind, told.id), permalink=told.permalink)
+    except NotFound:
+        return replace(told, is_deleted=True, attributes=None)
+
+
+async def _converge(item: WorkItem, subject: str, context: Context) -> Outcome:
+    rules = context.mapping.rules_for(item.project_id)
+    ledger = TimeLedger(subject, item, context)
+    await ledger.load()
+    try:
+        plan = plan_time(item, context.mapping.project(item.project_id), existing_end=ledger.known_end)
+    except BadInput as error:
+        raise NeedsPerson(f"{item.kind} #{item.ref} ({item.permalink}): {error}", error.hint) from error
+    if isinstance(plan, NotBillable):
+        removed = await ledger.withdraw(plan.reason)
+        note = await write_back(item, ledger.status_text(rules.statuses), rules, context)
+        reason = "; ".join(part for part in (plan.reason, removed, note) if part)
+        return Processed(reason) if removed else Ignored(reason)
+    done = await ledger.settle(plan)
+    note = await write_back(item, ledger.status_text(rules.statuses), rules, context)
+    return Processed("; ".join(part for part in (done, note) if part))

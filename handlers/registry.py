@@ -1,0 +1,37 @@
+"""The one visible table: which handler settles which events."""
+
+from collections.abc import Awaitable, Callable
+from fnmatch import fnmatchcase
+
+from handlers.context import Context
+from handlers.event import Work
+from handlers.outcome import Ignored, Outcome
+from handlers.record_time import record_time
+
+Handler = Callable[[Work, Context], Awaitable[Outcome]]
+
+HANDLERS: tuple[tuple[str, str, Handler], ...] = (
+    # source, event type, handler
+    ("taiga", "task.*", record_time),
+    ("taiga", "userstory.*", record_time),
+    ("taiga", "issue.*", record_time),
+)
+
+
+def find_handler(source: str, event_type: str) -> Handler | None:
+    """The handler of this kind of event; None when nobody handles it."""
+    for known_source, pattern, handler in HANDLERS:
+        if source == known_source and fnmatchcase(event_type, pattern):
+            return handler
+    return None
+
+
+async def dispatch(work: Work, context: Context) -> Outcome:
+    """Settle the work with its handler; what nobody handles is ignored with a reason."""
+    event = work.newest
+    if event.type == "test.test":
+        return Ignored("test")
+    handler = find_handler(event.source, event.type)
+    if handler is None:
+        return Ignored(f"nothing is billed for events of type {event.type}")
+    return await handler(work, context)

@@ -1,0 +1,58 @@
+"""Web composition root: settings in, Starlette application out."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from middleware.health import Health
+from middleware.ingest import Ingest
+from middleware.queue import Wakeups, open_queue
+from middleware.receiver import Receiver
+from middleware.settings import KNOWN_SOURCES, Settings
+from middleware.store.database import open_pool
+from middleware.store.events import EventStore
+
+RECEIVER_CONNECTIONS = 4
+
+
+async def source_is_off(request: Request) -> Response:
+    """Tell a sender of a source that is not enabled what to set."""
+    source = request.path_params["source"]
+    if source in KNOWN_SOURCES:
+        message = f"webhooks of {source} are not enabled: set {source.upper()}_WEBHOOK_SECRETS"
+    else:
+        message = f"there is no source {source!r}; known are {', '.join(KNOWN_SOURCES)}"
+    return JSONResponse({"status": "rejected", "reason": "unknown_source", "message": message}, status_code=404)
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The receiver: webhooks, health and metrics. `settings` name the database and Redis."""
+    return Starlette(lifespan=lambda app: _lifespan(app, settings))
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette, settings: Settings) -> AsyncIterator[None]:
+    async with open_pool(settings.database_url.get_secret_value(), size=RECEIVER_CONNECTIONS) as pool:
+        queue = open_queue(settings.redis_url.get_secret_value())
+        wakeups = Wakeups(queue)
+        await wakeups.start()
+        ingest = Ingest(EventStore(pool), wakeups)
+        app.router.routes.extend(
+            [
+                *(
+                    Route(f"/webhooks/{source}", Receiver(source, settings, ingest).receive, methods=["POST"])
+                    for source in settings.enabled_sources
+                ),
+                Route("/webhooks/{source}", source_is_off, methods=["POST"]),
+                *Health(pool, queue).routes(),
+            ]
+        )
+        app.state.ingest = ingest
+        try:
+            yield
+        finally:
+            await wakeups.stop()

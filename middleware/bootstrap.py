@@ -1,0 +1,121 @@
+"""Worker composition root: opens the clients and puts together what handlers get."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+import structlog
+
+from handlers.context import Context
+from mappings.config import MappingFile, parse_mapping
+from middleware.clients.connect import connect_invoice_ninja, connect_taiga
+from middleware.clients.taiga import Credentials, Taiga
+from middleware.settings import Settings, SettingsError
+from middleware.store.database import STORE_ERRORS
+from middleware.store.links import LinkStore, ReviewStore
+from middleware.store.workers import WorkerStore
+
+log = structlog.get_logger()
+
+SECONDS_BETWEEN_NOTES = 30.0
+
+
+def load_mapping(file: Path) -> MappingFile:
+    """Read the mapping file.
+
+    Raises:
+        SettingsError: it cannot be read.
+        MappingErrors: every mistake in it.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise SettingsError(
+            [f"MAPPINGS_FILE: there is no {file}; copy mappings.example.json and name your projects"]
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"MAPPINGS_FILE: {file} cannot be read: {error}"]) from error
+    return parse_mapping(text)
+
+
+def taiga_credentials(settings: Settings) -> Credentials:
+    """The credentials for Taiga as configured."""
+    return Credentials(
+        token=settings.taiga_token.get_secret_value(),
+        username=settings.taiga_username,
+        password=settings.taiga_password.get_secret_value(),
+    )
+
+
+@asynccontextmanager
+async def open_taiga(settings: Settings) -> AsyncIterator[Taiga | None]:
+    """Taiga, when credentials are configured.
+
+    Raises:
+        SettingsError: the address cannot be one.
+    """
+    if not settings.has_taiga_credentials:
+        yield None
+        return
+    try:
+        taiga = connect_taiga(settings.taiga_api, taiga_credentials(settings))
+    except ValueError as error:
+        raise SettingsError([str(error)]) from error
+    try:
+        yield taiga
+    finally:
+        await taiga.aclose()
+
+
+@asynccontextmanager
+async def open_context(settings: Settings, mapping: MappingFile, pool: asyncpg.Pool) -> AsyncIterator[Context]:
+    """Everything a handler may use, closed at the end.
+
+    Raises:
+        SettingsError: an address or token is missing or cannot be one.
+    """
+    if not settings.invoice_ninja_api:
+        raise SettingsError(["INVOICE_NINJA_API is not set: the address of Invoice Ninja, ending in /api/v1"])
+    try:
+        ninja = connect_invoice_ninja(settings.invoice_ninja_api, settings.invoice_ninja_token.get_secret_value())
+    except ValueError as error:
+        raise SettingsError([str(error)]) from error
+    try:
+        async with open_taiga(settings) as taiga:
+            yield Context(
+                mapping=mapping,
+                clock=lambda: datetime.now(UTC),
+                ninja=ninja,
+                links=LinkStore(pool),
+                reviews=ReviewStore(pool),
+                taiga=taiga,
+            )
+    finally:
+        await ninja.aclose()
+
+
+class RemoteObserver:
+    """Writes down what the workers learn of the remote systems: at once when it changes, else now and then."""
+
+    def __init__(self, workers: WorkerStore) -> None:
+        self._workers = workers
+        self._known: dict[str, tuple[str, float]] = {}
+
+    async def __call__(self, system: str, state: str, message: str) -> None:
+        """Note one observation."""
+        known_state, noted_at = self._known.get(system, ("", 0.0))
+        now = time.monotonic()
+        if state == known_state and now - noted_at < SECONDS_BETWEEN_NOTES:
+            return
+        self._known[system] = (state, now)
+        if state != known_state and (known_state or state != "ok"):
+            report = log.info if state == "ok" else log.error
+            report("remote.changed", system=system, state=state, message=message)
+        try:
+            await self._workers.note(system, state, message)
+        except STORE_ERRORS as error:
+            self._known.pop(system, None)
+            log.warning("store.unreachable", error=str(error))

@@ -1,0 +1,54 @@
+"""The command line: `taiga-billing COMMAND`. Commands are imported when they are called, so that each starts quickly.
+
+Exit codes: 0 done, 1 failed, 2 wrong use, 3 differences found (dry runs and reconcile).
+"""
+
+import importlib
+
+import click
+
+from middleware.version import VERSION
+
+# name -> (module below middleware.commands, what `--help` says)
+COMMANDS = {
+    "up": ("up", "Run receiver and worker (and embedded PostgreSQL and Redis when no URL is set)."),
+    "serve": ("serve", "Run the receiver of webhooks."),
+    "worker": ("worker", "Run a worker."),
+    "migrate": ("migrate", "Bring the database to the present schema."),
+    "check": ("check", "Check settings, mapping file and every system; says how to repair what is wrong."),
+    "events": ("events", "List, show, replay and discard events."),
+    "demo": ("demo", "Show the whole flow against sandbox servers."),
+    "bench": ("bench", "Measure speed and memory."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is asked for it."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """All commands, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        """Import one command."""
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"middleware.commands.{COMMANDS[name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="taiga-billing")
+def group() -> None:
+    """Hours closed in Taiga and money paid through Stripe arrive in Invoice Ninja exactly once."""
+
+
+def main() -> None:
+    """The entry point; ends the process with the exit code of the command."""
+    group()

@@ -1,0 +1,1 @@
+"""The commands of `taiga-billing`, one module each; imported only when they are called."""

@@ -1,0 +1,43 @@
+"""`taiga-billing serve`: the receiver."""
+
+import asyncio
+import contextlib
+
+import click
+import structlog
+
+from middleware.app import create_app
+from middleware.commands.common import run, servers_behind, settings_or_exit
+from middleware.settings import Settings
+from middleware.signals import stop_on_signals
+from middleware.store.database import migrate
+from middleware.version import VERSION
+from middleware.web import web_server
+
+log = structlog.get_logger()
+
+
+@click.command("serve")
+def command() -> None:
+    """Run the receiver of webhooks until SIGTERM or SIGINT."""
+    with servers_behind(settings_or_exit()) as settings:
+        run(serve(settings))
+
+
+async def serve(settings: Settings) -> None:
+    """Migrate, then receive until a signal comes; running requests are finished."""
+    await migrate(settings.database_url.get_secret_value())
+    server = web_server(create_app(settings), settings.host, settings.port)
+    stop = stop_on_signals()
+    log.info(
+        "receiver.started", version=VERSION, host=settings.host, port=settings.port, sources=settings.enabled_sources
+    )
+    serving = asyncio.create_task(server.serve())
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    stopped.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await stopped
+    await serving
+    log.info("receiver.stopped")

@@ -1,0 +1,122 @@
+"""POST /webhooks/{source}: read a bounded body, verify it, store it, answer. Never waits for a third party."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from mappings.errors import NotUnderstood
+from middleware.ingest import Ingest
+from middleware.metrics import ACK_SECONDS, RECEIVED, REJECTED
+from middleware.settings import Settings, Source
+from middleware.signatures import SignatureError
+from middleware.sources import SOURCES, Delivery, NotJsonError, decode
+from middleware.store.database import StoreUnavailableError
+from middleware.store.events import Stored
+
+log = structlog.get_logger()
+
+# One line a second for each reason is enough to see an attack or a wrong key; the counter has the numbers.
+SECONDS_BETWEEN_LINES = 1.0
+
+
+class RejectedDeliveryError(Exception):
+    """The request is refused: `status` and `reason` are what the sender is told and what is counted."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+class Receiver:
+    """The endpoint of one source."""
+
+    def __init__(self, source: Source, settings: Settings, ingest: Ingest) -> None:
+        self._source = source
+        self._rules = SOURCES[source]
+        self._secrets = settings.webhook_secrets(source)
+        self._tolerance = settings.stripe_tolerance
+        self._max_body = settings.max_body_bytes
+        self._body_timeout = settings.body_timeout
+        self._ingest = ingest
+        self._last_line: dict[str, float] = {}
+        self._ack_seconds = ACK_SECONDS.labels(source)
+
+    async def receive(self, request: Request) -> Response:
+        """Answer one delivery."""
+        started = time.perf_counter()
+        try:
+            stored = await self._take(request)
+        except RejectedDeliveryError as rejection:
+            return self._refuse(request, rejection)
+        self._ack_seconds.observe(time.perf_counter() - started)
+        return self._acknowledge(stored)
+
+    async def _take(self, request: Request) -> Stored:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
+        delivery = Delivery(await self._body(request, headers), headers, datetime.now(UTC))
+        try:
+            self._rules.verify(delivery, self._secrets, self._tolerance)
+            event = self._rules.read(delivery, decode(delivery.body))
+            return await self._ingest.accept(event)
+        except SignatureError as error:
+            raise RejectedDeliveryError(403, error.reason, str(error)) from error
+        except NotJsonError as error:
+            raise RejectedDeliveryError(400, "not_json", str(error)) from error
+        except NotUnderstood as error:
+            raise RejectedDeliveryError(400, "not_understood", f"not a {self._source} webhook: {error}") from error
+        except StoreUnavailableError as error:
+            raise RejectedDeliveryError(503, "store_unavailable", "not stored; please send it again") from error
+
+    async def _body(self, request: Request, headers: Mapping[str, str]) -> bytes:
+        too_large = RejectedDeliveryError(
+            413, "too_large", f"the body may have {self._max_body} bytes (MAX_BODY_BYTES)"
+        )
+        declared = headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > self._max_body:
+            raise too_large
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self._body_timeout):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > self._max_body:
+                        raise too_large
+                    chunks.append(chunk)
+        except TimeoutError as error:
+            raise RejectedDeliveryError(408, "too_slow", "the body did not arrive in time") from error
+        except ClientDisconnect as error:
+            raise RejectedDeliveryError(400, "disconnected", "the sender went away") from error
+        return b"".join(chunks)
+
+    def _acknowledge(self, stored: Stored) -> Response:
+        result = "duplicate" if stored.is_duplicate else "accepted"
+        RECEIVED.labels(self._source, result).inc()
+        return JSONResponse(
+            {"status": result, "event_id": stored.event_id}, status_code=200 if stored.is_duplicate else 202
+        )
+
+    def _refuse(self, request: Request, rejection: RejectedDeliveryError) -> Response:
+        REJECTED.labels(self._source, rejection.reason).inc()
+        now = time.monotonic()
+        if now - self._last_line.get(rejection.reason, -SECONDS_BETWEEN_LINES) >= SECONDS_BETWEEN_LINES:
+            self._last_line[rejection.reason] = now
+            log.warning(
+                "delivery.rejected",
+                source=self._source,
+                reason=rejection.reason,
+                message=str(rejection),
+                sender=request.client.host if request.client else None,
+            )
+        headers = {"Retry-After": "5"} if rejection.status == 503 else None  # noqa: PLR2004 - the HTTP status
+        return JSONResponse(
+            {"status": "rejected", "reason": rejection.reason, "message": str(rejection)},
+            status_code=rejection.status,
+            headers=headers,
+        )

@@ -1,0 +1,107 @@
+"""The retry policy, pure: how a try ended decides what becomes of its event. No clock, no randomness of its own."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from handlers.errors import (
+    NeedsPerson,
+    Refused,
+    Rejected,
+    RemoteError,
+    RetryLater,
+    Throttled,
+    WorkError,
+)
+from handlers.outcome import Ignored, Outcome, Processed
+from mappings.errors import BadInput, NotUnderstood
+
+FIRST_DELAY = 2.0
+LONGEST_DELAY = 3600.0
+REFUSED_DELAY = 60.0
+LONGEST_REFUSED_DELAY = 600.0
+# An error nobody foresaw is most likely a mistake of ours that repeats; a few tries cover the rest.
+UNFORESEEN_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of an event. `delay` in seconds, for `retrying` only."""
+
+    status: str
+    reason: str
+    hint: str = ""
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One try as the policy sees it. `attempt` counts from 1; `jitter` lies in [0, 1)."""
+
+    attempt: int
+    series_started_at: datetime
+    now: datetime
+    jitter: float
+
+
+def backoff(attempt: int, jitter: float, *, longest: float = LONGEST_DELAY) -> float:
+    """Seconds until the next try: doubling from 2 s up to `longest`, of which half is left to chance."""
+    full = min(longest, FIRST_DELAY * 2.0 ** min(attempt - 1, 30))
+    return full / 2 + full / 2 * jitter
+
+
+def judge(result: Outcome | BaseException, this: Try, keep_trying: timedelta) -> Verdict:
+    """Decide what becomes of an event after this try.
+
+    `keep_trying` is how long failing tries are repeated, from the beginning of the series; refused credentials and
+    waits asked for by a handler go on for as long as it takes.
+    """
+    match result:
+        case Processed(reason) | Ignored(reason):
+            return Verdict("processed" if isinstance(result, Processed) else "ignored", reason)
+        case NeedsPerson() | BadInput() | NotUnderstood() | Rejected():
+            return _dead(result)
+        case RetryLater():
+            return Verdict("retrying", result.reason, delay=result.delay)
+        case Refused():
+            delay = backoff(this.attempt + 5, this.jitter, longest=LONGEST_REFUSED_DELAY)
+            return Verdict("retrying", str(result), _credentials_hint(result), delay=max(REFUSED_DELAY, delay))
+        case _:
+            return _failed(result, this, keep_trying)
+
+
+def _dead(error: NeedsPerson | BadInput | NotUnderstood | Rejected) -> Verdict:
+    match error:
+        case NeedsPerson() | BadInput():
+            hint = error.hint
+        case NotUnderstood():
+            hint = "the sender's format is not known: please report it with this event"
+        case Rejected():
+            hint = "correct what the server complains about, then replay this event"
+    return Verdict("dead", str(error), hint)
+
+
+def _failed(error: BaseException, this: Try, keep_trying: timedelta) -> Verdict:
+    foreseen = isinstance(error, WorkError | TimeoutError)
+    reason = str(error) or type(error).__name__
+    if not foreseen:
+        reason = f"unforeseen {type(error).__name__}: {reason}"
+    if not foreseen and this.attempt >= UNFORESEEN_TRIES:
+        return Verdict("dead", reason, "this is most likely a mistake in taiga-billing: see the log, and report it")
+    if this.now - this.series_started_at >= keep_trying:
+        hours = int(keep_trying.total_seconds() // 3600)
+        return Verdict(
+            "dead", f"gave up after {hours} hours: {reason}", "when the cause is repaired, replay this event"
+        )
+    delay = backoff(this.attempt, this.jitter)
+    if isinstance(error, Throttled):
+        delay = max(error.retry_after, error.retry_after * (1 + this.jitter / 4))
+    return Verdict("retrying", reason, delay=delay)
+
+
+def _credentials_hint(error: RemoteError) -> str:
+    variables = {
+        "taiga": "TAIGA_TOKEN, or TAIGA_USERNAME and TAIGA_PASSWORD",
+        "invoiceninja": "INVOICE_NINJA_TOKEN",
+        "stripe": "STRIPE_API_KEY",
+    }
+    return f"correct {variables.get(error.system, 'the credentials')} and restart; the event waits until then"

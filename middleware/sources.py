@@ -1,0 +1,101 @@
+"""What differs between the sources of webhooks: how a delivery is proven, named and read."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from mappings.errors import NotUnderstood
+from mappings.stripe import classify as stripe
+from mappings.taiga import describe
+from middleware.settings import Source
+from middleware.signatures import verify_stripe, verify_taiga
+from middleware.store.events import NewEvent
+
+KEPT_HEADERS = ("user-agent", "content-type", "x-taiga-webhook-signature", "x-hub-signature", "stripe-signature")
+
+
+class Head(Protocol):
+    """What the reader of a source says of a payload."""
+
+    @property
+    def type(self) -> str: ...  # noqa: D102
+    @property
+    def subject(self) -> str: ...  # noqa: D102
+    @property
+    def occurred_at(self) -> datetime: ...  # noqa: D102
+
+
+class NotJsonError(Exception):
+    """The body is signed rightly but is not JSON (or nested beyond reading)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One request as it arrived. Header names are lower case."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRules:
+    """How deliveries of one source are verified (raises `SignatureError`) and read (raises `NotUnderstood`)."""
+
+    verify: Callable[[Delivery, Sequence[str], int], int]
+    read: Callable[[Delivery, Mapping[str, Any]], NewEvent]
+
+
+def decode(body: bytes) -> Mapping[str, Any]:
+    """The JSON object in a body.
+
+    Raises:
+        NotJsonError: it is no JSON.
+        NotUnderstood: it is JSON, but no object.
+    """
+    try:
+        payload = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise NotJsonError(f"the body is not JSON: {error}") from error
+    if not isinstance(payload, dict):
+        raise NotUnderstood("", f"a JSON object was expected, not {type(payload).__name__}")
+    return payload
+
+
+def canonical_digest(payload: Mapping[str, Any]) -> str:
+    """SHA-256 of the JSON with sorted keys: a delivery sent again by Taiga has other bytes but the same content."""
+    text = json.dumps(payload, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _verify_taiga(delivery: Delivery, secrets: Sequence[str], _tolerance: int) -> int:
+    return verify_taiga(delivery.body, delivery.headers, secrets)
+
+
+def _read_taiga(delivery: Delivery, payload: Mapping[str, Any]) -> NewEvent:
+    head = describe(payload)
+    return _event("taiga", canonical_digest(payload), head, delivery)
+
+
+def _verify_stripe(delivery: Delivery, secrets: Sequence[str], tolerance: int) -> int:
+    now = int(delivery.received_at.timestamp())
+    return verify_stripe(delivery.body, delivery.headers.get("stripe-signature"), secrets, now, tolerance)
+
+
+def _read_stripe(delivery: Delivery, payload: Mapping[str, Any]) -> NewEvent:
+    head = stripe.describe(payload)
+    return _event("stripe", head.key, head, delivery)
+
+
+def _event(source: Source, key: str, head: Head, delivery: Delivery) -> NewEvent:
+    headers = {name: delivery.headers[name] for name in KEPT_HEADERS if name in delivery.headers}
+    return NewEvent(source, head.type, key, head.subject, head.occurred_at, delivery.body, headers)
+
+
+SOURCES: Mapping[Source, SourceRules] = {
+    "taiga": SourceRules(_verify_taiga, _read_taiga),
+    "stripe": SourceRules(_verify_stripe, _read_stripe),
+}

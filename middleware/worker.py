@@ -1,0 +1,149 @@
+"""The worker process: arq brings wake-ups and cron ticks, the processor does the work.
+
+Redis going away stops arq's worker; it is started again with a back-off, and meanwhile the processor finds due events
+by its own sweep.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import structlog
+from arq import func
+from arq.worker import Worker
+from starlette.applications import Starlette
+
+from handlers.context import Context
+from handlers.event import Work
+from handlers.outcome import Outcome
+from handlers.registry import dispatch
+from middleware.bootstrap import RemoteObserver, load_mapping, open_context
+from middleware.health import Health
+from middleware.processor import Limits, Processor
+from middleware.queue import JOB_NAME, QUEUE_NAME, REDIS_ERRORS, decode_job, encode_job, open_queue, redis_settings
+from middleware.settings import Settings
+from middleware.signals import stop_on_signals
+from middleware.store.database import STORE_ERRORS, open_pool
+from middleware.store.workers import WorkerStore
+from middleware.version import VERSION
+from middleware.web import web_server
+
+log = structlog.get_logger()
+
+HEARTBEAT_SECONDS = 10
+LONGEST_RESTART_DELAY = 15
+POOL_SIZE = 10
+
+
+async def process_events(ctx: dict[str, Any], _event_ids: list[int]) -> None:
+    """The arq job: events are due. The ids are a hint only; what is due is read from PostgreSQL."""
+    processor: Processor = ctx["processor"]
+    processor.wake()
+    await processor.room()
+
+
+async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> None:
+    """Work until SIGTERM or SIGINT (or `stop`), then finish or hand back what is in hand.
+
+    Raises:
+        SettingsError: settings or the mapping file are missing.
+        MappingErrors: the mapping file has mistakes.
+    """
+    stop = stop or stop_on_signals()
+    mapping = load_mapping(settings.mappings_file)
+    url = settings.database_url.get_secret_value()
+    async with open_pool(url, size=POOL_SIZE) as pool, open_context(settings, mapping, pool) as context:
+        workers = WorkerStore(pool)
+        processor = _processor(settings, context, RemoteObserver(workers))
+        async with _background(
+            processor.run(),
+            _run_arq(settings, processor),
+            _beat(workers),
+            _serve_health(settings, pool),
+        ):
+            log.info("worker.started", version=VERSION, concurrency=settings.worker_concurrency)
+            await stop.wait()
+            log.info("worker.stopping", grace_s=settings.shutdown_seconds)
+            await processor.stop(settings.shutdown_seconds)
+    log.info("worker.stopped")
+
+
+def _processor(settings: Settings, context: Context, observer: RemoteObserver) -> Processor:
+    async def settle(work: Work) -> Outcome:
+        return await dispatch(work, context)
+
+    limits = Limits(
+        concurrency=settings.worker_concurrency,
+        attempt_timeout=settings.attempt_timeout,
+        sweep_seconds=settings.sweep_seconds,
+        keep_trying=timedelta(hours=settings.retry_hours),
+    )
+    return Processor(settings.database_url.get_secret_value(), settle, observer, limits)
+
+
+@contextlib.asynccontextmanager
+async def _background(*parts: Any) -> AsyncIterator[None]:
+    """Run the parts beside the block; a part that fails ends the block with its error."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(part) for part in parts]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def _run_arq(settings: Settings, processor: Processor) -> None:
+    delay = 1
+    while True:
+        worker = Worker(
+            functions=[func(process_events, name=JOB_NAME, max_tries=1_000_000)],
+            queue_name=QUEUE_NAME,
+            redis_settings=redis_settings(settings.redis_url.get_secret_value()),
+            job_serializer=encode_job,
+            job_deserializer=decode_job,
+            keep_result=0,
+            # Few at a time: a worker that is busy leaves wake-ups to the others.
+            max_jobs=2,
+            poll_delay=settings.poll_seconds,
+            handle_signals=False,
+            log_results=False,
+            ctx={"processor": processor},
+        )
+        try:
+            await worker.async_run()
+        except REDIS_ERRORS as error:
+            log.warning("queue.unreachable", error=str(error), retry_in_s=delay, hint="the sweep goes on without Redis")
+        finally:
+            with contextlib.suppress(*REDIS_ERRORS):
+                await worker.close()
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, LONGEST_RESTART_DELAY)
+
+
+async def _beat(workers: WorkerStore) -> None:
+    worker_id = f"{socket.gethostname()}:{os.getpid()}"
+    try:
+        while True:
+            with contextlib.suppress(*STORE_ERRORS):
+                await workers.beat(worker_id, VERSION)
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+    finally:
+        with contextlib.suppress(*STORE_ERRORS):
+            await asyncio.shield(workers.leave(worker_id))
+
+
+async def _serve_health(settings: Settings, pool: asyncpg.Pool) -> None:
+    if not settings.worker_port:
+        return
+    queue = open_queue(settings.redis_url.get_secret_value())
+    app = Starlette(routes=Health(pool, queue).routes())
+    try:
+        await web_server(app, settings.host, settings.worker_port).serve()
+    finally:
+        await queue.aclose()
