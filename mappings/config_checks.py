@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mappings.errors import Problem
+from mappings.rules import AttributeNames
 
 _DAYS_OF_WEEK = 7
 
@@ -66,8 +67,9 @@ def _first(layers: list[Mapping[str, Any]], key: str) -> Any:
 
 
 def _same_attribute_names(data: Mapping[str, Any]) -> Iterator[Problem]:
-    general = _part(data, "attributes")
-    yield from _same_names("attributes", general, {})
+    default = AttributeNames().model_dump()
+    general = {**default, **_part(data, "attributes")}
+    yield from _same_names("attributes", _part(data, "attributes"), default)
     for path, project in _projects(data):
         yield from _same_names(f"{path}.attributes", _part(project, "attributes"), general)
 

@@ -32,6 +32,8 @@ _MESSAGES = {
     "less_than_equal": ("must be at most {le}, not {shown}", "correct the number"),
     "decimal_max_places": ("must have at most {decimal_places} decimals, not {shown}", "round it"),
     "string_too_long": ("must have at most {max_length} characters", "shorten it"),
+    "too_short": ("must not be empty", "write at least {min_length}"),
+    "too_long": ("must have at most {max_length} entries", "remove some"),
     "string_pattern_mismatch": (
         "is no id: {shown}",
         "copy it from the address of its page in Invoice Ninja: letters and digits, such as VolejRejNm",
@@ -139,8 +141,14 @@ def _keys_at(loc: Sequence[int | str], schema: dict[str, Any]) -> set[str]:
     for part in loc:
         node = _resolve(node, schema)
         step = node.get("items") if isinstance(part, int) else node.get("properties", {}).get(part)
-        node = step if step is not None else node.get("additionalProperties", {})
+        node = step if step is not None else _any_key(node)
     return set(_resolve(node, schema).get("properties", {}))
+
+
+def _any_key(node: dict[str, Any]) -> dict[str, Any]:
+    """What stands under the keys that people choose themselves, such as client ids."""
+    choices = (*node.get("patternProperties", {}).values(), node.get("additionalProperties"))
+    return next((choice for choice in choices if isinstance(choice, dict)), {})
 
 
 def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from mappings.errors import shown
 
-MAX_RATE = Decimal(10) ** 9
+MAX_RATE = 10**9
 """Dearer than any hour in any currency (an Iranian rial is about 1/40,000 of a euro)."""
 
 _TERMS = re.compile(r"due_on_receipt|eom|net(\d{1,3})", re.ASCII)
