@@ -15,7 +15,8 @@ from handlers.write_back import write_back
 from mappings.config import ProjectRules
 from mappings.errors import BadInput
 from mappings.models import NotBillable, WorkItem
-from mappings.taiga import is_own_echo, plan_time, read_webhook
+from mappings.taiga import is_own_echo, read_webhook
+from mappings.time_entry import plan_time
 
 
 async def record_time(work: Work, context: Context) -> Outcome:

@@ -13,7 +13,7 @@ from handlers.errors import Doubtful, NeedsPerson, NotFound, Rejected, RemoteErr
 from mappings.hours import seconds_to_hours
 from mappings.models import NinjaTask, TimeEntry, WorkItem
 from mappings.rules import InvoiceStatusValues
-from mappings.taiga import correction
+from mappings.time_entry import correction
 
 KIND = "time_entry"
 CREDIT = "credit_proposal"
@@ -264,7 +264,7 @@ class TimeLedger:
 
 
 def _is_as_sent(held: Held, entry: TimeEntry, client_id: str) -> bool:
-    """Whether the server holds what we want: exactly, or as it stored just this (it rounds times)."""
+    """Whether the server holds what we want: exactly, or as it stored just this (it rounds)."""
     task = held.task
     if task is None:
         return False

@@ -2,13 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import update_wrapper
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 import click
@@ -24,7 +23,6 @@ FAILED = 1
 WRONG_USE = 2
 DIFFERENCES = 3
 
-_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -91,17 +89,8 @@ def run(main: Coroutine[Any, Any, _T]) -> _T:
         raise FailedError(str(error)) from error
     except STORE_ERRORS as error:
         raise FailedError(
-            f"PostgreSQL: {error or type(error).__name__} (is DATABASE_URL right, is it running?)"
+            f"PostgreSQL: {error} ({type(error).__name__}; is DATABASE_URL right and the server running?)"
         ) from error
-
-
-def async_command(function: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, _T]:
-    """Let click call a coroutine function."""
-
-    def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        return run(function(*args, **kwargs))
-
-    return update_wrapper(call, function)
 
 
 @asynccontextmanager

@@ -1,0 +1,5 @@
+"""`python -m middleware` is `taiga-billing`."""
+
+from middleware.cli import main
+
+main()

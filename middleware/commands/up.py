@@ -1,0 +1,88 @@
+"""`taiga-billing up`: the whole stack on one machine, each part a process of its own."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+
+import click
+import structlog
+
+from middleware.bootstrap import load_mapping
+from middleware.commands.common import run, servers_behind, settings_or_exit
+from middleware.settings import Settings
+from middleware.signals import stop_on_signals
+from middleware.store.database import migrate
+
+log = structlog.get_logger()
+
+PARTS = ("serve", "worker")
+LONGEST_RESTART_DELAY = 30.0
+# A part that ran this long has recovered: its next restart is quick again.
+HEALTHY_AFTER = 60.0
+
+
+@click.command("up")
+def command() -> None:
+    """Run receiver and worker until SIGTERM or SIGINT; a part that dies is started again."""
+    with servers_behind(settings_or_exit()) as settings:
+        run(up(settings))
+
+
+async def up(settings: Settings) -> None:
+    """Migrate, then keep both parts running.
+
+    Raises:
+        SettingsError: settings or the mapping file are missing.
+        MappingErrors: the mapping file has mistakes.
+    """
+    load_mapping(settings.mappings_file)
+    await migrate(settings.database_url.get_secret_value())
+    stop = stop_on_signals()
+    environment = child_environment(settings)
+    parts = [asyncio.create_task(keep_running(part, environment, stop, settings.shutdown_seconds)) for part in PARTS]
+    log.info("stack.started", address=f"http://{settings.host}:{settings.port}")
+    await asyncio.gather(*parts)
+
+
+def child_environment(settings: Settings) -> Mapping[str, str]:
+    """The environment of the parts: they use the servers that run behind this process."""
+    return {
+        **os.environ,
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "REDIS_URL": settings.redis_url.get_secret_value(),
+    }
+
+
+async def keep_running(part: str, environment: Mapping[str, str], stop: asyncio.Event, grace: float) -> None:
+    """Run one part until `stop`, starting it again with a growing delay when it dies."""
+    delay = 1.0
+    while not stop.is_set():
+        started = asyncio.get_running_loop().time()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "middleware", part, env=environment, start_new_session=True
+        )
+        ended = asyncio.create_task(process.wait())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if stop.is_set():
+            await _end(process, grace)
+            return
+        if asyncio.get_running_loop().time() - started > HEALTHY_AFTER:
+            delay = 1.0
+        log.error("part.died", part=part, exit_code=process.returncode, restart_in_s=delay)
+        await asyncio.wait({asyncio.create_task(stop.wait())}, timeout=delay)
+        delay = min(delay * 2, LONGEST_RESTART_DELAY)
+
+
+async def _end(process: asyncio.subprocess.Process, grace: float) -> None:
+    if process.returncode is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        await asyncio.wait_for(process.wait(), grace + 10)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
