@@ -48,6 +48,7 @@ class PostgresServer(EmbeddedServer):
             **({} if durable else _THROW_AWAY),
         }
         self._wrapper: list[str] = []
+        self._durable = durable
 
     def prepare(self, sockets: Path) -> None:
         """Choose the user, make the cluster on the first start, and let in the present system user."""
@@ -87,6 +88,8 @@ class PostgresServer(EmbeddedServer):
         user.owns(unfinished)
         locale = "C.UTF-8" if sys.platform == "linux" else "C"
         options = ["--encoding=UTF8", f"--locale={locale}", f"--username={_ROLE}", "--auth=peer"]
+        if not self._durable:
+            options.append("--no-sync")
         command = [str(postgres_program("initdb")), "-D", str(unfinished), *options]
         result = subprocess.run(  # noqa: S603 - our own command
             [*self._wrapper_for(user, unfinished), *command], capture_output=True, text=True, cwd="/", check=False

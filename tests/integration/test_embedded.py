@@ -41,10 +41,10 @@ def data_dir() -> Iterator[Path]:
         yield (Path(folder) / "data").resolve()
 
 
-@pytest.fixture
-def postgres(data_dir: Path) -> Iterator[PostgresServer]:
-    """A running PostgreSQL of one test."""
-    with PostgresServer(data_dir, durable=False) as server:
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    """A running PostgreSQL, which each test leaves running."""
+    with TemporaryDirectory(prefix="tb-") as folder, PostgresServer(Path(folder), durable=False) as server:
         yield server
 
 
@@ -165,7 +165,7 @@ class TestPostgres:
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root is refused by PostgreSQL")
     async def test_root_runs_it_as_somebody_else_in_a_closed_folder(self, postgres: PostgresServer) -> None:
         """PostgreSQL serves root from a folder that only root may enter, without being root."""
-        assert postgres.home.parents[1].stat().st_mode & 0o077 == 0
+        assert postgres.home.parent.stat().st_mode & 0o077 == 0
         assert postgres.data.stat().st_uid != 0
         assert await ask(postgres.url, "SELECT 1") == 1
 
@@ -215,9 +215,9 @@ class TestSharing:
             close(owner, kill=False)
         assert processes_in(data_dir / "postgres" / "data") == []
 
-    def test_only_the_first_owns_the_server(self, postgres: PostgresServer, data_dir: Path) -> None:
+    def test_only_the_first_owns_the_server(self, postgres: PostgresServer) -> None:
         """Stopping the one that joined changes nothing for the one that owns it."""
-        second = PostgresServer(data_dir)
+        second = PostgresServer(postgres.home.parent)
         second.start()
         assert (postgres.owned, second.owned) == (True, False)
         second.stop()
