@@ -27,7 +27,7 @@ _TAX_SLOTS = ("1", "2", "3")
 def read_task(row: Row) -> NinjaTask:
     """A row of /tasks; an entry of its log that is running ends at 0."""
     return NinjaTask(
-        id=text(row, "id"),
+        id=record_id(row),
         number=text(row, "number"),
         client_id=text(row, "client_id"),
         project_id=text(row, "project_id"),
@@ -44,7 +44,7 @@ def read_task(row: Row) -> NinjaTask:
 def read_client(row: Row) -> NinjaClient:
     """A row of /clients."""
     return NinjaClient(
-        id=text(row, "id"),
+        id=record_id(row),
         number=text(row, "number"),
         name=text(row, "name") or text(row, "display_name"),
         id_number=text(row, "id_number"),
@@ -56,7 +56,7 @@ def read_client(row: Row) -> NinjaClient:
 def read_project(row: Row) -> Project:
     """A row of /projects."""
     return Project(
-        id=text(row, "id"),
+        id=record_id(row),
         number=text(row, "number"),
         name=text(row, "name"),
         client_id=text(row, "client_id"),
@@ -69,7 +69,7 @@ def read_project(row: Row) -> Project:
 def read_invoice(row: Row) -> Invoice:
     """A row of /invoices or /credits."""
     return Invoice(
-        id=text(row, "id"),
+        id=record_id(row),
         number=text(row, "number"),
         client_id=text(row, "client_id"),
         status_id=text(row, "status_id"),
@@ -96,7 +96,7 @@ def read_invoice(row: Row) -> Invoice:
 def read_payment(row: Row) -> Payment:
     """A row of /payments."""
     return Payment(
-        id=text(row, "id"),
+        id=record_id(row),
         number=text(row, "number"),
         client_id=text(row, "client_id"),
         status_id=text(row, "status_id"),
@@ -118,7 +118,7 @@ def read_company(row: Row) -> Company:
     """The answer of /companies/current."""
     settings = _nested(row, "settings")
     return Company(
-        id=text(row, "id"),
+        id=record_id(row),
         name=text(settings, "name"),
         currency_id=text(settings, "currency_id"),
         timezone_id=text(settings, "timezone_id"),
@@ -140,6 +140,18 @@ def read_statics(tables: Row) -> Statics:
         currencies={currency.id: currency for currency in currencies},
         timezones={text(zone, "id"): text(zone, "name") for zone in _rows(tables, "timezones")},
     )
+
+
+def record_id(row: Row) -> str:
+    """The id, which every record has.
+
+    Raises:
+        ValueError: it has none, so this is no record.
+    """
+    found = text(row, "id")
+    if not found:
+        raise ValueError("a record of Invoice Ninja without id")
+    return found
 
 
 def text(row: Row, name: str) -> str:

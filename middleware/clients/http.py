@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from handlers.errors import RemoteError
+from mappings.errors import NotUnderstood
 from mappings.text import shortened
 from middleware.clients.calls import Call, record
 from middleware.clients.failures import NOT_JSON, Dialect, from_exception, from_status, not_the_api
@@ -26,6 +27,8 @@ LONGEST_REQUEST = 90.0
 _LONGEST_TARGET = 300
 
 Params = Mapping[str, str | int]
+Row = Mapping[str, Any]
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,18 @@ class RemoteClient:
         finally:
             ms = round((time.monotonic() - started) * 1000)
             record(Call(self._dialect.system, request.method, target, status, ms, error))
+
+    def _typed(self, read: Callable[[Row], Record], row: Any, request: str, *, is_read: bool) -> Record:
+        """The record in an answer.
+
+        Raises:
+            Rejected, Doubtful: the answer has another shape than the API's, see `not_the_api`.
+        """
+        try:
+            return read(row)
+        except (AttributeError, LookupError, TypeError, ValueError, NotUnderstood) as error:
+            what = f"an answer of another shape ({error!r})"
+            raise not_the_api(self._dialect, request, is_read=is_read, status=httpx.codes.OK, what=what) from error
 
     async def _send(self, request: httpx.Request, label: str) -> httpx.Response:
         """The one place where requests leave: what limits or interrupts the traffic to a system belongs here."""

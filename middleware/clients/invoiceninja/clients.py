@@ -1,7 +1,7 @@
 """Invoice Ninja's clients and projects (facts/invoice-ninja.md section 5)."""
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import httpx
@@ -11,7 +11,7 @@ from mappings.models import NinjaClient
 from mappings.ninja import Project
 from mappings.ninja_rows import read_client, read_project
 from middleware.clients.address import segment
-from middleware.clients.invoiceninja.transport import NinjaTransport, Row
+from middleware.clients.invoiceninja.transport import NinjaTransport
 from middleware.clients.remembered import Remembered
 
 _FOUND_FOR = 600.0
@@ -64,14 +64,13 @@ class ClientsApi(NinjaTransport):
         Raises:
             NotFound: there is none.
         """
-        return read_client(await self._read_one(f"/clients/{segment(client_id)}"))
+        return await self._get(read_client, f"/clients/{segment(client_id)}")
 
     async def clients(self) -> AsyncIterator[NinjaClient]:
         """All clients that are not deleted, by id."""
-        async for row in self._rows("/clients", {"status": "active,archived"}, lambda _row: True):
-            client = read_client(row)
-            if not client.is_deleted:
-                yield client
+        filters = {"status": "active,archived"}
+        async for client in self._list(read_client, "/clients", filters, lambda client: not client.is_deleted):
+            yield client
 
     async def project(self, project_id: str) -> Project:
         """GET /projects/{id}, deleted ones included.
@@ -79,14 +78,13 @@ class ClientsApi(NinjaTransport):
         Raises:
             NotFound: there is none.
         """
-        return read_project(await self._read_one(f"/projects/{segment(project_id)}"))
+        return await self._get(read_project, f"/projects/{segment(project_id)}")
 
     async def projects(self, *, client_id: str = "") -> AsyncIterator[Project]:
         """All projects that are not deleted, by id; of a client when given."""
         filters = {"status": "active,archived"} | ({"client_id": client_id} if client_id else {})
-        async for row in self._rows("/projects", filters, lambda _row: True):
-            project = read_project(row)
-            if not project.is_deleted and client_id in {"", project.client_id}:
+        async for project in self._list(read_project, "/projects", filters, lambda project: not project.is_deleted):
+            if client_id in {"", project.client_id}:
                 yield project
 
     async def _match(self, wanted: str) -> ClientMatch:
@@ -111,12 +109,11 @@ class ClientsApi(NinjaTransport):
 
     async def _clients_numbered(self, wanted: str) -> list[NinjaClient]:
         """Clients whose number or id number is this; the server compares without case, and so do we."""
-        found: dict[str, NinjaClient] = {}
-        for name in ("number", "id_number"):
-            rows = await self._find("/clients", {name: wanted}, _says(name, wanted))
-            found |= {client.id: client for client in map(read_client, rows)}
-        return list(found.values())
-
-
-def _says(name: str, wanted: str) -> Callable[[Row], bool]:
-    return lambda row: str(row.get(name, "")).strip().casefold() == wanted.casefold()
+        same = wanted.casefold()
+        numbered = await self._find(
+            read_client, "/clients", {"number": wanted}, lambda client: client.number.strip().casefold() == same
+        )
+        identified = await self._find(
+            read_client, "/clients", {"id_number": wanted}, lambda client: client.id_number.strip().casefold() == same
+        )
+        return list({client.id: client for client in numbered + identified}.values())

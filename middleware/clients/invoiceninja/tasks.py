@@ -1,6 +1,6 @@
 """Invoice Ninja's tasks, which hold the time (facts/invoice-ninja.md section 6)."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -11,7 +11,6 @@ from mappings.ninja_rows import read_task
 from mappings.timelog import time_log
 from middleware.clients.address import segment
 from middleware.clients.invoiceninja.clients import ClientsApi
-from middleware.clients.invoiceninja.transport import Row
 
 
 class TasksApi(ClientsApi):
@@ -36,8 +35,8 @@ class TasksApi(ClientsApi):
 
     async def find_task(self, number: str) -> NinjaTask | None:
         """GET /tasks?number=, deleted and archived ones included; None when there is none."""
-        rows = await self._find("/tasks", {"number": number}, lambda row: row.get("number") == number)
-        return read_task(rows[0]) if rows else None
+        tasks = await self._find(read_task, "/tasks", {"number": number}, lambda task: task.number == number)
+        return tasks[0] if tasks else None
 
     async def task(self, task_id: str) -> NinjaTask:
         """GET /tasks/{id}, deleted ones included.
@@ -45,7 +44,7 @@ class TasksApi(ClientsApi):
         Raises:
             NotFound: there is none.
         """
-        return read_task(await self._read_one(f"/tasks/{segment(task_id)}"))
+        return await self._get(read_task, f"/tasks/{segment(task_id)}")
 
     async def delete_task(self, task_id: str) -> None:
         """DELETE /tasks/{id}; again is no error, the number stays taken.
@@ -63,8 +62,8 @@ class TasksApi(ClientsApi):
         """
         reply = await self._request("POST", "/tasks/bulk", body={"action": "restore", "ids": [task_id]})
         rows = self._data(reply, is_read=False)
-        restored = [read_task(row).id for row in rows if isinstance(row, Mapping) and not read_task(row).is_deleted]
-        if task_id not in restored:
+        tasks = [self._typed(read_task, row, reply.request, is_read=False) for row in rows]
+        if not any(task.id == task_id and not task.is_deleted and not task.is_archived for task in tasks):
             message = f"task {task_id} was not restored"
             raise Doubtful(self._dialect.system, reply.request, message, status=httpx.codes.OK)
 
@@ -74,26 +73,23 @@ class TasksApi(ClientsApi):
         filters |= {"client_id": client_id} if client_id else {}
         filters |= {"project_tasks": project_id} if project_id else {}
 
-        def keep(row: Row) -> bool:
-            task = read_task(row)
-            is_ours = (not client_id or task.client_id == client_id) and (
-                not project_id or task.project_id == project_id
-            )
+        def keep(task: NinjaTask) -> bool:
+            is_ours = client_id in {"", task.client_id} and project_id in {"", task.project_id}
             return is_ours and not (task.is_invoiced or task.is_deleted or task.is_archived)
 
-        async for row in self._rows("/tasks", filters, keep):
-            yield read_task(row)
+        async for task in self._list(read_task, "/tasks", filters, keep):
+            yield task
 
     async def _write_task(self, method: str, path: str, entry: TimeEntry, client_id: str) -> NinjaTask:
         body = _task_body(entry, client_id)
         try:
-            row = await self._write_one(method, path, body)
+            task = await self._write(read_task, method, path, body)
         except Rejected as rejected:
             if rejected.names("client_id"):
                 self.forget_clients()
             raise
-        self._check_echo(f"{method} {path}", body, row)
-        return read_task(row)
+        self._check_echo(f"{method} {path}", task.id, "number", sent=entry.number, got=task.number)
+        return task
 
 
 def _task_body(entry: TimeEntry, client_id: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import httpx
 
 from handlers.errors import NeedsPerson
 from middleware.clients.failures import Dialect, not_the_api
-from middleware.clients.http import Params, RemoteClient, Reply
+from middleware.clients.http import Params, Record, RemoteClient, Reply, Row
 
 _GUARD_WAIT = 1.3
 """Seconds after which Invoice Ninja's one-second guard against equal requests has surely passed."""
@@ -16,8 +16,6 @@ _GUARD_WAIT = 1.3
 _PAGE = 500
 _MISSING = re.compile(r"No query results for model|Record with value .* not found", re.DOTALL)
 _WRONG_PATH = "Method not supported for this route"
-
-Row = Mapping[str, Any]
 
 
 def _is_missing(status: int, body: Any) -> bool:
@@ -53,16 +51,20 @@ class NinjaTransport(RemoteClient):
     def __init__(self, http: httpx.AsyncClient) -> None:
         super().__init__(http, DIALECT)
 
-    async def _read_one(self, path: str, params: Params | None = None) -> Row:
+    async def _get(self, read: Callable[[Row], Record], path: str) -> Record:
         """GET one record."""
-        return self._record(await self._request("GET", path, params=params), is_read=True)
+        return self._one(read, await self._request("GET", path), is_read=True)
 
-    async def _write_one(self, method: str, path: str, body: Any, params: Params | None = None) -> Row:
+    async def _write(
+        self, read: Callable[[Row], Record], method: str, path: str, body: Any, params: Params | None = None
+    ) -> Record:
         """POST or PUT one record and return it as the server answers it."""
-        return self._record(await self._request(method, path, params=params, body=body), is_read=False)
+        return self._one(read, await self._request(method, path, params=params, body=body), is_read=False)
 
-    async def _rows(self, path: str, filters: Params, keep: Callable[[Row], bool]) -> AsyncIterator[Row]:
-        """All rows of a list, page by page; only those that `keep` accepts.
+    async def _list(
+        self, read: Callable[[Row], Record], path: str, filters: Params, keep: Callable[[Record], bool]
+    ) -> AsyncIterator[Record]:
+        """All records of a list, page by page; only those that `keep` accepts.
 
         `keep` must re-check every filter: one that this server does not know is ignored, and the whole list comes back.
         Rows that leave the filter while it is read move later rows forward over the page's edge: a reader that changes
@@ -71,51 +73,47 @@ class NinjaTransport(RemoteClient):
         page = 1
         while True:
             params = {**filters, "sort": "id|asc", "per_page": _PAGE, "page": page}
-            rows, last = self._page(await self._request("GET", path, params=params))
+            reply = await self._request("GET", path, params=params)
+            rows = self._data(reply, is_read=True)
             for row in rows:
-                if keep(row):
-                    yield row
-            if not rows or page >= last:
+                record = self._typed(read, row, reply.request, is_read=True)
+                if keep(record):
+                    yield record
+            if not rows or page >= _last_page(reply.data):
                 return
             page += 1
 
-    async def _find(self, path: str, filters: Params, keep: Callable[[Row], bool]) -> list[Row]:
-        """The rows of a narrow filter, all of them."""
-        return [row async for row in self._rows(path, filters, keep)]
+    async def _find(
+        self, read: Callable[[Row], Record], path: str, filters: Params, keep: Callable[[Record], bool]
+    ) -> list[Record]:
+        """The records of a narrow filter, all of them."""
+        return [record async for record in self._list(read, path, filters, keep)]
 
-    def _check_echo(self, request: str, sent: Row, got: Row) -> None:
-        """See that the record carries our number: a body that was not understood makes an empty record with 200.
+    def _check_echo(self, request: str, record_id: str, name: str, *, sent: str, got: str) -> None:
+        """See that the record carries what identifies it: of a body that is not understood 200 makes an empty record.
 
         Raises:
             NeedsPerson: it does not. Trying again would only make more empty records.
         """
-        if got.get("number") != sent["number"]:
+        if got != sent:
             raise NeedsPerson(
-                f"{request} was not understood by Invoice Ninja: record {got.get('id')!r} came back with number"
-                f" {got.get('number')!r} instead of {sent['number']!r}",
+                f"{request} was not understood by Invoice Ninja: record {record_id!r} came back with {name} {got!r}"
+                f" instead of {sent!r}",
                 "delete that record if it is empty; see whether a proxy before Invoice Ninja drops request bodies",
             )
 
-    def _record(self, reply: Reply, *, is_read: bool) -> Row:
-        data = self._data(reply, is_read=is_read)
-        if not isinstance(data, Mapping):
-            raise self._unexpected(reply, is_read=is_read)
-        return data
+    def _one(self, read: Callable[[Row], Record], reply: Reply, *, is_read: bool) -> Record:
+        return self._typed(read, self._data(reply, is_read=is_read), reply.request, is_read=is_read)
 
     def _data(self, reply: Reply, *, is_read: bool) -> Any:
-        if not isinstance(reply.data, Mapping) or "data" not in reply.data:
-            raise self._unexpected(reply, is_read=is_read)
+        if not isinstance(reply.data, Mapping) or not isinstance(reply.data.get("data"), Mapping | list):
+            what = "an answer without `data`"
+            raise not_the_api(self._dialect, reply.request, is_read=is_read, status=reply.status, what=what)
         return reply.data["data"]
 
-    def _page(self, reply: Reply) -> tuple[list[Row], int]:
-        rows = self._data(reply, is_read=True)
-        if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-            raise self._unexpected(reply, is_read=True)
-        meta = reply.data.get("meta")
-        pagination = meta.get("pagination") if isinstance(meta, Mapping) else None
-        last = pagination.get("total_pages") if isinstance(pagination, Mapping) else None
-        return rows, last if isinstance(last, int) else 1
 
-    def _unexpected(self, reply: Reply, *, is_read: bool) -> Exception:
-        what = "an answer without `data`"
-        return not_the_api(self._dialect, reply.request, is_read=is_read, status=reply.status, what=what)
+def _last_page(answer: Row) -> int:
+    meta = answer.get("meta")
+    pagination = meta.get("pagination") if isinstance(meta, Mapping) else None
+    last = pagination.get("total_pages") if isinstance(pagination, Mapping) else None
+    return last if isinstance(last, int) else 1

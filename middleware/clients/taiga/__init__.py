@@ -1,10 +1,10 @@
 """The client of Taiga 6."""
 
-from middleware.clients.taiga.items import ItemsApi
+from middleware.clients.taiga.projects import ProjectsApi
 from middleware.clients.taiga.session import Credentials
 
 
-class Taiga(ItemsApi):
+class Taiga(ProjectsApi):
     """Everything the bridge asks of Taiga; `handlers.context.TaigaWork` is a part of it."""
 
 

@@ -1,22 +1,20 @@
 """Taiga's tasks, user stories and issues with their custom attribute values (facts/taiga.md sections 4 and 7)."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 import httpx
 
 from handlers.errors import Rejected
-from mappings.errors import NotUnderstood
 from mappings.models import AttributeDefinition, AttributeValues, WorkItem, WorkKind
 from mappings.taiga_rest import read_rest
 from middleware.clients.address import segment
-from middleware.clients.failures import not_the_api
-from middleware.clients.http import Params
+from middleware.clients.http import Params, Row
 from middleware.clients.remembered import Remembered
-from middleware.clients.taiga.session import DIALECT, TaigaSession
-from middleware.clients.taiga.transport import Row, TaigaTransport
+from middleware.clients.taiga.records import read_definition
+from middleware.clients.taiga.session import TaigaSession
+from middleware.clients.taiga.transport import TaigaTransport
 
 _DEFINITIONS_FOR = 600.0
 """Seconds for which the custom attributes of a project are remembered."""
@@ -49,7 +47,7 @@ class ItemsApi(TaigaTransport):
     async def user_id(self) -> int:
         """GET /users/me once: the id of our own user."""
         if self._user_id is None:
-            self._user_id = int((await self._read_one("/users/me"))["id"])
+            self._user_id = await self._get(lambda user: int(user["id"]), "/users/me")
         return self._user_id
 
     async def item(self, kind: WorkKind, item_id: int) -> WorkItem:
@@ -59,8 +57,7 @@ class ItemsApi(TaigaTransport):
             NotFound: the item is gone.
             Rejected: it is hidden from our account (403).
         """
-        path = f"{LISTS[kind]}/{segment(item_id)}"
-        item = self._understood(kind, await self._read_one(path), {}, path)
+        item = await self._bare_item(kind, item_id)
         values = await self.attribute_values(kind, item_id)
         names = await self._names_for(kind, item.project_id, values)
         by_name = {names[key]: value for key, value in values.values.items() if key in names and value is not None}
@@ -71,10 +68,13 @@ class ItemsApi(TaigaTransport):
         remembered = self._definitions.get((kind, project_id)) or await self._read_definitions(kind, project_id)
         return remembered.known
 
+    def forget_definitions(self) -> None:
+        """Read the custom attributes anew from now on."""
+        self._definitions.forget_all()
+
     async def attribute_values(self, kind: WorkKind, item_id: int) -> AttributeValues:
         """GET the present values, by attribute id as text."""
-        path = _values_path(kind, item_id)
-        return self._values(path, await self._read_one(path), is_read=True)
+        return await self._get(_read_values, _values_path(kind, item_id))
 
     async def replace_attribute_values(self, kind: WorkKind, item_id: int, values: AttributeValues) -> AttributeValues:
         """PATCH the whole dict of values; what is left out is deleted.
@@ -116,14 +116,15 @@ class ItemsApi(TaigaTransport):
 
     async def _items(self, kind: WorkKind, project_id: int, filters: Params) -> AsyncIterator[WorkItem]:
         params = {**filters, "order_by": "created_date"}
-        async for row in self._rows(LISTS[kind], params, lambda row: row.get("project") == project_id):
-            yield replace(self._understood(kind, row, {}, LISTS[kind]), attributes=None)
+        async for item in self._list(self._reader(kind), LISTS[kind], params):
+            if item.project_id == project_id:
+                yield item
 
-    def _understood(self, kind: WorkKind, row: Row, by_name: Mapping[str, Any], path: str) -> WorkItem:
-        try:
-            return read_rest(kind, row, by_name, front=self._front)
-        except NotUnderstood as error:
-            raise not_the_api(DIALECT, f"GET {path}", is_read=True, status=httpx.codes.OK, what=str(error)) from error
+    async def _bare_item(self, kind: WorkKind, item_id: int) -> WorkItem:
+        return await self._get(self._reader(kind), f"{LISTS[kind]}/{segment(item_id)}")
+
+    def _reader(self, kind: WorkKind) -> Callable[[Row], WorkItem]:
+        return lambda row: replace(read_rest(kind, row, {}, front=self._front), attributes=None)
 
     async def _names_for(self, kind: WorkKind, project_id: int, values: AttributeValues) -> Mapping[str, str]:
         """The names by id; read anew once when a value has an id that was not seen in this project before."""
@@ -136,27 +137,21 @@ class ItemsApi(TaigaTransport):
         return remembered.names
 
     async def _read_definitions(self, kind: WorkKind, project_id: int) -> _Definitions:
-        rows = await self._read_all(f"/{kind}-custom-attributes", {"project": project_id})
-        known = tuple(AttributeDefinition(int(row["id"]), str(row["name"]), str(row.get("type", ""))) for row in rows)
-        return self._definitions.put((kind, project_id), _Definitions(known), _DEFINITIONS_FOR)
+        rows = await self._all(read_definition, f"/{kind}-custom-attributes", {"project": project_id})
+        return self._definitions.put((kind, project_id), _Definitions(tuple(rows)), _DEFINITIONS_FOR)
 
     async def _of_this_project(self, kind: WorkKind, item_id: int, values: AttributeValues) -> AttributeValues:
-        path = f"{LISTS[kind]}/{segment(item_id)}"
-        project_id = self._understood(kind, await self._read_one(path), {}, path).project_id
+        project_id = (await self._bare_item(kind, item_id)).project_id
         names = (await self._read_definitions(kind, project_id)).names
         return replace(values, values={key: value for key, value in values.values.items() if key in names})
 
     async def _patch_values(self, kind: WorkKind, item_id: int, values: AttributeValues) -> AttributeValues:
-        path = _values_path(kind, item_id)
         body = {"attributes_values": values.values, "version": values.version}
-        return self._values(path, await self._write_one("PATCH", path, body), is_read=False)
+        return await self._write(_read_values, "PATCH", _values_path(kind, item_id), body)
 
-    def _values(self, path: str, row: Row, *, is_read: bool) -> AttributeValues:
-        version, values = row.get("version"), row.get("attributes_values")
-        if not isinstance(version, int) or not isinstance(values, Mapping):
-            what = "attribute values without version or values"
-            raise not_the_api(DIALECT, path, is_read=is_read, status=httpx.codes.OK, what=what)
-        return AttributeValues(version, values)
+
+def _read_values(row: Row) -> AttributeValues:
+    return AttributeValues(version=int(row["version"]), values=dict(row["attributes_values"]))
 
 
 def _values_path(kind: WorkKind, item_id: int) -> str:

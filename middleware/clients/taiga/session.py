@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 
 from handlers.errors import Refused
-from middleware.clients.failures import Dialect, not_the_api
-from middleware.clients.http import RemoteClient, Reply
+from middleware.clients.failures import Dialect
+from middleware.clients.http import RemoteClient
 
 _REFUSED_FOR = 30.0
 """Seconds for which a refused login is not tried again: Taiga may lock out who guesses."""
@@ -113,11 +113,4 @@ class TaigaSession(RemoteClient):
         except Refused:
             self._refused_until = self._timer() + _REFUSED_FOR
             raise
-        return self._token_in(reply)
-
-    def _token_in(self, reply: Reply) -> str:
-        token = reply.data.get("auth_token") if isinstance(reply.data, Mapping) else None
-        if not isinstance(token, str):
-            what = "a login without `auth_token`"
-            raise not_the_api(DIALECT, reply.request, is_read=True, status=reply.status, what=what)
-        return token
+        return self._typed(lambda answer: str(answer["auth_token"]), reply.data, reply.request, is_read=True)

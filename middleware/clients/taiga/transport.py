@@ -1,19 +1,17 @@
 """How Taiga is spoken to: signed in, page by page (facts/taiga.md section 7)."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 
 from handlers.errors import NotFound, Refused
 from middleware.clients.failures import not_the_api
-from middleware.clients.http import Params, RemoteClient, Reply
+from middleware.clients.http import Params, Record, RemoteClient, Reply, Row
 from middleware.clients.taiga.session import DIALECT, TaigaSession
 
 _PAGE = 200
 """Rows per page; Taiga allows 1000, but a story with its description may have 240 KB."""
-
-Row = Mapping[str, Any]
 
 
 class TaigaTransport(RemoteClient):
@@ -36,27 +34,28 @@ class TaigaTransport(RemoteClient):
         request.headers["Authorization"] = renewed
         return await super()._exchange(request, is_read=is_read)
 
-    async def _read_one(self, path: str, params: Params | None = None) -> Row:
+    async def _get(self, read: Callable[[Row], Record], path: str, params: Params | None = None) -> Record:
         """GET one object."""
-        return self._object(await self._request("GET", path, params=params), is_read=True)
+        reply = await self._request("GET", path, params=params)
+        return self._typed(read, reply.data, reply.request, is_read=True)
 
-    async def _write_one(self, method: str, path: str, body: Any = None) -> Row:
+    async def _write(self, read: Callable[[Row], Record], method: str, path: str, body: Any = None) -> Record:
         """POST or PATCH one object and return it as the server answers it."""
-        return self._object(await self._request(method, path, body=body), is_read=False)
+        reply = await self._request(method, path, body=body)
+        return self._typed(read, reply.data, reply.request, is_read=False)
 
-    async def _read_all(self, path: str, params: Params | None = None) -> list[Row]:
+    async def _all(self, read: Callable[[Row], Record], path: str, params: Params | None = None) -> list[Record]:
         """GET a short list whole (definitions, hooks: by default Taiga would cut it after 30)."""
         reply = await self._request("GET", path, params=params, headers={"x-disable-pagination": "True"})
-        return self._list(reply)
+        return self._rows(read, reply)
 
-    async def _rows(self, path: str, params: Params, keep: Callable[[Row], bool]) -> AsyncIterator[Row]:
-        """All rows of a list, page by page; `keep` re-checks the filters: unknown ones are ignored silently."""
+    async def _list(self, read: Callable[[Row], Record], path: str, params: Params) -> AsyncIterator[Record]:
+        """All rows of a list, page by page. The reader re-checks the filters: unknown ones are ignored silently."""
         page = 1
         while True:
             reply = await self._page(path, {**params, "page_size": _PAGE, "page": page})
-            for row in self._list(reply) if reply else []:
-                if keep(row):
-                    yield row
+            for record in self._rows(read, reply) if reply else []:
+                yield record
             if reply is None or "x-pagination-next" not in reply.headers:
                 return
             page += 1
@@ -70,16 +69,8 @@ class TaigaTransport(RemoteClient):
                 raise
             return None
 
-    def _object(self, reply: Reply, *, is_read: bool) -> Row:
-        if not isinstance(reply.data, Mapping):
-            raise not_the_api(
-                DIALECT, reply.request, is_read=is_read, status=reply.status, what="an answer that is no object"
-            )
-        return reply.data
-
-    def _list(self, reply: Reply) -> list[Row]:
-        if not isinstance(reply.data, list) or not all(isinstance(row, Mapping) for row in reply.data):
-            raise not_the_api(
-                DIALECT, reply.request, is_read=True, status=reply.status, what="an answer that is no list of objects"
-            )
-        return reply.data
+    def _rows(self, read: Callable[[Row], Record], reply: Reply) -> list[Record]:
+        if not isinstance(reply.data, list):
+            what = "an answer that is no list"
+            raise not_the_api(DIALECT, reply.request, is_read=True, status=reply.status, what=what)
+        return [self._typed(read, row, reply.request, is_read=True) for row in reply.data]
