@@ -52,5 +52,5 @@ def configure_logs(log_format: Literal["console", "json"], level: str) -> None:
     root.handlers = [handler]
     root.setLevel(level.upper())
     # Their lines say what ours say already; arq names every job twice.
-    for noisy in ("httpx", "httpcore", "uvicorn.access", "arq.worker", "asyncio"):
+    for noisy in ("httpx", "httpcore", "uvicorn.access", "uvicorn.error", "arq.worker", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))

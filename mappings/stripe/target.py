@@ -142,7 +142,8 @@ def _failure_note(facts: PaymentFacts) -> Iterator[str]:
         return
     attempt = f", attempt {failure.attempt_count}" if failure.attempt_count else ""
     again = f", next attempt {_day(failure.next_attempt_at)}" if failure.next_attempt_at else ""
-    yield f"Payment failed: {failure.message or failure.code or 'no reason given'}{attempt}{again}"
+    why = (failure.message or failure.code or "no reason given").rstrip(".")
+    yield f"Payment failed: {why}{attempt}{again}"
 
 
 def money(minor: int, currency: str | None) -> str:

@@ -22,6 +22,7 @@ from middleware.settings import Settings
 from middleware.store.events import STATUSES, AttemptRow, EventRow, EventStore
 
 PAYLOAD_PREVIEW = 4000
+PIPE_WIDTH = 200
 
 
 @click.group("events")
@@ -133,7 +134,9 @@ def _print_table(rows: list[EventRow]) -> None:
         received = f"{row.received_at:%Y-%m-%d %H:%M:%S}"
         cells = (str(row.id), received, row.type, row.subject, row.status, str(row.attempts), row.reason)
         table.add_row(*cells)
-    Console().print(table if rows else "no events")
+    console = Console()
+    # A pipe has no width: folded cells would be hard to read there.
+    Console(width=None if console.is_terminal else PIPE_WIDTH).print(table if rows else "no events")
 
 
 def _print_event(event: EventRow, attempts: list[AttemptRow], body: bytes) -> None:
