@@ -1,9 +1,10 @@
 """What is sent for an invoice, a credit or a payment; always complete and always with its date."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from handlers.errors import NeedsPerson
-from mappings.ninja import Allocation, InvoiceDraft, InvoiceLine, PaymentDraft
+from mappings.ninja import Allocation, CustomField, InvoiceDraft, InvoiceLine, PaymentDraft
 
 _LONGEST_NUMBER = 64
 """Characters of an idempotency key; longer numbers would also be cut silently."""
@@ -22,7 +23,12 @@ def invoice_body(draft: InvoiceDraft) -> dict[str, Any]:
         "private_notes": draft.private_notes,
     }
     filled = {name: value for name, value in named.items() if value}
-    return {**filled, **draft.custom_values, **draft.extra, "line_items": [line_body(line) for line in draft.lines]}
+    return {
+        **filled,
+        **_by_name(draft.custom_values),
+        **draft.extra,
+        "line_items": [line_body(line) for line in draft.lines],
+    }
 
 
 def line_body(line: InvoiceLine) -> dict[str, Any]:
@@ -74,10 +80,14 @@ def payment_body(draft: PaymentDraft) -> dict[str, Any]:
         # A text, and never left out: by default the client gets a mail.
         "email_receipt": "true" if draft.email_receipt else "false",
         **{name: value for name, value in optional.items() if value},
-        **draft.custom_values,
+        **_by_name(draft.custom_values),
     }
 
 
 def allocation_bodies(allocations: tuple[Allocation, ...]) -> list[dict[str, Any]]:
     """The parts of a payment or refund by invoice."""
     return [{"invoice_id": part.invoice_id, "amount": part.amount} for part in allocations]
+
+
+def _by_name(custom_values: Mapping[CustomField, str]) -> dict[str, str]:
+    return {str(name): value for name, value in custom_values.items()}
