@@ -1,0 +1,77 @@
+"""Credits: made like invoices, used through `credits` of a payment (facts section 9)."""
+
+from decimal import Decimal
+from typing import Any
+
+from middleware.sandbox.invoiceninja import documents, ledger, records
+from middleware.sandbox.invoiceninja.call import Call, invalid
+from middleware.sandbox.invoiceninja.render import one
+from middleware.sandbox.invoiceninja.shapes import CREDIT
+from middleware.sandbox.invoiceninja.state import NinjaState
+from middleware.sandbox.invoiceninja.table import Row
+from middleware.sandbox.invoiceninja.values import decimal, number, text
+
+_DRAFT, _SENT, _PARTIAL, _APPLIED = "1", "2", "3", "4"
+
+
+def create(call: Call) -> Any:
+    """Answer POST /credits: a draft, or sent with `mark_sent`."""
+    invalid(documents.errors_of(call, "credits"))
+    state, client_id = call.state, call.data["client_id"]
+    values = {**CREDIT, **records.born(state), **documents.given(call), "client_id": client_id}
+    values["design_id"] = documents.DESIGN_ID
+    # Unlike invoices, credits take today's date in UTC, and a date for the deposit too (as recorded).
+    values["date"] = values["date"] or state.today()
+    values["partial_due_date"] = values["partial_due_date"] or state.today()
+    values["number"] = text(call.data.get("number")) or state.next_number("credit")
+    values["invitations"] = documents.invitations(call, "credit", client_id)
+    values.update(documents.with_sums(state, values, call.data.get("line_items") or []))
+    row = state.tables["credits"].add(values)
+    if call.flag("mark_sent"):
+        _mark_sent(state, row)
+    return one(call, "credits", row)
+
+
+def update(call: Call, row_id: str) -> Any:
+    """Answer PUT /credits/<id>; a sent credit keeps what was already used of it."""
+    row = call.live_row("credits", row_id)
+    invalid(documents.errors_of(call, "credits", row))
+    values = documents.given(call)
+    if call.data.get("number") is not None:
+        values["number"] = text(call.data["number"])
+    lines = call.data["line_items"] if call.data.get("line_items") is not None else row["line_items"]
+    values.update(documents.with_sums(call.state, {**row.data, **values}, lines))
+    if row["status_id"] != _DRAFT:
+        delta = decimal(values["amount"]) - decimal(row["amount"])
+        values["balance"] = number(decimal(row["balance"]) + delta)
+        ledger.change_client(call.state, row["client_id"], credit_balance=delta)
+    records.change(call.state, "credits", row, values)
+    if call.flag("mark_sent"):
+        _mark_sent(call.state, row)
+    return one(call, "credits", row)
+
+
+def apply_credit(state: NinjaState, payment: Row, credit: Row | None, amount: Decimal) -> None:
+    """Use part of a credit in a payment; it counts as paid by the client."""
+    if credit is None:
+        return
+    _mark_sent(state, credit)
+    balance = decimal(credit["balance"]) - amount
+    values = {
+        "balance": number(balance),
+        "paid_to_date": number(decimal(credit["paid_to_date"]) + amount),
+        "status_id": _APPLIED if balance == 0 else _PARTIAL,
+    }
+    records.change(state, "credits", credit, values)
+    ledger.change_client(state, credit["client_id"], credit_balance=-amount, paid_to_date=amount)
+    ledger.add_paymentable(state, payment, {"credit_id": credit.id}, amount)
+
+
+def _mark_sent(state: NinjaState, credit: Row) -> None:
+    if credit["status_id"] != _DRAFT:
+        return
+    sent_at = state.clock().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    invited = [{**invitation, "sent_date": sent_at} for invitation in credit["invitations"]]
+    values = {"status_id": _SENT, "balance": credit["amount"], "invitations": invited}
+    records.change(state, "credits", credit, values)
+    ledger.change_client(state, credit["client_id"], credit_balance=decimal(credit["amount"]))
