@@ -1,6 +1,7 @@
 """mappings.json: what is read from a right file."""
 
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from mappings.config import MappingFile, mapping_schema, parse_mapping
-from mappings.rules import BillingRules
+from mappings.config import MappingFile, ProjectMapping, mapping_schema, parse_mapping
+from mappings.config_types import Part
+from mappings.rules import AttributeNames, BillingRules, InvoiceStatusValues
 
 EXAMPLE = (Path(__file__).parents[2] / "mappings.example.json").read_text(encoding="utf-8")
 DESIGN = """{
@@ -60,6 +62,22 @@ def test_schema_refuses_what_is_refused(text: str) -> None:
     """An editor that knows the schema marks the plain mistakes."""
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(json.loads(text), mapping_schema())
+
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "mapping.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("text", re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL))
+def test_examples_of_the_document_are_read(text: str) -> None:
+    """What docs/mapping.md shows can be copied."""
+    assert parse_mapping(text).project_mappings
+
+
+@pytest.mark.parametrize("part", [BillingRules, ProjectMapping, MappingFile, AttributeNames, InvoiceStatusValues])
+def test_every_key_is_documented(part: type[Part]) -> None:
+    """docs/mapping.md names every key of the file."""
+    keys = [field.alias or name for name, field in part.model_fields.items()]
+    assert [key for key in keys if f"`{key}`" not in DOCUMENT] == []
 
 
 def test_schema_shows_no_default_where_rules_are_inherited() -> None:
