@@ -7,8 +7,8 @@ PYTHON ?= python3
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
 NO_WHEEL := --no-binary localstripe
 UV_VERSION := 0.13.8
-COMPILE := $(BIN)/uv pip compile pyproject.toml --no-config --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-annotate --no-header --no-emit-index-url --only-binary :all: $(NO_WHEEL) $(ARGS)
+LOCK := $(BIN)/uv pip compile --no-config --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--no-header --no-emit-index-url --only-binary :all: $(NO_WHEEL) $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev check test demo run bench chaos lock clean
@@ -45,9 +45,12 @@ chaos: install ## Kill everything again and again and count what arrived; SEED=1
 
 lock: install ## Write the lock files anew after a change in pyproject.toml; ARGS=--upgrade takes newer packages
 	$(BIN)/python -m pip --disable-pip-version-check install --quiet uv==$(UV_VERSION)
-	$(COMPILE) --output-file requirements.lock
-	$(COMPILE) --output-file requirements-demo.lock --constraint requirements.lock --extra embedded --group build
-	$(COMPILE) --output-file requirements-dev.lock --constraint requirements-demo.lock --extra embedded --group build --group dev
+	$(LOCK) pyproject.toml --output-file requirements.lock
+	$(LOCK) --group build --output-file requirements-build.lock
+	$(LOCK) pyproject.toml --extra embedded --group build --constraint requirements.lock \
+		--constraint requirements-build.lock --output-file requirements-demo.lock
+	$(LOCK) pyproject.toml --extra embedded --group build --group dev --constraint requirements-demo.lock \
+		--output-file requirements-dev.lock
 
 clean: ## Remove .venv and what tools leave behind; keeps .data and .env
 	rm -rf $(VENV) build dist .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
