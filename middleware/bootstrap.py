@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import asyncpg
 import structlog
 
 from handlers.context import Context
@@ -14,7 +13,7 @@ from mappings.config import MappingFile, parse_mapping
 from middleware.clients.connect import connect_invoice_ninja, connect_taiga
 from middleware.clients.taiga import Credentials, Taiga
 from middleware.settings import Settings, SettingsError
-from middleware.store.database import STORE_ERRORS
+from middleware.store.database import STORE_ERRORS, Pool
 from middleware.store.links import LinkStore, ReviewStore
 from middleware.store.workers import WorkerStore
 
@@ -71,7 +70,7 @@ async def open_taiga(settings: Settings) -> AsyncIterator[Taiga | None]:
 
 
 @asynccontextmanager
-async def open_context(settings: Settings, mapping: MappingFile, pool: asyncpg.Pool) -> AsyncIterator[Context]:
+async def open_context(settings: Settings, mapping: MappingFile, pool: Pool) -> AsyncIterator[Context]:
     """Everything a handler may use, closed at the end.
 
     Raises:

@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import Literal
 
-import asyncpg
 from arq.connections import ArqRedis
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -12,7 +11,7 @@ from starlette.routing import Route
 
 from middleware import metrics
 from middleware.queue import REDIS_ERRORS
-from middleware.store.database import STORE_ERRORS, StoreUnavailableError, ping
+from middleware.store.database import STORE_ERRORS, Pool, StoreUnavailableError, ping
 from middleware.store.events import backlog
 from middleware.store.workers import WorkerStore
 from middleware.version import VERSION
@@ -32,7 +31,7 @@ class Check:
     hint: str = ""
 
 
-async def check_database(pool: asyncpg.Pool) -> Check:
+async def check_database(pool: Pool) -> Check:
     """Whether events can be stored."""
     try:
         await ping(pool)
@@ -91,7 +90,7 @@ async def check_remotes(workers: WorkerStore) -> list[Check]:
 class Health:
     """The three endpoints that are asked by machines."""
 
-    def __init__(self, pool: asyncpg.Pool, queue: ArqRedis) -> None:
+    def __init__(self, pool: Pool, queue: ArqRedis) -> None:
         self._pool = pool
         self._queue = queue
         self._workers = WorkerStore(pool)

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
-import asyncpg
 import structlog
 from arq import func
 from arq.worker import Worker
@@ -28,7 +27,7 @@ from middleware.processor import Limits, Processor
 from middleware.queue import JOB_NAME, QUEUE_NAME, REDIS_ERRORS, decode_job, encode_job, open_queue, redis_settings
 from middleware.settings import Settings
 from middleware.signals import stop_on_signals
-from middleware.store.database import STORE_ERRORS, open_pool
+from middleware.store.database import STORE_ERRORS, Pool, open_pool
 from middleware.store.workers import WorkerStore
 from middleware.version import VERSION
 from middleware.web import web_server
@@ -138,7 +137,7 @@ async def _beat(workers: WorkerStore) -> None:
             await asyncio.shield(workers.leave(worker_id))
 
 
-async def _serve_health(settings: Settings, pool: asyncpg.Pool) -> None:
+async def _serve_health(settings: Settings, pool: Pool) -> None:
     if not settings.worker_port:
         return
     queue = open_queue(settings.redis_url.get_secret_value())

@@ -9,7 +9,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-import asyncpg
 import click
 import uvloop
 from pydantic import SecretStr
@@ -17,7 +16,7 @@ from pydantic import SecretStr
 from mappings.errors import MappingErrors
 from middleware.logs import configure_logs
 from middleware.settings import Settings, SettingsError, load_settings
-from middleware.store.database import STORE_ERRORS, NewerSchemaError, StoreUnavailableError, migrate, open_pool
+from middleware.store.database import STORE_ERRORS, NewerSchemaError, Pool, StoreUnavailableError, migrate, open_pool
 
 FAILED = 1
 WRONG_USE = 2
@@ -94,7 +93,7 @@ def run(main: Coroutine[Any, Any, _T]) -> _T:
 
 
 @asynccontextmanager
-async def store(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
+async def store(settings: Settings) -> AsyncIterator[Pool]:
     """A small pool on the migrated database."""
     url = settings.database_url.get_secret_value()
     await migrate(url)

@@ -10,6 +10,9 @@ from typing import Any
 
 import asyncpg
 
+Pool = asyncpg.Pool
+"""A pool of connections; nobody outside the store needs to know whose."""
+
 MIGRATION_LOCK = 0x7461_6967_6101
 # A machine that vanishes without closing its connections must not hold subject locks for hours.
 SERVER_SETTINGS = {
