@@ -3,11 +3,12 @@
 A story is a JSON file in tests/recordings: `{"story", "source", "exchanges": [...]}`, played in order because later
 requests depend on earlier ones. An exchange is
 `{"name", "request": {"method", "path", "headers"?, "body"?}, "status", "content_type"?, "response"?, "match"?,
-"volatile"?, "advance"?, "needs"?}`:
+"volatile"?, "unordered"?, "advance"?, "needs"?}`:
 
 * a `body` that is a string is sent as it stands, anything else as JSON;
 * `match` is `all` (default: the keys must be the same) or `some` (the answer may have more keys than the recording);
 * `volatile` adds key names whose values may differ, but not their types;
+* `unordered` sorts the rows of `data` by id before comparing (the server promised no order);
 * `advance` is the number of seconds that pass before the request (guards of one second and the like);
 * `needs` names a special set-up of the server; a server without it skips the exchange.
 
@@ -15,6 +16,7 @@ Nothing here knows a particular server.
 """
 
 import json
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +41,7 @@ class Exchange:
     response: Any = None
     match: str = "all"
     volatile: frozenset[str] = frozenset()
+    unordered: bool = False
     advance: float = 0.0
     needs: str = ""
 
@@ -64,7 +67,9 @@ def load_stories(folder: str) -> list[Story]:
 
 
 def _exchange(raw: dict[str, Any]) -> Exchange:
-    known = {key: raw[key] for key in ("content_type", "response", "match", "advance", "needs") if key in raw}
+    known = {
+        key: raw[key] for key in ("content_type", "response", "match", "unordered", "advance", "needs") if key in raw
+    }
     request = raw["request"]
     return Exchange(
         name=raw["name"],
@@ -107,7 +112,18 @@ def differences(exchange: Exchange, response: httpx.Response, volatile: Collecti
     except ValueError:
         return [f"body: expected JSON, got {response.text[:200]!r}"]
     comparison = Comparison(frozenset(volatile) | exchange.volatile, exact_keys=exchange.match == "all")
-    return list(comparison.walk(exchange.response, actual, ""))
+    arrange = _by_id if exchange.unordered else _as_it_is
+    return list(comparison.walk(arrange(exchange.response), arrange(actual), ""))
+
+
+def _as_it_is(body: Any) -> Any:
+    return body
+
+
+def _by_id(body: Any) -> Any:
+    if not isinstance(body, dict) or not isinstance(body.get("data"), list):
+        return body
+    return {**body, "data": sorted(body["data"], key=lambda row: str(row.get("id")))}
 
 
 @dataclass(frozen=True)
@@ -125,7 +141,7 @@ class Comparison:
             yield from self._objects(expected, actual, path, by_type=by_type)
         elif isinstance(expected, list):
             yield from self._lists(expected, actual, path, by_type=by_type)
-        elif not by_type and expected != actual:
+        elif not by_type and not same(expected, actual):
             yield f"{path or 'body'}: expected {short(expected)}, got {short(actual)}"
 
     def _objects(self, expected: Any, actual: Any, path: str, *, by_type: bool) -> Iterator[str]:
@@ -146,6 +162,13 @@ class Comparison:
             yield f"{path}: expected {len(expected)} items, got {len(actual)}"
         for index, (wanted, got) in enumerate(zip(expected, actual, strict=False)):
             yield from self.walk(wanted, got, f"{path}[{index}]")
+
+
+def same(expected: Any, actual: Any) -> bool:
+    """Compare two plain values; numbers up to the noise of binary fractions: a real server shows some."""
+    if kind(expected) == "number":
+        return math.isclose(expected, actual, abs_tol=1e-9)
+    return bool(expected == actual)
 
 
 def kind(value: Any) -> str:

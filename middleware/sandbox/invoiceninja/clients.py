@@ -57,7 +57,7 @@ def create(call: Call) -> Any:
     values["client_hash"] = portal_key("client", len(state.tables["clients"]) + 1)
     values["contacts"] = _contacts(call, call.data.get("contacts") or [{}], ())
     values["display_name"] = _display_name(values)
-    return one(call, "clients", state.tables["clients"].add(values))
+    return records.created(call, "clients", state.tables["clients"].add(values))
 
 
 def update(call: Call, row_id: str) -> Any:

@@ -29,7 +29,7 @@ def create(call: Call) -> Any:
     row = state.tables["credits"].add(values)
     if call.flag("mark_sent"):
         _mark_sent(state, row)
-    return one(call, "credits", row)
+    return records.created(call, "credits", row)
 
 
 def update(call: Call, row_id: str) -> Any:

@@ -27,7 +27,7 @@ def create(call: Call) -> Any:
     row = state.tables["invoices"].add(values)
     link_tasks(state, row)
     trigger(call, row)
-    return one(call, "invoices", row)
+    return records.created(call, "invoices", row)
 
 
 def update(call: Call, row_id: str) -> Any:

@@ -44,7 +44,9 @@ def mark_sent(state: NinjaState, invoice: Row) -> None:
 
 def new_payment(state: NinjaState, client_id: str, values: dict[str, Any], key: str | None = None) -> Row:
     """Insert a payment with nothing applied yet and raise the client's sums."""
-    start = {**PAYMENT, **records.born(state), "currency_id": documents.currency_id(state, client_id)}
+    own, company = documents.currency_id(state, client_id), str(state.setting("currency_id"))
+    currency = {"currency_id": own, "exchange_currency_id": company if own != company else ""}
+    start = {**PAYMENT, **records.born(state), **currency}
     payment = state.tables["payments"].add({**start, **values, "client_id": client_id}, {"idempotency_key": key or ""})
     change_client(state, client_id, paid_to_date=decimal(payment["amount"]))
     return payment

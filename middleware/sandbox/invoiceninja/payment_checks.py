@@ -53,7 +53,7 @@ def _amount_errors(call: Call) -> Errors:
         return {"amount": ["The amount must be a number."]}
     used = sum((decimal(item.get("amount")) for item in listed(call, "invoices")), ZERO)
     credited = sum((decimal(item.get("amount")) for item in listed(call, "credits")), ZERO)
-    if decimal(amount) != 0 and used > decimal(amount) + credited:
+    if used and decimal(amount) != 0 and used > decimal(amount) + credited:
         return {"amount": ["Amounts do not balance correctly."]}
     return {}
 

@@ -41,7 +41,7 @@ def create(call: Call) -> Any:
         apply_credit(state, payment, state.tables["credits"].get(item.get("credit_id")), decimal(item.get("amount")))
     ledger.change_client(state, payment["client_id"], payment_balance=ledger.unapplied(payment))
     _note_receipt(call, payment)
-    return one(call, "payments", payment)
+    return records.created(call, "payments", payment)
 
 
 def update(call: Call, row_id: str) -> Any:

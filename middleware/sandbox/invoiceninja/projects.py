@@ -21,7 +21,7 @@ def create(call: Call) -> Any:
     state = call.state
     values = {**PROJECT, **records.born(state), **_given(call), "client_id": call.data["client_id"]}
     values["number"] = text(call.data.get("number")) or state.next_number("project")
-    return one(call, "projects", state.tables["projects"].add(values))
+    return records.created(call, "projects", state.tables["projects"].add(values))
 
 
 def update(call: Call, row_id: str) -> Any:

@@ -25,15 +25,14 @@ def refund(call: Call) -> Any:
         raise LookupError("the validation lets no refund without a payment pass")
     items = listed(call, "invoices")
     total = sum((decimal(item.get("amount")) for item in items), ZERO) if items else decimal(call.data.get("amount"))
-    by_gateway = is_true(call.data.get("gateway_refund"))
-    if by_gateway:
-        # A manual payment has no gateway: it only changes its status, refunded stays (the trap).
+    if is_true(call.data.get("gateway_refund")):
+        # A manual payment has no gateway: its status changes, its `refunded` stays 0 (the trap).
         records.change(state, "payments", payment, {"status_id": _REFUNDED})
     else:
         _note_total(call, payment, total)
     stale = one(call, "payments", payment)
     for item in items:
-        _reopen(call, payment, item, noted=not by_gateway)
+        _reopen(call, payment, item)
     ledger.change_client(state, payment["client_id"], paid_to_date=-total)
     if is_true(call.data.get("send_email")):
         state.mails.append(Mail("refund", payment.id, mail_addresses(state, payment["client_id"])))
@@ -47,15 +46,14 @@ def _note_total(call: Call, payment: Row, total: Decimal) -> None:
     ledger.change_client(call.state, payment["client_id"], payment_balance=-total)
 
 
-def _reopen(call: Call, payment: Row, item: Mapping[str, Any], *, noted: bool) -> None:
+def _reopen(call: Call, payment: Row, item: Mapping[str, Any]) -> None:
     invoice = call.state.tables["invoices"].get(item.get("invoice_id"))
     if invoice is None:
         return
     amount = decimal(item.get("amount"))
     ledger.reopen(call.state, invoice, amount)
     records.change(call.state, "invoices", invoice, {"auto_bill_enabled": False})
-    if noted:
-        records.change(call.state, "payments", payment, {"paymentables": _marked(payment, invoice.id, amount)})
+    records.change(call.state, "payments", payment, {"paymentables": _marked(payment, invoice.id, amount)})
 
 
 def _marked(payment: Row, invoice_id: str, amount: Decimal) -> list[dict[str, Any]]:

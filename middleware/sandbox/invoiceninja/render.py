@@ -80,7 +80,8 @@ def _activities(column: str) -> Relation:
 
 
 def _tasks_of_project(state: NinjaState, project: Row) -> Any:
-    return [plain(state, "tasks", task) for task in state.tables["tasks"].having("project_id", project.id)]
+    tasks = state.tables["tasks"].having("project_id", project.id)
+    return [plain(state, "tasks", task) for task in tasks if not task["is_deleted"]]
 
 
 def _payments_of_invoice(state: NinjaState, invoice: Row) -> Any:

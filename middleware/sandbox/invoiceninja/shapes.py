@@ -89,7 +89,7 @@ PROJECT: Shape = {
     "public_notes": "",
     "budgeted_hours": 0,
     **CUSTOM,
-    "color": "",
+    "color": "#fff",
     "current_hours": 0,
     "documents": [],
 }
@@ -238,7 +238,7 @@ PAYMENT: Shape = {
     "vendor_id": "",
     "currency_id": "",
     "exchange_rate": 1,
-    "exchange_currency_id": "1",
+    "exchange_currency_id": "",
     "paymentables": [],
     "documents": [],
 }

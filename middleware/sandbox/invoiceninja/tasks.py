@@ -32,7 +32,7 @@ def create(call: Call) -> Any:
         values.update(_log_columns(state, [*entries, [state.now(), 0]], ""), is_running=False)
     row = state.tables["tasks"].add(values, {"hash": text(call.data.get("hash"))})
     _add_project_seconds(state, row["project_id"], _seconds(row))
-    answer = one(call, "tasks", row)
+    answer = records.created(call, "tasks", row)
     answer["data"]["date"] = _iso_start(state, row)
     return answer
 
@@ -125,14 +125,14 @@ def _log_columns(state: NinjaState, entries: list[timelog.Entry], day: str) -> d
 
 def _iso_start(state: NinjaState, row: Row) -> str:
     """The answer of a POST shows the local start with a wrong Z; every later answer shows the date only."""
-    entries = timelog.parse(row["time_log"])
+    entries = timelog.load(row["time_log"])
     if not entries:
         return ""
     return state.company_time(int(entries[0][0])).strftime("%Y-%m-%dT%H:%M:%S.000000Z")
 
 
 def _seconds(row: Row) -> int:
-    return timelog.seconds(timelog.parse(row["time_log"]))
+    return timelog.seconds(timelog.load(row["time_log"]))
 
 
 def _change(state: NinjaState, row: Row, values: dict[str, Any]) -> None:
@@ -160,14 +160,14 @@ def _start_or_stop(call: Call, row: Row) -> None:
 
 
 def _start(state: NinjaState, _: str, row: Row) -> None:
-    entries = timelog.parse(row["time_log"])
+    entries = timelog.load(row["time_log"])
     if row["invoice_id"] or timelog.is_running(entries):
         return
     _change(state, row, _log_columns(state, [*entries, [state.now(), 0]], row["date"]))
 
 
 def _stop(state: NinjaState, _: str, row: Row) -> None:
-    entries = timelog.parse(row["time_log"])
+    entries = timelog.load(row["time_log"])
     if timelog.is_running(entries):
         ended = [entries[-1][0], state.now(), *entries[-1][2:]]
         _change(state, row, _log_columns(state, [*entries[:-1], ended], row["date"]))

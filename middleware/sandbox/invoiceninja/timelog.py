@@ -35,6 +35,12 @@ def parse(raw: Any) -> list[Entry]:
     return ordered
 
 
+def load(stored: str) -> list[Entry]:
+    """Read a time log from the table, unchecked: starting and stopping may leave overlaps."""
+    entries: list[Entry] = json.loads(stored)
+    return entries
+
+
 def dump(entries: list[Entry]) -> str:
     """Write a time log as the server stores it."""
     return json.dumps(entries, separators=(",", ":"), ensure_ascii=False)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from middleware.sandbox.invoiceninja.shapes import CUSTOM_FIELDS, LINE
-from middleware.sandbox.invoiceninja.values import ZERO, decimal, number, rounded, text
+from middleware.sandbox.invoiceninja.values import ZERO, decimal, exact, number, rounded, text
 
 _TAX_RATES = ("tax_rate1", "tax_rate2", "tax_rate3")
 _AMOUNTS = ("quantity", "cost", "product_cost", "discount", *_TAX_RATES)
@@ -51,7 +51,7 @@ class _Terms:
 def clean_line(given: Mapping[str, Any], *, is_amount_discount: bool) -> dict[str, Any]:
     """Cast a line item as sent: numbers from strings, texts, defaults; unknown keys stay."""
     line = {**LINE, **given, "is_amount_discount": is_amount_discount}
-    line.update({key: number(decimal(line[key])) for key in _AMOUNTS})
+    line.update({key: exact(decimal(line[key])) for key in _AMOUNTS})
     line.update({key: text(line[key]) for key in _TEXTS})
     line["type_id"] = text(line["type_id"]) or "1"
     line["tax_id"] = text(line["tax_id"]) or "1"
@@ -93,9 +93,9 @@ def _tax_line(line: dict[str, Any], total: Decimal, subtotal: Decimal, terms: _T
     """Write the sums of a line into it and give its taxes; line totals are shown unrounded."""
     taxed = total - terms.reduction(total, subtotal)
     taxes = sum((terms.tax(taxed, decimal(line[rate])) for rate in _TAX_RATES), ZERO)
-    line["line_total"] = number(total)
-    line["gross_line_total"] = number(total if terms.inclusive else total + taxes)
-    line["tax_amount"] = number(taxes)
+    line["line_total"] = exact(total)
+    line["gross_line_total"] = exact(total if terms.inclusive else total + taxes)
+    line["tax_amount"] = exact(taxes)
     return taxes
 
 

@@ -34,7 +34,12 @@ def decimal(value: Any) -> Decimal:
 def number(value: Decimal) -> int | float:
     """Give the JSON number: whole values as integers, at most six decimals (the columns are decimal(20,6))."""
     stored = value.quantize(_STORED_PLACES, rounding=ROUND_HALF_UP)
-    return int(stored) if stored == stored.to_integral_value() else float(stored)
+    return exact(stored)
+
+
+def exact(value: Decimal) -> int | float:
+    """Give the JSON number with all its decimals: line items are stored as JSON, not in decimal columns."""
+    return int(value) if value == value.to_integral_value() else float(value)
 
 
 def rounded(value: Decimal, places: int = 2) -> Decimal:
