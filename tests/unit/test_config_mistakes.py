@@ -208,7 +208,9 @@ def test_attributes_have_different_names() -> None:
 def test_syntax_errors_name_line_and_column() -> None:
     """A surplus comma is found where it stands."""
     found = problems('{\n  "user_rates": {"a": 1,}\n}')
-    assert set(found) == {"line 2, column 25"}
+    # Python 3.13 points at the comma, older ones at the brace behind it.
+    assert set(found) <= {"line 2, column 24", "line 2, column 25"}
+    assert found
 
 
 @pytest.mark.parametrize("text", ["", "no", "{"])
