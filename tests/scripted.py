@@ -8,6 +8,10 @@ from typing import Any
 
 import httpx
 
+from middleware.clients.connect import connect_invoice_ninja, connect_taiga
+from middleware.clients.invoiceninja import InvoiceNinja
+from middleware.clients.taiga import Credentials, Taiga
+
 _RECORDINGS = Path(__file__).parent / "recordings" / "clients"
 
 Answer = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
@@ -21,7 +25,10 @@ class ScriptedServer:
         self.requests: list[httpx.Request] = []
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
+        # A copy: a client may send the same request once more with other headers.
+        self.requests.append(
+            httpx.Request(request.method, request.url, headers=request.headers, content=request.content)
+        )
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):
             raise answer
@@ -43,6 +50,18 @@ class ScriptedServer:
     def calls(self) -> list[str]:
         """The requests as `GET /api/v1/tasks?number=1`."""
         return [f"{request.method} {request.url.raw_path.decode()}" for request in self.requests]
+
+
+def ninja_answering(*answers: Answer) -> tuple[InvoiceNinja, ScriptedServer]:
+    """A client of an Invoice Ninja that gives these answers."""
+    server = ScriptedServer(*answers)
+    return connect_invoice_ninja("https://ninja.example", "tok", server.transport), server
+
+
+def taiga_answering(*answers: Answer, credentials: Credentials | None = None) -> tuple[Taiga, ScriptedServer]:
+    """A client of a Taiga that gives these answers; signed in by a token unless told otherwise."""
+    server = ScriptedServer(*answers)
+    return connect_taiga("https://taiga.example", credentials or Credentials(token="tok"), server.transport), server
 
 
 @cache
