@@ -11,7 +11,7 @@ LOCK := $(BIN)/uv pip compile --no-config --quiet --universal --python-version 3
 	--no-header --no-emit-index-url --only-binary :all: $(NO_WHEEL) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev check test demo run bench chaos lock clean
+.PHONY: help install install-dev check test coverage demo run bench chaos lock clean
 # A recipe that is cut off leaves no half-made stamp.
 .DELETE_ON_ERROR:
 
@@ -30,6 +30,9 @@ check: install-dev ## Lint, format, types, import rules
 
 test: install-dev ## All tests, with real PostgreSQL and Redis; ARGS="-k rounding" picks some
 	$(BIN)/python -m pytest $(ARGS)
+
+coverage: install-dev ## All tests; fails unless they run every line of mappings and handlers
+	$(BIN)/python -m pytest --cov=mappings --cov=handlers --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)
 
 demo: install ## The whole flow against sandbox servers, shown as a table; KEEP=1 leaves it running
 	$(BIN)/taiga-billing demo $(if $(KEEP),--keep)

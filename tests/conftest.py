@@ -29,7 +29,8 @@ hypothesis_settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 _SERVERS_GIVEN_BY_PEOPLE = ("DATABASE_URL", "REDIS_URL", "TAIGA_API", "INVOICE_NINJA_API", "STRIPE_API_BASE")
-_allowed_hosts = {urlsplit(os.environ.get(name, "")).hostname for name in _SERVERS_GIVEN_BY_PEOPLE} - {None}
+_given_hosts = {urlsplit(os.environ.get(name, "")).hostname for name in _SERVERS_GIVEN_BY_PEOPLE}
+_allowed_hosts = _given_hosts - {None, "localhost", "127.0.0.1", "::1"}
 
 
 def _refuse_other_machines(event: str, args: tuple[object, ...]) -> None:
