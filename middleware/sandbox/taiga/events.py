@@ -9,6 +9,9 @@ from middleware.sandbox.taiga.outbox import Delivery
 from middleware.sandbox.taiga.state import TaigaState
 from middleware.sandbox.taiga.text import iso
 
+MILESTONE_FIELDS = ("name", "closed", "estimated_start", "estimated_finish")
+"""What the history of a sprint compares."""
+
 
 def item_event(state: TaigaState, action: str, item: model.Item, by: model.User, change: Json | None = None) -> None:
     """Queue the webhooks of what `by` did with a task, story or issue.
@@ -30,10 +33,38 @@ def item_event(state: TaigaState, action: str, item: model.Item, by: model.User,
     _queue(state, item.project, envelope, lambda: hook_views.view(state, frozen), change)
 
 
-def milestone_event(
-    state: TaigaState, action: str, sprint: model.Milestone, by: model.User, change: Json | None = None
+def milestone_created(state: TaigaState, sprint: model.Milestone, by: model.User) -> None:
+    """Queue the webhooks of a new sprint."""
+    _milestone_event(state, "create", sprint, by, None)
+
+
+def milestone_change(state: TaigaState, sprint: model.Milestone, by: model.User) -> None:
+    """Queue the webhooks of a changed sprint: what differs from its last event, and always both its days."""
+    now = _announced(sprint)
+    diff = {
+        name: {"from": sprint.announced[name], "to": value}
+        for name, value in now.items()
+        if name.startswith("estimated") or sprint.announced[name] != value
+    }
+    change: Json = {
+        "comment": "",
+        "comment_html": "",
+        "delete_comment_date": None,
+        "comment_versions": None,
+        "edit_comment_date": None,
+        "diff": diff,
+    }
+    _milestone_event(state, "change", sprint, by, change)
+
+
+def _announced(sprint: model.Milestone) -> Json:
+    return {name: getattr(sprint, name) for name in MILESTONE_FIELDS}
+
+
+def _milestone_event(
+    state: TaigaState, action: str, sprint: model.Milestone, by: model.User, change: Json | None
 ) -> None:
-    """Queue the webhooks of what `by` did with a sprint."""
+    sprint.announced = _announced(sprint)
     envelope = _envelope(state, action, "milestone", by)
     _queue(state, sprint.project, envelope, lambda: hook_views.milestone(state, sprint), change)
 

@@ -148,6 +148,13 @@ def read(state: TaigaState, project: model.Project, kind: model.Kind, body: Json
     return found
 
 
+def note_tag_colors(project: model.Project, body: Json) -> None:
+    """Remember the colours of tags that were sent as pairs of name and colour."""
+    for tag in body.get("tags") or []:
+        if isinstance(tag, list):
+            project.tags[str(tag[0]).lower()] = tag[1]
+
+
 def read_new(state: TaigaState, project: model.Project, kind: model.Kind, body: Json) -> Json:
     """The fields of a new item.
 

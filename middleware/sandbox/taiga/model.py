@@ -113,7 +113,7 @@ class Membership:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Milestone:
-    """A sprint; its days are ISO dates without time."""
+    """A sprint; its days are ISO dates without time; `announced` is how its last event showed it."""
 
     id: int
     project: Project
@@ -128,6 +128,7 @@ class Milestone:
     disponibility: float = 0.0
     order: int = 1
     items: "set[Item]" = field(default_factory=set)
+    announced: Json = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

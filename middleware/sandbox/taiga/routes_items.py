@@ -103,8 +103,15 @@ def get(call: Call, kind: model.Kind) -> Reply:
     item = find(call, kind, call.path["id"], "view")
     shown: Json = {**_DETAILS[kind](call.state, item, call.user)}
     if kind != "issue":
-        shown["neighbors"] = {"next": None, "previous": None}
+        shown["neighbors"] = {"next": _neighbor(call, item, 1), "previous": _neighbor(call, item, -1)}
     return Reply(shown)
+
+
+def _neighbor(call: Call, item: model.Item, step: int) -> Json | None:
+    other = call.state.items(item.kind).get(item.id + step)
+    if other is None or other.project is not item.project:
+        return None
+    return {"id": other.id, "ref": other.ref, "subject": other.subject}
 
 
 def by_ref(call: Call, kind: model.Kind) -> Reply:
@@ -130,6 +137,7 @@ def create(call: Call, kind: model.Kind) -> Reply:
     project = find_project(call, body.get("project"))
     call.demand(project, f"add_{_class(kind).permission}")
     values = fields.read_new(call.state, project, kind, body)
+    fields.note_tag_colors(project, body)
     return show(call, _CREATE[kind](call.state, user, project, values), 201)
 
 
@@ -144,6 +152,7 @@ def patch(call: Call, kind: model.Kind) -> Reply:
     fields.check_version(body, item.version, lambda behind: fields.changed_fields(state, item, behind))
     if target is not item.project:
         values["project"] = target
+    fields.note_tag_colors(target, body)
     moved = work.change(state, call.member, item, values, str(body.get("comment") or ""))
     orders = dump({str(task_id): order for task_id, order in moved.items()})
     return show(call, item, headers={} if kind == "issue" else {"Taiga-Info-Order-Updated": orders})

@@ -123,34 +123,15 @@ def get_milestone(call: Call) -> Reply:
 
 
 def patch_milestone(call: Call) -> Reply:
-    """Rename, plan again or close a sprint; it has no version. The history repeats both days at every change."""
+    """Rename, plan again or close a sprint; it has no version."""
     sprint = _find_milestone(call, "modify_milestone")
     body = call.json()
-    names = ("name", "closed", "estimated_start", "estimated_finish")
-    before = {name: getattr(sprint, name) for name in names}
-    for name in names:
+    for name in events.MILESTONE_FIELDS:
         if name in body:
             setattr(sprint, name, body[name])
     sprint.modified_date = call.state.now()
-    diff = {
-        name: {"from": before[name], "to": getattr(sprint, name)}
-        for name in names
-        if name.startswith("estimated") or before[name] != getattr(sprint, name)
-    }
-    _announce_change(call, sprint, diff)
+    events.milestone_change(call.state, sprint, call.member)
     return Reply(table_views.milestone(sprint))
-
-
-def _announce_change(call: Call, sprint: model.Milestone, diff: Json) -> None:
-    change: Json = {
-        "comment": "",
-        "comment_html": "",
-        "delete_comment_date": None,
-        "comment_versions": None,
-        "edit_comment_date": None,
-        "diff": diff,
-    }
-    events.milestone_event(call.state, "change", sprint, call.member, change)
 
 
 def resolve(call: Call) -> Reply:

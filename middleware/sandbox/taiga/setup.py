@@ -233,7 +233,7 @@ def add_milestone(
         order=len(others) + 1,
     )
     state.milestones[milestone.id] = milestone
-    events.milestone_event(state, "create", milestone, owner)
+    events.milestone_created(state, milestone, owner)
     return milestone
 
 
