@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
+from handlers.payment_world import PaymentWorld
 from mappings.config import MappingFile
 from mappings.models import AttributeDefinition, AttributeValues, NinjaTask, TimeEntry, WorkItem, WorkKind
 
@@ -138,6 +139,7 @@ class Context:
     links: Links
     reviews: Reviews
     taiga: TaigaWork | None = None
+    payments: PaymentWorld | None = None
 
 
 __all__ = [
