@@ -85,6 +85,10 @@ class StripePeople:
         """The customer disputes a payment. Returns the dispute."""
         return moneyback.dispute(self.state, self._charge(intent_id), amount)
 
+    def dispute_answered(self, dispute_id: str) -> Json:
+        """The merchant hands in evidence."""
+        return moneyback.dispute_answered(self.state, self.state.find("dispute", dispute_id))
+
     def dispute_lost(self, dispute_id: str) -> Json:
         """The bank decides for the customer."""
         return moneyback.dispute_lost(self.state, self.state.find("dispute", dispute_id))
