@@ -22,7 +22,7 @@ _CHARGE_WORDS: dict[str, PaymentStatus] = {"pending": "processing", "failed": "f
 def received(seen: Collected, who: Identity) -> int:
     """The money that arrived, in minor units, as the object nearest to it tells."""
     intent = seen.get(Intent, who.intent)
-    if intent and intent.status == "succeeded":
+    if intent and intent.status == "succeeded" and intent.received is not None:
         return intent.received
     captured = sum(charge.captured for charge in seen.all(Charge))
     return captured or _received_by_others(seen, who)

@@ -25,7 +25,7 @@ def read_intent(fields: Fields) -> Intent:
     return Intent(
         id=fields.text("id"),
         amount=fields.amount("amount"),
-        received=fields.amount("amount_received", default=None if status == "succeeded" else 0),
+        received=_received(fields, status),
         currency=fields.text("currency").lower(),
         status=status,
         created=fields.unix("created"),
@@ -175,6 +175,12 @@ def read_balance_transaction(fields: Fields) -> BalanceTransaction:
         currency=fields.text("currency").lower(),
         created=fields.unix("created"),
     )
+
+
+def _received(fields: Fields, status: str) -> int | None:
+    if fields.data.get("amount_received") is None and (fields.child("latest_charge") or fields.children("charges")):
+        return None
+    return fields.amount("amount_received", default=None if status == "succeeded" else 0)
 
 
 def _person(fields: Fields, details: Fields | None) -> Person:

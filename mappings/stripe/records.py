@@ -38,11 +38,14 @@ class BalanceTransaction:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A payment intent: `received` is the money, `amount` only what was asked for."""
+    """A payment intent: `received` is the money, `amount` only what was asked for.
+
+    `received` is None when only the charges inside the intent tell it (imitations of Stripe leave it out).
+    """
 
     id: str
     amount: int
-    received: int
+    received: int | None
     currency: str
     status: str
     created: int

@@ -15,7 +15,7 @@ def released(seen: Collected, intent: Intent | None) -> int:
     charges = [charge for charge in seen.all(Charge) if charge.captured]
     if charges:
         return sum(max(charge.amount - charge.captured, 0) for charge in charges)
-    if intent is None or intent.status != "succeeded":
+    if intent is None or intent.status != "succeeded" or intent.received is None:
         return 0
     return max(intent.amount - intent.received, 0)
 

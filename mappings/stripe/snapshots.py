@@ -76,7 +76,7 @@ def order(record: Record, created: int) -> Order:
 
 
 def _intent_order(intent: Intent, created: int) -> Order:
-    return (int(intent.status in _FINAL_INTENT), created, _rank(_INTENT, intent.status), intent.received)
+    return (int(intent.status in _FINAL_INTENT), created, _rank(_INTENT, intent.status), intent.received or 0)
 
 
 def _charge_order(charge: Charge, created: int) -> Order:
