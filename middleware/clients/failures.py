@@ -14,6 +14,13 @@ from middleware.clients.answers import field_errors, message_of
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _NEVER_SENDABLE = (httpx.UnsupportedProtocol, httpx.InvalidURL)
 
+_TOO_LARGE = (
+    httpx.codes.REQUEST_ENTITY_TOO_LARGE,
+    httpx.codes.REQUEST_URI_TOO_LONG,
+    httpx.codes.REQUEST_HEADER_FIELDS_TOO_LARGE,
+)
+"""What a proxy may say about the request itself."""
+
 _DEFAULT_WAIT = 60.0
 """Seconds to wait after a 429 that does not say how long (Invoice Ninja never says)."""
 
@@ -68,19 +75,20 @@ def from_status(
     if httpx.codes.is_server_error(status):
         return ServerError(dialect.system, request, said, status=status)
     if httpx.codes.is_redirect(status):
-        return _redirected(dialect, request, status, headers)
+        target = headers.get("location", "").partition("?")[0] or "nowhere"
+        return not_the_api(dialect, request, is_read=True, status=status, what=f"redirected to {target}")
     return _from_client_error(dialect, request, status, headers, body)
 
 
-def not_the_api(dialect: Dialect, request: str, *, is_read: bool, status: int, what: str) -> RemoteError:
-    """A success that is not the API's (Invoice Ninja answers a wrong path with 200 and its HTML page).
+def not_the_api(dialect: Dialect, request: str, *, is_read: bool, status: int, what: str) -> Doubtful:
+    """An answer that something else than the API gave: a page, a redirect, another JSON.
 
-    After a read nothing was changed and the base address is wrong; after a write nobody knows.
+    Invoice Ninja answers a wrong path with 200 and its web page, proxies answer with theirs. It says nothing about our
+    request, and it ends when the address or the proxy is repaired: so it is looked up and tried again, never given up.
     """
-    if is_read:
-        hint = f"{what}; check the base address {dialect.address_setting}"
-        return Rejected(dialect.system, request, hint, status=status)
-    return Doubtful(dialect.system, request, f"{what}: it is not known whether it was carried out", status=status)
+    effect = "" if is_read else "; it is not known whether the request was carried out"
+    hint = f"{what}{effect}; if this stays so, check the base address {dialect.address_setting}"
+    return Doubtful(dialect.system, request, hint, status=status)
 
 
 def _from_client_error(
@@ -94,9 +102,9 @@ def _from_client_error(
         return Doubtful(dialect.system, request, said, status=status)
     if body is not NOT_JSON and dialect.is_missing(status, body):
         return NotFound(dialect.system, request, said, status=status, errors=field_errors(body))
-    if body is NOT_JSON or status == httpx.codes.NOT_FOUND:
-        hint = f"{said}; check the base address {dialect.address_setting}"
-        return Rejected(dialect.system, request, hint, status=status)
+    is_foreign = body is NOT_JSON or status == httpx.codes.NOT_FOUND
+    if is_foreign and status not in _TOO_LARGE:
+        return not_the_api(dialect, request, is_read=True, status=status, what=said)
     return Rejected(dialect.system, request, said, status=status, errors=field_errors(body))
 
 
@@ -104,12 +112,6 @@ def _said(body: Any) -> str:
     if body is NOT_JSON:
         return "an answer that is not JSON"
     return message_of(body) or "no reason given"
-
-
-def _redirected(dialect: Dialect, request: str, status: int, headers: Mapping[str, str]) -> Rejected:
-    target = headers.get("location", "").partition("?")[0]
-    hint = f"redirected to {target or 'nowhere'}; check the base address {dialect.address_setting}"
-    return Rejected(dialect.system, request, hint, status=status)
 
 
 def _wait(dialect: Dialect, status: int, headers: Mapping[str, str], body: Any) -> float | None:

@@ -111,7 +111,7 @@ class RemoteClient:
         """The record in an answer.
 
         Raises:
-            Rejected, Doubtful: the answer has another shape than the API's, see `not_the_api`.
+            Doubtful: the answer has another shape than the API's, see `not_the_api`.
         """
         try:
             return read(row)

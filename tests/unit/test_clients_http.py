@@ -12,7 +12,7 @@ from middleware.clients.calls import Call, recorded_calls
 from middleware.clients.connect import connect_invoice_ninja, connect_taiga
 from middleware.clients.invoiceninja import InvoiceNinja
 from middleware.clients.taiga import Credentials
-from tests.scripted import ScriptedServer, recorded_answer
+from tests.scripted import ScriptedServer, recorded_answer, taiga_answering
 
 
 @pytest.fixture
@@ -131,3 +131,9 @@ async def test_no_secret_in_errors_and_calls() -> None:
     await taiga.aclose()
     assert [call.path for call in calls] == ["/api/v1/auth", "/api/v1/tasks/999999"]
     assert "hidden" not in repr(calls) + repr(missing.value) + str(missing.value)
+
+
+async def test_an_answer_without_content() -> None:
+    """204 has no body and needs none."""
+    taiga, _ = taiga_answering(httpx.Response(204))
+    assert (await taiga._request("DELETE", "/webhooks/1")).data is None

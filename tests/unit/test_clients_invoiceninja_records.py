@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from handlers.errors import NeedsPerson, NotFound, Rejected, Throttled
+from handlers.errors import Doubtful, NeedsPerson, NotFound, Rejected, Throttled
 from mappings.ninja import (
     Allocation,
     Invoice,
@@ -386,5 +386,5 @@ async def test_the_account() -> None:
 async def test_a_ping_that_is_answered_by_something_else() -> None:
     """Another JSON service at this address is no Invoice Ninja."""
     ninja, _ = ninja_answering(httpx.Response(200, json={"ok": True}))
-    with pytest.raises(Rejected, match="check the base address INVOICE_NINJA_API"):
+    with pytest.raises(Doubtful, match="check the base address INVOICE_NINJA_API"):
         await ninja.ping()

@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 
-from handlers.errors import Refused, Rejected, Throttled, Unreachable
+from handlers.errors import Doubtful, Refused, Throttled, Unreachable
 from middleware.clients.connect import connect_taiga
 from middleware.clients.http import open_http
 from middleware.clients.taiga import Credentials
@@ -141,6 +141,6 @@ async def test_logins_that_fail_otherwise() -> None:
     assert throttled.value.retry_after == 60
     with pytest.raises(Unreachable):
         await taiga.user_id()
-    with pytest.raises(Rejected, match="check the base address TAIGA_API"):
+    with pytest.raises(Doubtful, match="check the base address TAIGA_API"):
         await taiga.user_id()
     assert len(server.requests) == 3
