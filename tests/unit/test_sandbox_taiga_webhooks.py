@@ -141,6 +141,15 @@ async def test_a_receiver_that_is_down_is_logged_and_never_tried_again(acme: Pla
     assert (entry.status, entry.response_data) == (0, "error-in-request: Connection refused")
 
 
+async def test_redirects_are_not_followed(acme: Place, team: Team, inbox: Inbox) -> None:
+    """A redirect is logged as an error with its status."""
+    inbox.status = 302
+    acme.story("Login")
+    await team.deliver()
+    entry = team.state.logs.of(team.state.hooks[1])[0]
+    assert (entry.status, entry.response_data) == (302, "error-in-request: Redirects are not allowed")
+
+
 async def test_only_ten_log_entries_are_kept(team: Team, acme: Place) -> None:
     """The log of a hook is no backlog: the eleventh delivery pushes the first out."""
     for number in range(12):

@@ -34,7 +34,7 @@ def list_projects(call: Call) -> Reply:
     projects = _of_member(call)
     member = call.query.get("member")
     if member is not None:
-        projects = [project for project in projects if (project.id, int(member)) in call.state.memberships]
+        projects = [place for place in projects if member in {str(one.user.id) for one in call.state.members_of(place)}]
     return page_of(call, projects, lambda project: project_views.project_row(call.state, project, call.user))
 
 

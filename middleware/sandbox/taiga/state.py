@@ -160,11 +160,15 @@ class TaigaState:
         if refusal is None:
             try:
                 status = await self.sender(delivery.url, body, headers)
-                answer = '{"content": ""}'
+                answer = _logged_answer(status)
             except (OSError, httpx.HTTPError) as error:
                 answer = f"error-in-request: {error}"
         seconds = (self.clock() - started).total_seconds()
         return self.logs.add(delivery, headers if refusal is None else {}, status, answer, seconds)
+
+
+def _logged_answer(status: int) -> str:
+    return "error-in-request: Redirects are not allowed" if 300 <= status < 400 else '{"content": ""}'  # noqa: PLR2004 - 3xx
 
 
 def sort_hooks(hooks: Iterable[model.Webhook]) -> list[model.Webhook]:
