@@ -11,6 +11,7 @@ class Event:
     """One stored event. `payload` is the decoded body; numbers with a fraction are `Decimal`.
 
     `occurred_at` is when it happened at the source (Taiga `date`, Stripe `created`), `received_at` when we stored it.
+    `is_fresh` tells that it is looked at for the first time: neither tried before, nor replayed.
     """
 
     id: int
@@ -21,6 +22,7 @@ class Event:
     occurred_at: datetime
     received_at: datetime
     payload: Mapping[str, Any]
+    is_fresh: bool = True
 
 
 @dataclass(frozen=True, slots=True)

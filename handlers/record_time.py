@@ -40,7 +40,12 @@ async def record_time(work: Work, context: Context) -> Outcome:
 
 
 async def _is_our_echo(work: Work, context: Context, rules: ProjectRules) -> bool:
-    if context.taiga is None:
+    """Whether nothing but our own write-back happened.
+
+    Asked only of events that nobody looked at before: an older change may have been taken together with the echo in a
+    try that failed, and then the echo stands for both.
+    """
+    if context.taiga is None or not all(event.is_fresh for event in work.due):
         return False
     own_user = await context.taiga.user_id()
     return all(is_own_echo(event.payload, own_user, rules.attributes.invoice_status) for event in work.due)

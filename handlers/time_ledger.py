@@ -237,7 +237,7 @@ class TimeLedger:
         if client_id is None:
             raise NeedsPerson(
                 f'{self._named()}: Invoice Ninja has no client "{entry.client_ref}"',
-                "correct the task's client attribute, or invoiceninja_client_id in mappings.json, then replay this event",
+                "correct the client in Taiga, or invoiceninja_client_id in mappings.json, then replay this event",
             )
         return client_id
 

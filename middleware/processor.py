@@ -6,30 +6,32 @@ without any, the processor looks every `sweep_seconds`.
 
 import asyncio
 import contextlib
-import json
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Any
 
 import structlog
 
 from handlers.errors import Refused, RemoteError, Unreachable
-from handlers.event import Event, Work
+from handlers.event import Work
 from handlers.outcome import Outcome
-from middleware import metrics
 from middleware.clients.calls import Call, recorded_calls
-from middleware.retry import Try, Verdict, judge
-from middleware.store.claims import AttemptRecord, Claim, ClaimedEvent, Claims, Settlement
+from middleware.reporting import report
+from middleware.retry import LONGEST_DELAY, Try, Verdict, judge
+from middleware.store.claimed import Claim
+from middleware.store.claims import Claims
 from middleware.store.database import StoreUnavailableError
+from middleware.tries import Ended, Took, ended, handed_back, lead_of, work_of
 
 log = structlog.get_logger()
 
 Dispatch = Callable[[Work], Awaitable[Outcome]]
 Observe = Callable[[str, str, str], Awaitable[None]]
+
+# Seconds that a claim under way gets at the end; PostgreSQL may hang.
+LONGEST_LAST_CLAIM = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,11 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """A try that ended: everything its settlement needs."""
+class InHand:
+    """A subject of this worker, until its try is settled."""
 
-    subject: str
-    settlements: tuple[Settlement, ...]
-    attempt: AttemptRecord
+    claim: Claim
+    task: asyncio.Task[None]
 
 
 class Processor:
@@ -59,10 +60,14 @@ class Processor:
         self._observe_remote = observe_remote
         self._limits = limits
         self._claims = Claims(database_url, self._drop_everything)
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: dict[str, InHand] = {}
         self._ended: list[Ended] = []
         self._look = asyncio.Event()
         self._settle_now = asyncio.Event()
+        self._room = asyncio.Event()
+        self._took_last = asyncio.Event()
+        self._took_last.set()
+        self._stopped = asyncio.Event()
         self._stopping = False
 
     def wake(self) -> None:
@@ -72,34 +77,52 @@ class Processor:
     async def room(self) -> None:
         """Return when another subject can be taken: a busy worker leaves wake-ups to the others."""
         while len(self._running) >= self._limits.concurrency and not self._stopping:
-            await asyncio.wait(self._running.values(), return_when=asyncio.FIRST_COMPLETED, timeout=1)
-            # The place is free only when the try is settled as well.
-            await asyncio.sleep(0)
+            self._room.clear()
+            await self._room.wait()
 
     async def run(self) -> None:
-        """Work until `stop` is called; survives PostgreSQL going away and coming back."""
+        """Work until `stop` has done its part; survives PostgreSQL going away and coming back."""
+        self._took_last.clear()
         settler = asyncio.create_task(self._settle_for_ever(), name="settler")
         try:
             next_sweep = 0.0
             while not self._stopping:
                 next_sweep = await self._round(next_sweep)
+            self._took_last.set()
+            await self._stopped.wait()
         finally:
+            self._took_last.set()
             settler.cancel()
             await asyncio.gather(settler, return_exceptions=True)
+            # Cancelled without `stop`: nobody would settle, so let the others have the work.
+            self._drop_everything()
+            await self._claims.close()
 
     async def stop(self, grace: float) -> None:
         """Take nothing new, give the work in hand `grace` seconds, hand back the rest."""
         self._stopping = True
         self.wake()
-        if self._running:
-            await asyncio.wait(self._running.values(), timeout=grace)
-        for task in self._running.values():
+        self._room.set()
+        with contextlib.suppress(TimeoutError):
+            # A claim that comes back now still belongs to the work in hand.
+            await asyncio.wait_for(self._took_last.wait(), LONGEST_LAST_CLAIM)
+        in_hand = list(self._running.values())
+        tasks = [item.task for item in in_hand]
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        now = datetime.now(UTC)
+        self._ended += [handed_back(item.claim, now) for item in in_hand if self._was_cut_short(item)]
         with contextlib.suppress(StoreUnavailableError):
             await self._settle()
-        # Closing frees the locks: what was cut short is taken over at once by whoever sweeps next.
+        # Closing waits for the settler and frees the locks: what is not settled is taken over by whoever sweeps next.
         await self._claims.close()
+        self._stopped.set()
+
+    def _was_cut_short(self, item: InHand) -> bool:
+        return item.task.cancelled() and self._running.get(item.claim.subject) is item
 
     async def _round(self, next_sweep: float) -> float:
         self._look.clear()
@@ -126,80 +149,55 @@ class Processor:
             claims = await self._claims.claim(free, list(self._running))
             for claim in claims:
                 task = asyncio.create_task(self._try(claim), name=f"try:{claim.subject}")
-                self._running[claim.subject] = task
+                self._running[claim.subject] = InHand(claim, task)
             if not claims:
                 return
 
     async def _try(self, claim: Claim) -> None:
-        started_at = datetime.now(UTC)
-        started = time.perf_counter()
+        started_at, started = datetime.now(UTC), time.perf_counter()
         structlog.contextvars.bind_contextvars(subject=claim.subject)
-        lead = claim.newest if claim.newest_is_due else claim.due[-1]
         with recorded_calls() as calls:
             result = await self._attempt(claim)
-        seconds = time.perf_counter() - started
-        now = datetime.now(UTC)
-        this = Try(lead.attempts, lead.series_started_at, now, random.random())  # noqa: S311 - jitter
-        verdict = judge(result, this, self._limits.keep_trying)
-        self._report(lead, verdict, seconds, result)
-        record = AttemptRecord(
-            lead.id,
-            lead.attempts,
-            started_at,
-            round(seconds * 1000),
-            verdict.status,
-            verdict.reason,
-            [call_as_json(call) for call in calls],
-        )
-        self._ended.append(Ended(claim.subject, _settlements(claim, lead, verdict, now), record))
+        verdict = self._judged(claim, result)
+        took = Took(started_at, time.perf_counter() - started, calls)
+        self._ended.append(ended(claim, verdict, took, datetime.now(UTC)))
         self._settle_now.set()
-        await self._learn(calls, result)
+        try:
+            report(lead_of(claim), verdict, took.seconds, result)
+            await self._learn(calls, result)
+        except Exception:
+            log.exception("try.unreported", hint="its events are settled all the same")
 
     async def _attempt(self, claim: Claim) -> Outcome | BaseException:
+        limit = asyncio.timeout(self._limits.attempt_timeout)
         try:
-            work = _work(claim)
-            async with asyncio.timeout(self._limits.attempt_timeout):
+            work = work_of(claim)
+            async with limit:
                 return await self._dispatch(work)
-        except TimeoutError:
-            return TimeoutError(f"the try took longer than {self._limits.attempt_timeout:.0f} s")
+        except TimeoutError as error:
+            if limit.expired():
+                return TimeoutError(f"the try took longer than {self._limits.attempt_timeout:.0f} s")
+            return error
         except Exception as error:  # noqa: BLE001 - every way of failing is judged by the retry policy
             return error
 
-    async def _learn(self, calls: list[Call], result: Outcome | BaseException) -> None:
+    def _judged(self, claim: Claim, result: Outcome | BaseException) -> Verdict:
+        lead = lead_of(claim)
+        try:
+            this = Try(lead.attempts, lead.series_started_at, datetime.now(UTC), random.random())  # noqa: S311 - jitter
+            return judge(result, this, self._limits.keep_trying)
+        except Exception as error:
+            # Whatever the policy stumbles over, the subject must be free again.
+            log.exception("policy.failed")
+            return Verdict("retrying", f"unforeseen {type(error).__name__}: {error}", delay=LONGEST_DELAY)
+
+    async def _learn(self, calls: Sequence[Call], result: Outcome | BaseException) -> None:
         """Pass on what the calls of a try say about the remote systems."""
         states = {call.system: ("ok", "answers") for call in calls if call.status is not None}
         if isinstance(result, RemoteError) and isinstance(result, Refused | Unreachable):
             states[result.system] = ("refused" if isinstance(result, Refused) else "unreachable", result.message)
         for system, (state, message) in states.items():
             await self._observe_remote(system, state, message)
-
-    def _report(self, lead: ClaimedEvent, verdict: Verdict, seconds: float, result: Outcome | BaseException) -> None:
-        metrics.ATTEMPTS.labels(lead.source, verdict.status).inc()
-        metrics.ATTEMPT_SECONDS.labels(lead.source).observe(seconds)
-        if verdict.status != "retrying":
-            metrics.FINISHED.labels(lead.source, verdict.status).inc()
-            waited = (datetime.now(UTC) - lead.received_at).total_seconds()
-            metrics.END_TO_END_SECONDS.labels(lead.source).observe(waited)
-        line = {
-            "event_id": lead.id,
-            "type": lead.type,
-            "attempt": lead.attempts,
-            "outcome": verdict.status,
-            "reason": verdict.reason,
-            "duration_ms": round(seconds * 1000, 1),
-        }
-        if verdict.status == "retrying":
-            line["next_attempt_in_s"] = round(verdict.delay, 1)
-        if verdict.hint:
-            line["hint"] = verdict.hint
-        if verdict.reason.startswith("unforeseen"):
-            log.error("event.attempted", **line, exc_info=result)
-        elif verdict.status in ("processed", "ignored"):
-            log.info("event.attempted", **line)
-        elif isinstance(result, Refused):
-            log.error("event.attempted", **line)
-        else:
-            log.warning("event.attempted", **line)
 
     async def _settle_for_ever(self) -> None:
         while True:
@@ -209,54 +207,38 @@ class Processor:
                 await self._settle()
             except StoreUnavailableError as error:
                 log.warning("store.unreachable", error=str(error), hint="unsettled tries are done again")
+            except Exception:
+                # The claims were let go of: others do these tries again, and this worker must not stand still.
+                log.exception("settlement.failed")
 
     async def _settle(self) -> None:
-        ended, self._ended = self._ended, []
-        if not ended:
+        batch, self._ended = self._ended, []
+        if not batch:
             return
+        hold = batch[-1].claim.hold
+        batch = [item for item in batch if item.claim.hold == hold]
         try:
             await self._claims.settle(
-                [settlement for item in ended for settlement in item.settlements],
-                [item.attempt for item in ended],
-                [item.subject for item in ended],
+                hold,
+                [settlement for item in batch for settlement in item.settlements],
+                [item.attempt for item in batch],
+                [item.claim.subject for item in batch],
             )
         finally:
-            for item in ended:
-                self._running.pop(item.subject, None)
+            for item in batch:
+                self._release(item.claim)
             self._look.set()
+
+    def _release(self, claim: Claim) -> None:
+        in_hand = self._running.get(claim.subject)
+        if in_hand is not None and in_hand.claim is claim:
+            del self._running[claim.subject]
+            self._room.set()
 
     def _drop_everything(self) -> None:
         """The subject locks are lost: another worker may take these subjects, so we let go of them at once."""
-        for task in self._running.values():
-            task.cancel()
+        for item in self._running.values():
+            item.task.cancel()
         self._running.clear()
         self._ended.clear()
-
-
-def _work(claim: Claim) -> Work:
-    return Work(claim.subject, tuple(_event(event) for event in claim.due), _event(claim.newest))
-
-
-def _event(row: ClaimedEvent) -> Event:
-    payload: Mapping[str, Any] = json.loads(row.body, parse_float=Decimal)
-    return Event(row.id, row.source, row.type, row.key, row.subject, row.occurred_at, row.received_at, payload)
-
-
-def _settlements(claim: Claim, lead: ClaimedEvent, verdict: Verdict, now: datetime) -> tuple[Settlement, ...]:
-    next_attempt_at = now + timedelta(seconds=verdict.delay) if verdict.status == "retrying" else None
-    own = Settlement(lead.id, verdict.status, verdict.reason, verdict.hint, next_attempt_at)
-    reason = f"taken together with event {lead.id} of the same subject"
-    others = [Settlement(event.id, "ignored", reason) for event in claim.due if event.id != lead.id]
-    return (own, *others)
-
-
-def call_as_json(call: Call) -> dict[str, object]:
-    """A call as it is kept with its attempt."""
-    return {
-        "system": call.system,
-        "method": call.method,
-        "path": call.path,
-        "status": call.status,
-        "ms": call.ms,
-        "error": call.error,
-    }
+        self._room.set()

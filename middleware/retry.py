@@ -14,6 +14,7 @@ from handlers.errors import (
 )
 from handlers.outcome import Ignored, Outcome, Processed
 from mappings.errors import BadInput, NotUnderstood
+from middleware.store.database import StoreUnavailableError
 
 FIRST_DELAY = 2.0
 LONGEST_DELAY = 3600.0
@@ -81,7 +82,7 @@ def _dead(error: NeedsPerson | BadInput | NotUnderstood | Rejected) -> Verdict:
 
 
 def _failed(error: BaseException, this: Try, keep_trying: timedelta) -> Verdict:
-    foreseen = isinstance(error, WorkError | TimeoutError)
+    foreseen = isinstance(error, WorkError | StoreUnavailableError | TimeoutError)
     reason = str(error) or type(error).__name__
     if not foreseen:
         reason = f"unforeseen {type(error).__name__}: {reason}"

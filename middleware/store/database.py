@@ -2,13 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 import asyncpg
+
+from middleware.store.text import storable_json
 
 Pool = asyncpg.Pool
 """A pool of connections; nobody outside the store needs to know whose."""
@@ -23,10 +25,27 @@ SERVER_SETTINGS = {
     "timezone": "UTC",
 }
 STORE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+OUR_MISTAKES = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.SyntaxOrAccessError,
+    ValueError,  # what asyncpg says of arguments that it cannot encode
+)
 
 
 class StoreUnavailableError(Exception):
     """PostgreSQL did not take or give the data; nothing was acknowledged."""
+
+
+@contextmanager
+def away_is_unavailable() -> Iterator[None]:
+    """Inside, PostgreSQL being away is a `StoreUnavailableError`; a mistake of ours in SQL or data stays what it is."""
+    try:
+        yield
+    except OUR_MISTAKES:
+        raise
+    except STORE_ERRORS as error:
+        raise StoreUnavailableError(f"PostgreSQL: {type(error).__name__}: {error}") from error
 
 
 class NewerSchemaError(Exception):
@@ -60,7 +79,11 @@ async def connect(url: str, **options: Any) -> asyncpg.Connection:
 
 
 async def _use_json(connection: asyncpg.Connection) -> None:
-    await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+    await connection.set_type_codec("jsonb", encoder=_as_json, decoder=json.loads, schema="pg_catalog")
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(storable_json(value))
 
 
 async def migrate(url: str) -> list[str]:

@@ -14,6 +14,7 @@ from middleware.store.text import storable
 WAITING = ("received", "retrying", "processing")
 FINISHED = ("processed", "ignored", "dead", "discarded")
 STATUSES = WAITING + FINISHED
+DEADLOCK_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +113,16 @@ class EventStore:
         Raises:
             StoreUnavailableError: nothing was committed, or it is not known: the sender must not be told it was.
         """
-        try:
-            return await self._store(events)
-        except STORE_ERRORS as error:
-            raise StoreUnavailableError(f"{type(error).__name__}: {error}") from error
+        reason = ""
+        for _ in range(DEADLOCK_TRIES):
+            try:
+                return await self._store(events)
+            except asyncpg.DeadlockDetectedError as error:
+                # Two receivers that were sent the same deliveries in different orders: one of them goes first now.
+                reason = str(error)
+            except STORE_ERRORS as error:
+                raise StoreUnavailableError(f"{type(error).__name__}: {error}") from error
+        raise StoreUnavailableError(f"deadlock {DEADLOCK_TRIES} times: {reason}")
 
     async def _store(self, events: Sequence[NewEvent]) -> list[Stored]:
         rows = await self._pool.fetch(
@@ -140,8 +147,10 @@ class EventStore:
                 results.append(Stored(event_id, is_duplicate=False, is_due=True))
                 # The same delivery a second time in this very batch.
                 known[identity] = Stored(event_id, is_duplicate=True, is_due=False)
-            else:
+            elif identity in known:
                 results.append(known[identity])
+            else:
+                raise StoreUnavailableError(f"event {identity} was deleted while it was stored again")
         return results
 
     async def _known(self, events: Sequence[NewEvent]) -> dict[tuple[str, str], Stored]:

@@ -8,41 +8,49 @@ from typing import Any
 import asyncpg
 
 from handlers.context import Link
+from middleware.store.database import away_is_unavailable
 from middleware.store.text import storable
 
 
 class LinkStore:
-    """Implements `handlers.context.Links`."""
+    """Implements `handlers.context.Links`; raises `StoreUnavailableError` when PostgreSQL is away."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
     async def of_subject(self, subject: str) -> Sequence[Link]:
         """All links of a subject, oldest first."""
-        rows = await self._pool.fetch(
-            "SELECT subject, kind, number, remote_id, state FROM links WHERE subject = $1 ORDER BY created_at, number",
-            subject,
-        )
+        with away_is_unavailable():
+            rows = await self._pool.fetch(
+                "SELECT subject, kind, number, remote_id, state FROM links WHERE subject = $1"
+                " ORDER BY created_at, number",
+                subject,
+            )
         return [Link(**row) for row in rows]
 
     async def save(self, link: Link) -> None:
         """Insert or replace (subject, kind, number)."""
-        await self._pool.execute(
-            "INSERT INTO links (subject, kind, number, remote_id, state) VALUES ($1, $2, $3, $4, $5)"
-            " ON CONFLICT (subject, kind, number) DO UPDATE"
-            " SET remote_id = excluded.remote_id, state = excluded.state, updated_at = now()",
-            link.subject,
-            link.kind,
-            link.number,
-            link.remote_id,
-            dict(link.state),
-        )
+        with away_is_unavailable():
+            await self._pool.execute(
+                "INSERT INTO links (subject, kind, number, remote_id, state) VALUES ($1, $2, $3, $4, $5)"
+                " ON CONFLICT (subject, kind, number) DO UPDATE"
+                " SET remote_id = excluded.remote_id, state = excluded.state, updated_at = now()",
+                link.subject,
+                link.kind,
+                link.number,
+                link.remote_id,
+                dict(link.state),
+            )
 
     async def remove(self, link: Link) -> None:
         """Forget a link whose record is gone."""
-        await self._pool.execute(
-            "DELETE FROM links WHERE subject = $1 AND kind = $2 AND number = $3", link.subject, link.kind, link.number
-        )
+        with away_is_unavailable():
+            await self._pool.execute(
+                "DELETE FROM links WHERE subject = $1 AND kind = $2 AND number = $3",
+                link.subject,
+                link.kind,
+                link.number,
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,32 +67,34 @@ class ReviewRow:
 
 
 class ReviewStore:
-    """Implements `handlers.context.Reviews`."""
+    """Implements `handlers.context.Reviews`; raises `StoreUnavailableError` when PostgreSQL is away."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
     async def open(self, subject: str, kind: str, summary: str, details: Mapping[str, Any]) -> None:
         """Open the review of this kind for the subject, or refresh the open one."""
-        await self._pool.execute(
-            "INSERT INTO reviews (subject, kind, summary, details) VALUES ($1, $2, $3, $4)"
-            " ON CONFLICT (subject, kind) WHERE closed_at IS NULL DO UPDATE"
-            " SET summary = excluded.summary, details = excluded.details, updated_at = now()",
-            subject,
-            kind,
-            storable(summary),
-            dict(details),
-        )
+        with away_is_unavailable():
+            await self._pool.execute(
+                "INSERT INTO reviews (subject, kind, summary, details) VALUES ($1, $2, $3, $4)"
+                " ON CONFLICT (subject, kind) WHERE closed_at IS NULL DO UPDATE"
+                " SET summary = excluded.summary, details = excluded.details, updated_at = now()",
+                subject,
+                kind,
+                storable(summary),
+                dict(details),
+            )
 
     async def close(self, subject: str, kind: str, why: str) -> None:
         """Close it, if open."""
-        await self._pool.execute(
-            "UPDATE reviews SET closed_at = now(), closed_why = $3"
-            " WHERE subject = $1 AND kind = $2 AND closed_at IS NULL",
-            subject,
-            kind,
-            storable(why),
-        )
+        with away_is_unavailable():
+            await self._pool.execute(
+                "UPDATE reviews SET closed_at = now(), closed_why = $3"
+                " WHERE subject = $1 AND kind = $2 AND closed_at IS NULL",
+                subject,
+                kind,
+                storable(why),
+            )
 
     async def list_open(self, kind: str | None = None, limit: int = 200) -> list[ReviewRow]:
         """What waits for a person, oldest first."""

@@ -1,0 +1,99 @@
+"""One try as records, pure: what the handler is given, and what is written down of its end. The processor does it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from handlers.event import Event, Work
+from mappings.errors import NotUnderstood
+from middleware.clients.calls import Call
+from middleware.clients.jsonbody import read_json
+from middleware.retry import Verdict
+from middleware.store.claimed import AttemptRecord, Claim, ClaimedEvent, Settlement
+
+HANDED_BACK = "handed back: the worker was stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A try that ended: everything its settlement needs."""
+
+    claim: Claim
+    settlements: tuple[Settlement, ...]
+    attempt: AttemptRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """When a try began, how many seconds it took, and the calls it made."""
+
+    started_at: datetime
+    seconds: float = 0.0
+    calls: Sequence[Call] = ()
+
+
+def lead_of(claim: Claim) -> ClaimedEvent:
+    """The event that carries the try: the newest state, when it is due, else the newest of the due ones."""
+    return claim.newest if claim.newest_is_due else claim.due[-1]
+
+
+def work_of(claim: Claim) -> Work:
+    """The claim as its handler sees it.
+
+    Raises:
+        NotUnderstood: a body cannot be decoded.
+    """
+    return Work(claim.subject, tuple(_event(event) for event in claim.due), _event(claim.newest))
+
+
+def ended(claim: Claim, verdict: Verdict, took: Took, now: datetime) -> Ended:
+    """How the events of a claim leave a try."""
+    lead = lead_of(claim)
+    next_attempt_at = now + timedelta(seconds=verdict.delay) if verdict.status == "retrying" else None
+    own = Settlement(lead.id, verdict.status, verdict.reason, verdict.hint, next_attempt_at)
+    reason = f"taken together with event {lead.id} of the same subject"
+    others = [Settlement(event.id, "ignored", reason) for event in claim.due if event.id != lead.id]
+    return Ended(claim, (own, *others), _record(lead, verdict.status, verdict.reason, took))
+
+
+def handed_back(claim: Claim, now: datetime) -> Ended:
+    """All events of a claim back to work at once: their try was cut short."""
+    settlements = tuple(Settlement(event.id, "retrying", HANDED_BACK, next_attempt_at=now) for event in claim.due)
+    return Ended(claim, settlements, _record(lead_of(claim), "retrying", HANDED_BACK, Took(now)))
+
+
+def call_as_json(call: Call) -> dict[str, object]:
+    """A call as it is kept with its attempt."""
+    return {
+        "system": call.system,
+        "method": call.method,
+        "path": call.path,
+        "status": call.status,
+        "ms": call.ms,
+        "error": call.error,
+    }
+
+
+def _record(lead: ClaimedEvent, outcome: str, reason: str, took: Took) -> AttemptRecord:
+    calls = [call_as_json(call) for call in took.calls]
+    return AttemptRecord(lead.id, lead.attempts, took.started_at, round(took.seconds * 1000), outcome, reason, calls)
+
+
+def _event(row: ClaimedEvent) -> Event:
+    try:
+        payload = read_json(row.body)
+    except (ValueError, RecursionError) as error:
+        raise NotUnderstood("", f"the stored body cannot be decoded: {error}") from error
+    # A replay begins another series later than the event was received.
+    is_fresh = row.attempts == 1 and row.series_started_at == row.received_at
+    return Event(
+        row.id,
+        row.source,
+        row.type,
+        row.key,
+        row.subject,
+        row.occurred_at,
+        row.received_at,
+        payload,
+        is_fresh,
+    )
