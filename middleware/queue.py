@@ -1,16 +1,18 @@
 """Redis as a hint: waking the workers. The only module that enqueues.
 
-A lost wake-up costs a few seconds and nothing else: the workers look for due rows by themselves (`sweep_seconds`).
+Each wake-up is an arq job, which waits for a worker that has room, and a message to those that listen now, so that arq
+need not poll often. A lost wake-up costs a few seconds and nothing else: the workers look for due rows by themselves
+(`sweep_seconds`).
 """
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 from arq.connections import ArqRedis, RedisSettings
-from redis.asyncio import ConnectionPool
+from redis.asyncio import ConnectionPool, Redis
 from redis.exceptions import RedisError
 
 from middleware.metrics import WAKEUPS_LOST
@@ -19,7 +21,10 @@ log = structlog.get_logger()
 
 QUEUE_NAME = "taiga-billing:events"
 JOB_NAME = "process_events"
+WAKE_CHANNEL = "taiga-billing:wake"
 IDS_PER_JOB = 200
+# Under load many events share a wake-up; a single one is sent at once.
+SECONDS_BETWEEN_JOBS = 0.01
 # Beyond this many unsent ids more hints are worth nothing: the sweep finds the rows.
 MAX_UNSENT = 20_000
 REDIS_ERRORS = (RedisError, OSError, TimeoutError)
@@ -84,16 +89,32 @@ class Wakeups:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            if not await self._send():
-                await asyncio.sleep(1)
+            await asyncio.sleep(SECONDS_BETWEEN_JOBS if await self._send() else 1)
 
     async def _send(self) -> bool:
         while self._unsent:
             ids, self._unsent = self._unsent[:IDS_PER_JOB], self._unsent[IDS_PER_JOB:]
             try:
                 await self._queue.enqueue_job(JOB_NAME, ids)
+                await self._queue.publish(WAKE_CHANNEL, len(ids))
             except REDIS_ERRORS as error:
                 WAKEUPS_LOST.inc(len(ids))
                 log.warning("queue.unreachable", error=str(error), hint="events are stored; the sweep picks them up")
                 return False
         return True
+
+
+async def listen(url: str, wake: Callable[[], None]) -> None:
+    """Call `wake` whenever events became due, until cancelled; while Redis is away, wait for it."""
+    while True:
+        client = Redis.from_url(url, socket_connect_timeout=2)
+        try:
+            async with client.pubsub(ignore_subscribe_messages=True) as channel:
+                await channel.subscribe(WAKE_CHANNEL)
+                async for _message in channel.listen():
+                    wake()
+        except REDIS_ERRORS as error:
+            log.debug("queue.unreachable", error=str(error))
+        finally:
+            await client.aclose()
+        await asyncio.sleep(1)

@@ -63,7 +63,6 @@ class Settings(BaseSettings):
     attempt_timeout: float = Field(default=120.0, gt=0, description="seconds")
     retry_hours: float = Field(default=72.0, gt=0)
     sweep_seconds: float = Field(default=2.0, gt=0)
-    poll_seconds: float = Field(default=0.02, gt=0)
     shutdown_seconds: float = Field(default=20.0, ge=0)
 
     @field_validator("taiga_webhook_secrets", "stripe_webhook_secrets", mode="before")

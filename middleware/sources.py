@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+import orjson
+
 from mappings.errors import NotUnderstood
 from mappings.fields import take_time
 from mappings.stripe import Relevant, classify
@@ -62,14 +64,14 @@ class SourceRules:
 
 
 def decode(body: bytes) -> Mapping[str, Any]:
-    """The JSON object in a body.
+    """The JSON object in a body, for naming it only: numbers may have lost digits.
 
     Raises:
         NotJsonError: it is no JSON.
         NotUnderstood: it is JSON, but no object.
     """
     try:
-        payload = json.loads(body)
+        payload = _decode(body)
     except (ValueError, RecursionError) as error:
         raise NotJsonError(f"the body is not JSON: {error}") from error
     if not isinstance(payload, dict):
@@ -77,10 +79,21 @@ def decode(body: bytes) -> Mapping[str, Any]:
     return payload
 
 
+def _decode(body: bytes) -> object:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        # The standard library also reads lone surrogates, numbers beyond a double and a byte order mark.
+        return json.loads(body)
+
+
 def canonical_digest(payload: Mapping[str, Any]) -> str:
     """SHA-256 of the JSON with sorted keys: a delivery sent again by Taiga has other bytes but the same content."""
-    text = json.dumps(payload, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    try:
+        text = orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        text = json.dumps(payload, sort_keys=True, separators=(",", ":")).encode()
+    return hashlib.sha256(text).hexdigest()
 
 
 def _verify_taiga(delivery: Delivery, secrets: Sequence[str], _tolerance: int) -> int:

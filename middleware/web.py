@@ -29,6 +29,7 @@ def web_server(app: ASGIApp, host: str, port: int, *, grace: float = 5) -> Quiet
             loop="uvloop",
             http="httptools",
             ws="none",
+            lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,

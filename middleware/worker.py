@@ -24,7 +24,16 @@ from handlers.registry import dispatch
 from middleware.bootstrap import RemoteObserver, load_mapping, open_context
 from middleware.health import Health
 from middleware.processor import Limits, Processor
-from middleware.queue import JOB_NAME, QUEUE_NAME, REDIS_ERRORS, decode_job, encode_job, open_queue, redis_settings
+from middleware.queue import (
+    JOB_NAME,
+    QUEUE_NAME,
+    REDIS_ERRORS,
+    decode_job,
+    encode_job,
+    listen,
+    open_queue,
+    redis_settings,
+)
 from middleware.settings import Settings
 from middleware.signals import stop_on_signals
 from middleware.store.database import STORE_ERRORS, Pool, open_pool
@@ -62,6 +71,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> N
         async with _background(
             processor.run(),
             _run_arq(settings, processor),
+            listen(settings.redis_url.get_secret_value(), processor.wake),
             _beat(workers),
             _serve_health(settings, pool),
         ):
@@ -109,7 +119,6 @@ async def _run_arq(settings: Settings, processor: Processor) -> None:
             keep_result=0,
             # Few at a time: a worker that is busy leaves wake-ups to the others.
             max_jobs=2,
-            poll_delay=settings.poll_seconds,
             handle_signals=False,
             log_results=False,
             ctx={"processor": processor},
@@ -142,7 +151,11 @@ async def _serve_health(settings: Settings, pool: Pool) -> None:
         return
     queue = open_queue(settings.redis_url.get_secret_value())
     app = Starlette(routes=Health(pool, queue).routes())
+    server = web_server(app, settings.host, settings.worker_port)
+    serving = asyncio.create_task(server.serve())
     try:
-        await web_server(app, settings.host, settings.worker_port).serve()
+        await asyncio.shield(serving)
     finally:
+        server.should_exit = True
+        await serving
         await queue.aclose()
