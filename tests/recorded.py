@@ -6,7 +6,7 @@ JSON has another signature (facts/taiga.md section 1).
 
 import base64
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,8 @@ def _webhook(path: Path) -> RecordedWebhook:
 
 
 def taiga_webhooks() -> list[RecordedWebhook]:
-    """All recorded Taiga deliveries in the order they arrived."""
-    return list(_taiga())
+    """All recorded Taiga deliveries in the order they arrived; the caller may change their headers."""
+    return [replace(webhook, headers=dict(webhook.headers)) for webhook in _taiga()]
 
 
 def taiga_webhook(name: str) -> RecordedWebhook:
@@ -67,9 +67,9 @@ def taiga_webhook(name: str) -> RecordedWebhook:
     Raises:
         LookupError: no delivery, or more than one, is called so.
     """
-    found = [webhook for webhook in _taiga() if webhook.name == name] or [
-        webhook for webhook in _taiga() if webhook.name.startswith(name)
-    ]
+    webhooks = taiga_webhooks()
+    found = [webhook for webhook in webhooks if webhook.name == name]
+    found = found or [webhook for webhook in webhooks if webhook.name.startswith(name)]
     if len(found) != 1:
         raise LookupError(f"{len(found)} recorded deliveries start with {name!r}, expected one")
     return found[0]
