@@ -76,7 +76,9 @@ def order(record: Record, created: int) -> Order:
 
 
 def _intent_order(intent: Intent, created: int) -> Order:
-    return (int(intent.status in _FINAL_INTENT), created, _rank(_INTENT, intent.status), intent.received or 0)
+    # Within one second a failure follows the attempt; nobody tries again that quickly.
+    rank = len(_INTENT) if intent.failure else _rank(_INTENT, intent.status)
+    return (int(intent.status in _FINAL_INTENT), created, rank, intent.received or 0)
 
 
 def _charge_order(charge: Charge, created: int) -> Order:

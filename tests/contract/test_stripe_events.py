@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mappings.stripe import fold, target
-from middleware.sandbox.stripe import StripePeople, StripeState, checkout
+from middleware.sandbox.stripe import StripePeople, StripeState, checkout, payments
 from middleware.signatures import verify_stripe
 from tests.stripe_stories import Json, end_state, facts_by_payment, stories, story
 
@@ -170,6 +170,28 @@ def test_old_endpoint_gets_old_events() -> None:
     recorded = {event["type"]: event["data"]["object"].keys() for event in story("c0_invoice_acacia").events}
     paid = next(event["data"]["object"] for event in events if event["type"] == "invoice.paid")
     assert {"payment_intent", "charge", "paid", "paid_out_of_band"} <= paid.keys() & recorded["invoice.paid"]
+
+
+def test_charge_without_an_intent() -> None:
+    """The old Charges API: the charge itself is the money."""
+
+    def charging(people: StripePeople) -> None:
+        payments.charge_directly(people.state, 1500, "eur", metadata=NINJA)
+
+    held = target(fold(tell(charging)))
+    assert (held.paid, held.key[:3]) == (1500, "ch_")
+
+
+def test_declined_card_and_a_second_try() -> None:
+    """A failure, healed by the next attempt of the same intent, in any order."""
+
+    def trying(people: StripePeople) -> None:
+        people.try_again(people.fail(700, "eur", NINJA)["id"])
+
+    events = tell(trying)
+    assert target(fold(events[:3])).status == "failed"
+    assert target(fold(reversed(events))).status == "paid"
+    assert len({reference for reference in fold(events).references if reference.startswith("ch_")}) == 2
 
 
 def test_refund_that_fails_brings_the_money_back() -> None:

@@ -60,6 +60,7 @@ async def test_payment_refund_and_lists(library: Library, state: StripeState) ->
     assert shown.latest_charge.balance_transaction.fee == 210
     facts = from_api(shown.to_dict(), refunds=[refund.to_dict() for refund in refunds.data])
     assert (target(facts).paid, target(facts).refunded, target(facts).status) == (12345, 2345, "partially_refunded")
+    assert (await library.balance.retrieve_async()).livemode is False
     assert len(state.outbox) == 0
 
 

@@ -135,6 +135,13 @@ class TestRefunds:
         assert (held.paid, held.refunded, held.status) == (0, 0, "unpaid")
 
 
+def test_unreadable_amount_stays_as_stripe_sent_it() -> None:
+    """A currency that only a person can read does not hide the note."""
+    line = story("d1_refund")
+    events = [changed(line.events[0], currency="ugx"), changed(line.events[2], currency="ugx")]
+    assert target(fold(events)).notes[0].endswith("of 2345 minor units of UGX: succeeded")
+
+
 class TestDisputes:
     """Open disputes are a status, lost ones money gone, won ones healed."""
 
@@ -215,6 +222,27 @@ class TestFailures:
         line = story("b2_sepa_fail")
         assert fold([line.events[2]]).status == "processing"
         assert fold([line.events[5], line.events[2]]).status == "failed"
+
+    def test_failure_in_the_second_of_the_attempt(self) -> None:
+        """Stripe's times have whole seconds: the failure is what came last."""
+        failed = story("b2_sepa_fail").events[4]
+        started = changed(story("b2_sepa_fail").events[1], created=failed["created"])
+        assert fold([started, failed]) == fold([failed, started])
+        assert fold([started, failed]).status == "failed"
+
+    def test_failed_charge_without_an_intent(self) -> None:
+        """The old Charges API fails by its charge alone."""
+        failed = changed(story("b2_sepa_fail").events[3], payment_intent=None)
+        facts = fold([failed])
+        assert (facts.status, facts.identity[:3]) == ("failed", "py_")
+        assert facts.failure is not None
+        assert facts.failure.code == "insufficient_funds"
+
+    def test_overdue_without_the_event_of_the_failure(self) -> None:
+        """The API shows an open invoice and its failed intent: that is enough."""
+        line = story("c0_invoice_acacia")
+        facts = from_api(line.events[1]["data"]["object"], invoice=line.events[2]["data"]["object"])
+        assert (target(facts).status, facts.overdue_since) == ("overdue", 1790000000)
 
     def test_voided_and_overdue_invoices(self) -> None:
         """Stripe's own word for overdue is taken; a voided invoice owes nothing."""
@@ -345,6 +373,12 @@ class TestInvoiceReference:
         found = invoice_reference(fold([self.intent, other]), ReferenceNames())
         assert isinstance(found, InvoiceConflict)
         assert [ref.invoice_id for ref in found.candidates] == ["Wpmbk5ezJn", "Other"]
+
+    def test_two_client_references_are_a_conflict(self) -> None:
+        """Two sessions of one payment that name different invoices decide nothing."""
+        one = changed(self.session, metadata={}, payment_link=None)
+        other = changed(one, id="cs_2", client_reference_id="2026-0001")
+        assert isinstance(invoice_reference(fold([one, other]), ReferenceNames()), InvoiceConflict)
 
     def test_names_are_configurable_and_blanks_are_nothing(self) -> None:
         """Other metadata keys can be chosen; a blank value names no invoice."""

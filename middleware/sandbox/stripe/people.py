@@ -40,6 +40,17 @@ class StripePeople:
         payments.settle_later(self.state, intent)
         return intent
 
+    def fail(self, amount: int, currency: str, metadata: Mapping[str, str] | None = None) -> Json:
+        """A card payment that is declined; `try_again` may follow. Returns the intent."""
+        intent = payments.create_intent(self.state, amount, currency, metadata=dict(metadata or {}))
+        return payments.decline(self.state, intent, "insufficient_funds", self.payer)
+
+    def try_again(self, intent_id: str) -> Json:
+        """The customer pays a declined intent with a better card. Returns the intent."""
+        intent = payments.pay_by_card(self.state, self._intent(intent_id), self.payer)
+        payments.settle_later(self.state, intent)
+        return intent
+
     def authorise(self, amount: int, currency: str, metadata: Mapping[str, str] | None = None) -> Json:
         """A card payment that is only authorised, to be captured later. Returns the intent."""
         intent = payments.create_intent(

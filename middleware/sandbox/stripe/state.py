@@ -122,7 +122,7 @@ class StripeState:
 
     def in_version(self, version: str, shown: Json) -> Json:
         """An object as an API version shows it."""
-        kind, key = shown["object"], shown["id"]
+        kind, key = shown["object"], shown.get("id", "")
         if kind == "invoice":
             intent = self.intent_of_invoice.get(key)
             charge = (self.tables["payment_intent"].get(intent) or {}).get("latest_charge")

@@ -153,6 +153,11 @@ def delete_endpoint(call: Call) -> Json:
     return {"id": endpoint["id"], "object": "webhook_endpoint", "deleted": True}
 
 
+def balance(call: Call) -> Json:
+    """GET /v1/balance: what a client asks to see whether its key works."""
+    return {"object": "balance", "available": [], "pending": [], "livemode": call.state.livemode}
+
+
 def _lines(call: Call) -> tuple[str, list[Json]]:
     """Currency and lines of a session or link."""
     lines = [_line(call, item) for item in call.params.items("line_items")]
@@ -228,6 +233,7 @@ VIEWS: dict[str, View] = {
     "POST invoiceitems": create_invoice_item,
     "GET invoice_payments": list_invoice_payments,
     "GET invoice_payments/id": one("invoice_payment"),
+    "GET balance": balance,
     "POST customers": create_customer,
     "GET customers": listing("customer", "/v1/customers", indexed=("email",)),
     "GET customers/id": one("customer"),
