@@ -24,7 +24,8 @@ SERVER_SETTINGS = {
     "tcp_keepalives_count": "3",
     "timezone": "UTC",
 }
-STORE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+# InternalClientError: what asyncpg says of a connection that ended while it was being used.
+STORE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 OUR_MISTAKES = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,

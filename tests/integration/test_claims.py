@@ -1,0 +1,327 @@
+"""Claims: one subject is never in two hands, whatever happens to the connections."""
+
+import asyncio
+import random
+from collections import Counter
+
+import asyncpg
+import pytest
+
+from middleware.store.claims import CLAIM, Claims, ClaimsLostError
+from tests.pipeline import claims, event_store, finish, new_event, settlement, statuses, until
+
+
+async def locks(pool: asyncpg.Pool) -> int:
+    """How many advisory locks are held in the database of this pool."""
+    held: int = await pool.fetchval(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    return held
+
+
+async def cut(pool: asyncpg.Pool, held: Claims) -> None:
+    """End the connection of these claims as an administrator would."""
+    connection = held._connection
+    assert connection is not None
+    await pool.execute("SELECT pg_terminate_backend($1)", connection.get_server_pid())
+
+
+async def test_oldest_subjects_first(clean_database: str) -> None:
+    """Subjects are taken in the order in which their events became due."""
+    async with event_store(clean_database) as (store, _), claims(clean_database) as held:
+        for name in ("c", "a", "b"):
+            await store.store([new_event(name)])
+        assert [claim.subject for claim in await held.claim(2, [])] == ["c", "a"]
+        assert [claim.subject for claim in await held.claim(9, ["c", "a"])] == ["b"]
+
+
+async def test_burst_is_one_claim_in_the_order_it_happened(clean_database: str) -> None:
+    """Many events of one subject are claimed together, sorted by when they happened, newest known last."""
+    async with event_store(clean_database) as (store, _), claims(clean_database) as held:
+        await store.store([new_event("s", seconds) for seconds in (3, 1, 2, 9, 5)])
+        (claim,) = await held.claim(10, [])
+        seconds = [event.occurred_at.second for event in claim.due]
+        assert (seconds, claim.newest.occurred_at.second, claim.newest_is_due) == ([1, 2, 3, 5, 9], 9, True)
+
+
+async def test_late_event_knows_the_newer_one(clean_database: str) -> None:
+    """An older event that arrives late is claimed beside the newest state that was settled before."""
+    async with event_store(clean_database) as (store, _), claims(clean_database) as held:
+        await store.store([new_event("s", 10)])
+        (first,) = await held.claim(1, [])
+        await finish(held, first)
+        await store.store([new_event("s", 5)])
+        (late,) = await held.claim(1, [])
+        assert late.newest.id == first.due[0].id
+        assert not late.newest_is_due
+        assert late.newest.body == first.due[0].body
+
+
+async def test_discarded_event_is_no_state(clean_database: str) -> None:
+    """What a person discarded is not taken for the newest state."""
+    async with event_store(clean_database) as (store, _), claims(clean_database) as held:
+        (stored,) = await store.store([new_event("s", 10)])
+        (claim,) = await held.claim(1, [])
+        await finish(held, claim, "dead")
+        assert await store.discard(stored.event_id, "a mistake")
+        await store.store([new_event("s", 5)])
+        (late,) = await held.claim(1, [])
+        assert late.newest_is_due
+
+
+async def test_subject_at_work_is_passed_over(clean_database: str) -> None:
+    """A new event of a subject at work waits for its settlement; other subjects do not wait with it."""
+    async with (
+        event_store(clean_database) as (store, _),
+        claims(clean_database) as one,
+        claims(clean_database) as other,
+    ):
+        await store.store([new_event("busy")])
+        (busy,) = await one.claim(5, [])
+        await store.store([new_event("busy", 1), new_event("free")])
+        assert [claim.subject for claim in await other.claim(5, [])] == ["free"]
+        await finish(one, busy)
+        assert [claim.subject for claim in await other.claim(5, ["free"])] == ["busy"]
+
+
+async def test_failing_subject_does_not_hold_up_others(clean_database: str) -> None:
+    """A subject that waits for its next try leaves the way free, and a new event of it is tried at once."""
+    async with event_store(clean_database) as (store, pool), claims(clean_database) as held:
+        await store.store([new_event("bad")])
+        await store.store([new_event("good")])
+        (bad,) = await held.claim(1, [])
+        await finish(held, bad, "retrying")
+        await pool.execute("UPDATE events SET next_attempt_at = now() + interval '1 hour' WHERE subject = 'bad'")
+        (good,) = await held.claim(9, [])
+        assert good.subject == "good"
+        await store.store([new_event("bad", 1)])
+        (again,) = await held.claim(9, ["good"])
+        assert [event.attempts for event in again.due] == [2, 1]
+
+
+async def test_settled_subject_leaves_no_lock(clean_database: str) -> None:
+    """After settling, no advisory lock is left in the server."""
+    async with event_store(clean_database) as (store, pool), claims(clean_database) as held:
+        await store.store([new_event(f"s{number}") for number in range(5)])
+        for claim in await held.claim(5, []):
+            await finish(held, claim)
+        assert (await locks(pool), await statuses(pool)) == (0, {"processed": 5})
+
+
+async def test_lock_without_events_is_given_back(clean_database: str) -> None:
+    """A subject whose events another worker settled since our snapshot is not locked by us for ever."""
+    async with event_store(clean_database) as (store, pool), claims(clean_database) as held:
+        await store.store([new_event("s")])
+        blocker = await asyncpg.connect(clean_database)
+        await blocker.execute("BEGIN; UPDATE events SET status = 'processed', finished_at = now()")
+        claiming = asyncio.create_task(held.claim(1, []))
+        # The claim has its snapshot and the lock, and waits for the row.
+        await until(lambda: _waits(pool))
+        await blocker.execute("COMMIT")
+        assert await claiming == []
+        assert await locks(pool) == 0
+        await blocker.close()
+
+
+async def _waits(pool: asyncpg.Pool) -> bool:
+    return bool(await pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+
+async def test_orphans_of_a_killed_connection(clean_database: str) -> None:
+    """Work whose connection is killed goes back to work as soon as anybody looks, and only that."""
+    lost: list[str] = []
+    async with (
+        event_store(clean_database) as (store, pool),
+        claims(clean_database, lambda: lost.append("one")) as one,
+        claims(clean_database) as other,
+    ):
+        await store.store([new_event("dies")])
+        (dying,) = await one.claim(1, [])
+        await store.store([new_event("lives")])
+        (living,) = await other.claim(1, [])
+        assert await other.release_orphans([living.subject]) == 0
+        await cut(pool, one)
+        assert await other.release_orphans([living.subject]) == 1
+        (taken,) = await other.claim(5, [living.subject])
+        assert (taken.subject, taken.due[0].attempts) == ("dies", 2)
+        with pytest.raises(ClaimsLostError):
+            await finish(one, dying)
+        assert lost == ["one"]
+        await finish(other, living)
+        await finish(other, taken)
+        assert (await statuses(pool), await locks(pool)) == ({"processed": 2}, 0)
+
+
+async def test_settlement_after_a_loss_is_refused_on_the_new_connection(clean_database: str) -> None:
+    """A try that began before the locks were lost cannot settle the same subject claimed anew by the same worker."""
+    async with event_store(clean_database) as (store, pool), claims(clean_database) as held:
+        await store.store([new_event("s")])
+        (before,) = await held.claim(1, [])
+        await cut(pool, held)
+        await until(lambda: _is_lost(held))
+        assert await held.release_orphans([]) == 1
+        (after,) = await held.claim(1, [])
+        with pytest.raises(ClaimsLostError, match="void"):
+            await finish(held, before, "dead")
+        assert await statuses(pool) == {"processing": 1}
+        assert await locks(pool) == 1
+        await finish(held, after)
+        assert (await statuses(pool), await locks(pool)) == ({"processed": 1}, 0)
+
+
+async def _is_lost(held: Claims) -> bool:
+    return held._connection is None
+
+
+async def test_claim_cut_between_its_queries_is_void(clean_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claims whose connection ends before they are handed out are not handed out: nobody would protect them."""
+    async with event_store(clean_database) as (store, pool), claims(clean_database) as held:
+        await store.store([new_event("s", 10)])
+        (first,) = await held.claim(1, [])
+        await finish(held, first)
+        await store.store([new_event("s", 5)])
+        fetch = asyncpg.Connection.fetch
+
+        async def cut_after_the_claim(connection: asyncpg.Connection, query: str, *arguments: object) -> object:
+            rows = await fetch(connection, query, *arguments)
+            if query == CLAIM:
+                await cut(pool, held)
+                await until(lambda: _is_closed(connection))
+            return rows
+
+        monkeypatch.setattr(asyncpg.Connection, "fetch", cut_after_the_claim)
+        with pytest.raises(ClaimsLostError):
+            await held.claim(1, [])
+        assert await held.release_orphans([]) == 1
+
+
+async def _is_closed(connection: asyncpg.Connection) -> bool:
+    return connection.is_closed()
+
+
+async def test_bad_settlement_frees_the_subject(clean_database: str) -> None:
+    """A settlement that PostgreSQL refuses is undone whole, and its subject can be claimed again."""
+    lost: list[str] = []
+    async with event_store(clean_database) as (store, pool), claims(clean_database, lambda: lost.append("x")) as held:
+        await store.store([new_event("s")])
+        (claim,) = await held.claim(1, [])
+        with pytest.raises(ClaimsLostError):
+            await finish(held, claim, "no such status")
+        assert lost == ["x"]
+        await until(lambda: _no_locks(pool))
+        assert await held.release_orphans([]) == 1
+        assert len(await held.claim(1, [])) == 1
+
+
+async def _no_locks(pool: asyncpg.Pool) -> bool:
+    return await locks(pool) == 0
+
+
+async def test_cancelled_claim_leaves_no_lock(clean_database: str) -> None:
+    """A claim that is cancelled under way frees what it may have locked."""
+    async with event_store(clean_database) as (store, pool), claims(clean_database) as held:
+        await store.store([new_event("s")])
+        blocker = await asyncpg.connect(clean_database)
+        await blocker.execute("BEGIN; SELECT * FROM events FOR UPDATE")
+        claiming = asyncio.create_task(held.claim(1, []))
+        await until(lambda: _waits(pool))
+        claiming.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await claiming
+        await blocker.close()
+        await until(lambda: _no_locks(pool))
+        await held.release_orphans([])
+        assert len(await held.claim(1, [])) == 1
+
+
+async def test_colliding_locks(clean_database: str) -> None:
+    """Two subjects of one worker may share a lock by chance: the second is not freed together with the first."""
+    async with (
+        event_store(clean_database) as (store, pool),
+        claims(clean_database) as one,
+        claims(clean_database) as other,
+    ):
+        await store.store([new_event("s")])
+        (claim,) = await one.claim(1, [])
+        connection = one._connection
+        assert connection is not None
+        # As if another subject with the same hash were claimed as well.
+        await connection.execute("SELECT pg_advisory_lock(hashtextextended('s', 0))")
+        await finish(one, claim)
+        await store.store([new_event("s", 1)])
+        assert await other.claim(1, []) == []
+        assert len(await one.claim(1, [])) == 1
+
+
+async def test_settling_what_text_cannot_hold(clean_database: str) -> None:
+    """NUL and lone surrogates in reasons and calls are replaced: the settlement goes through."""
+    async with event_store(clean_database) as (store, pool), claims(clean_database) as held:
+        (stored,) = await store.store([new_event("s")])
+        (claim,) = await held.claim(1, [])
+        bad = "a\x00b\ud800c"
+        settlements, attempts = settlement(claim)
+        object.__setattr__(settlements[0], "reason", bad)
+        object.__setattr__(attempts[0], "reason", bad)
+        object.__setattr__(attempts[0], "calls", [{"error": bad, bad: [bad, None, 1]}])
+        await held.settle(claim.hold, settlements, attempts, ["s"])
+        row = await store.find(stored.event_id)
+        assert row is not None
+        assert row.reason == "a\N{REPLACEMENT CHARACTER}b?c"
+        (attempt,) = await store.attempts(stored.event_id)
+        assert attempt.calls[0]["error"] == row.reason
+        assert await locks(pool) == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_never_two_at_a_time(clean_database: str, seed: int) -> None:
+    """Three workers, connections cut at random, events arriving: no subject is ever in two hands, all end."""
+    chance = random.Random(seed)
+    in_hand: Counter[str] = Counter()
+    ran: Counter[str] = Counter()
+    async with event_store(clean_database) as (store, pool):
+
+        async def work(number: int) -> None:
+            mine: set[str] = set()
+
+            def lost() -> None:
+                for subject in mine:
+                    in_hand[subject] -= 1
+                mine.clear()
+
+            async with claims(clean_database, lost) as held:
+                while not done.is_set():
+                    try:
+                        await one_round(held, mine)
+                    except ClaimsLostError:
+                        continue
+                    if chance.random() < 0.1:
+                        await cut(pool, held)
+
+        async def one_round(held: Claims, mine: set[str]) -> None:
+            await held.release_orphans(list(mine))
+            for claim in await held.claim(chance.randint(1, 4), list(mine)):
+                mine.add(claim.subject)
+                in_hand[claim.subject] += 1
+                assert in_hand[claim.subject] == 1
+                await asyncio.sleep(chance.random() / 200)
+                if claim.subject not in mine:
+                    return
+                mine.discard(claim.subject)
+                in_hand[claim.subject] -= 1
+                await finish(held, claim)
+                ran[claim.subject] += 1
+
+        done = asyncio.Event()
+        workers = [asyncio.create_task(work(number)) for number in range(3)]
+        for number in range(40):
+            await store.store([new_event(f"s{chance.randint(1, 6)}", number) for _ in range(3)])
+            await asyncio.sleep(0)
+        await until(lambda: _all_processed(pool, 120))
+        done.set()
+        await asyncio.gather(*workers)
+        assert sum(ran.values()) <= 120
+
+
+async def _all_processed(pool: asyncpg.Pool, expected: int) -> bool:
+    return await statuses(pool) == {"processed": expected}
