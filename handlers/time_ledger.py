@@ -4,13 +4,12 @@ Exactly one effect: the intent is remembered before an entry is created, its `nu
 and a doubtful answer is resolved by looking the number up.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 from handlers.context import Context, Link
 from handlers.errors import Doubtful, NeedsPerson, NotFound, Rejected, RemoteError, RetryLater, ServerError
-from mappings.hours import seconds_to_hours
+from handlers.time_held import Held, is_as_sent, sent_as_json, stored_as_json
 from mappings.models import NinjaTask, TimeEntry, WorkItem
 from mappings.rules import InvoiceStatusValues
 from mappings.time_entry import correction
@@ -18,33 +17,6 @@ from mappings.time_entry import correction
 KIND = "time_entry"
 CREDIT = "credit_proposal"
 UNKNOWN_PROJECT = "unknown_project"
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A link and the entry it points to; `task` is None when Invoice Ninja holds none (never made, or purged)."""
-
-    link: Link
-    task: NinjaTask | None
-
-    @property
-    def is_locked(self) -> bool:
-        """Whether an invoice bills it: its hours stand."""
-        return self.task is not None and self.task.is_invoiced and not self.task.is_deleted
-
-    @property
-    def is_live(self) -> bool:
-        """Whether it would be billed."""
-        return self.task is not None and not self.task.is_deleted
-
-    @property
-    def hours(self) -> Decimal:
-        """The hours it stands for: what we sent, else what its log says."""
-        sent = self.link.state.get("sent")
-        if sent:
-            return Decimal(sent["hours"])
-        log = self.task.time_log if self.task else ()
-        return seconds_to_hours(sum(end - start for start, end in log))
 
 
 class TimeLedger:
@@ -136,7 +108,7 @@ class TimeLedger:
         suffixes = [
             int(number.rpartition("-")[2]) for number in open_numbers if number.startswith(f"{desired.number}-")
         ]
-        # A base entry that is open beside an invoiced correction keeps its place.
+        # The number of an open correction is used again; a removed one is restored.
         suffix = min(suffixes) if suffixes else len(self._held) + 1
         return correction(desired, locked, suffix)
 
@@ -148,7 +120,7 @@ class TimeLedger:
         if held.task.is_deleted:
             await self._ninja.restore_task(held.task.id)
             return await self._update(held, held.task, entry, client_id, "restored")
-        if _is_as_sent(held, entry, client_id):
+        if is_as_sent(held, entry, client_id):
             await self._remember(entry, client_id, held.task)
             return f"{entry.number} has {entry.hours} h already"
         return await self._update(held, held.task, entry, client_id, "updated")
@@ -178,17 +150,31 @@ class TimeLedger:
         return await self._update(held, task, entry, client_id, "adopted")
 
     async def _update(self, held: Held, task: NinjaTask, entry: TimeEntry, client_id: str, word: str) -> str:
-        updated = await self._ninja.update_task(task.id, entry, client_id)
+        try:
+            updated = await self._ninja.update_task(task.id, entry, client_id)
+        except Rejected as error:
+            # With its task lock on, Invoice Ninja refuses to write what was invoiced between our look and our write.
+            if await self._has_changed(task):
+                raise RetryLater(f"{entry.number} was changed at this moment: looking again", 1) from error
+            raise self._explained(error, entry) from error
         if updated.is_invoiced:
-            # Invoiced between our look and our write: its hours are locked, so put back what the invoice bills.
+            # Without the lock it was written all the same: put back what the invoice bills.
             await self._put_back(held, task)
             raise RetryLater(f"{entry.number} was invoiced at this moment: looking again", 1)
         await self._remember(entry, client_id, updated)
         await self._check_echo(updated, entry, client_id)
         return f"{entry.number} {word}: {entry.hours} h at {entry.rate}"
 
+    async def _has_changed(self, task: NinjaTask) -> bool:
+        try:
+            present = await self._ninja.task(task.id)
+        except NotFound:
+            return True
+        return present.is_invoiced or present.is_deleted
+
     async def _put_back(self, held: Held, task: NinjaTask) -> None:
-        start, end = (task.time_log[0][0], task.time_log[-1][1]) if task.time_log else (0, 0)
+        seconds = sum(end - start for start, end in task.time_log)
+        start = task.time_log[0][0] if task.time_log else 0
         before = TimeEntry(
             number=task.number,
             description=task.description,
@@ -198,7 +184,7 @@ class TimeLedger:
             raw_hours=held.hours,
             hours=held.hours,
             started_at=start,
-            ended_at=end,
+            ended_at=start + seconds,
         )
         await self._ninja.update_task(task.id, before, task.client_id)
 
@@ -222,10 +208,17 @@ class TimeLedger:
             if held.link.number == but or held.is_locked:
                 continue
             if held.task is not None and not held.task.is_deleted:
-                await self._ninja.delete_task(held.task.id)
+                await self._delete(held.link.number, held.task)
                 done.append(f"{held.link.number} removed ({held.hours} h)")
                 await self._save(held.link, replace(held.task, is_deleted=True))
         return done
+
+    async def _delete(self, number: str, task: NinjaTask) -> None:
+        await self._ninja.delete_task(task.id)
+        if (await self._ninja.task(task.id)).is_invoiced:
+            # Not even its lock keeps Invoice Ninja from deleting what an invoice bills.
+            await self._ninja.restore_task(task.id)
+            raise RetryLater(f"{number} was invoiced at this moment: looking again", 1)
 
     async def _propose_credit(self, billed: Decimal, now: Decimal, why: str) -> None:
         summary = f"{self._named()}: {billed} h were invoiced, now {now} h are right: credit {billed - now} h? ({why})"
@@ -261,45 +254,3 @@ class TimeLedger:
         if known is None or known.link != link:
             await self._links.save(link)
         self._held = [held for held in self._held if held.link.number != link.number] + [Held(link, task)]
-
-
-def _is_as_sent(held: Held, entry: TimeEntry, client_id: str) -> bool:
-    """Whether the server holds what we want: exactly, or as it stored just this (it rounds)."""
-    task = held.task
-    if task is None:
-        return False
-    sent = held.link.state.get("sent")
-    if sent == sent_as_json(entry, client_id) and held.link.state.get("stored") == stored_as_json(task):
-        return True
-    return (
-        task.description == entry.description
-        and task.rate == entry.rate
-        and task.client_id == client_id
-        and task.project_id == entry.project_id
-        and task.time_log == ((entry.started_at, entry.ended_at),)
-    )
-
-
-def sent_as_json(entry: TimeEntry, client_id: str) -> dict[str, Any]:
-    """What we asked for, as it is kept in a link."""
-    return {
-        "description": entry.description,
-        "client_id": client_id,
-        "project_id": entry.project_id,
-        "rate": str(entry.rate),
-        "raw_hours": str(entry.raw_hours),
-        "hours": str(entry.hours),
-        "started_at": entry.started_at,
-        "ended_at": entry.ended_at,
-    }
-
-
-def stored_as_json(task: NinjaTask) -> dict[str, Any]:
-    """What the server made of it, as it is kept in a link."""
-    return {
-        "description": task.description,
-        "client_id": task.client_id,
-        "project_id": task.project_id,
-        "rate": str(task.rate.normalize()),
-        "time_log": [list(span) for span in task.time_log],
-    }

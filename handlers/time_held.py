@@ -1,0 +1,78 @@
+"""An entry that is held for a subject: the link, the record it points to, and how both stand in the link's state."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from handlers.context import Link
+from mappings.hours import seconds_to_hours
+from mappings.models import NinjaTask, TimeEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A link and the entry it points to; `task` is None when Invoice Ninja holds none (never made, or purged)."""
+
+    link: Link
+    task: NinjaTask | None
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether an invoice bills it: its hours stand, even when somebody deleted the entry (the line stays)."""
+        return self.task is not None and self.task.is_invoiced
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it would be billed."""
+        return self.task is not None and not self.task.is_deleted
+
+    @property
+    def hours(self) -> Decimal:
+        """The hours it stands for: what we sent, else what its log says."""
+        sent = self.link.state.get("sent")
+        if sent:
+            return Decimal(sent["hours"])
+        log = self.task.time_log if self.task else ()
+        return seconds_to_hours(sum(end - start for start, end in log))
+
+
+def is_as_sent(held: Held, entry: TimeEntry, client_id: str) -> bool:
+    """Whether the server holds what we want: exactly, or as it stored just this (it rounds)."""
+    task = held.task
+    if task is None:
+        return False
+    sent = held.link.state.get("sent")
+    if sent == sent_as_json(entry, client_id) and held.link.state.get("stored") == stored_as_json(task):
+        return True
+    return (
+        task.description == entry.description
+        and task.rate == entry.rate
+        and task.client_id == client_id
+        and task.project_id == entry.project_id
+        and task.time_log == ((entry.started_at, entry.ended_at),)
+    )
+
+
+def sent_as_json(entry: TimeEntry, client_id: str) -> dict[str, Any]:
+    """What we asked for, as it is kept in a link."""
+    return {
+        "description": entry.description,
+        "client_id": client_id,
+        "project_id": entry.project_id,
+        "rate": str(entry.rate),
+        "raw_hours": str(entry.raw_hours),
+        "hours": str(entry.hours),
+        "started_at": entry.started_at,
+        "ended_at": entry.ended_at,
+    }
+
+
+def stored_as_json(task: NinjaTask) -> dict[str, Any]:
+    """What the server made of it, as it is kept in a link."""
+    return {
+        "description": task.description,
+        "client_id": task.client_id,
+        "project_id": task.project_id,
+        "rate": str(task.rate.normalize()),
+        "time_log": [list(span) for span in task.time_log],
+    }
