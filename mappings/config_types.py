@@ -1,6 +1,7 @@
 """The kinds of values that mappings.json is made of, strict: a number is a number, a text is a text."""
 
 import re
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -53,6 +54,13 @@ def _payment_terms(text: str) -> str:
     return text
 
 
+def _iso_date(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise _wrong(f"{shown(text)} is no date", "write it as 2025-01-06") from error
+
+
 def _not_blank(text: str) -> str:
     if not text or text != text.strip() or not text.isprintable():
         raise _wrong("must be a text without blanks around it or control characters", "remove the blanks or fill it in")
@@ -90,6 +98,10 @@ Percent = Annotated[
     _number_schema(minimum=0, maximum=100),
 ]
 Day = Annotated[StrictInt, Field(ge=1, le=31)]
+Hour = Annotated[StrictInt, Field(ge=0, le=23)]
+IsoDate = Annotated[StrictStr, AfterValidator(_iso_date)]
+CurrencyCode = Annotated[StrictStr, Field(pattern=r"^[A-Z]{3}$")]
+"""An ISO code such as EUR."""
 TaigaId = Annotated[StrictInt, Field(ge=1, lt=2**63)]
 TimeZone = Annotated[StrictStr, AfterValidator(_time_zone)]
 PaymentTerms = Annotated[StrictStr, AfterValidator(_payment_terms)]

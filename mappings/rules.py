@@ -8,8 +8,11 @@ from pydantic import Field, StrictBool
 from mappings.config_types import (
     Amount,
     Attribute,
+    CurrencyCode,
     Day,
+    Hour,
     Hours,
+    IsoDate,
     Name,
     Notes,
     Part,
@@ -75,6 +78,8 @@ class InvoiceRules(TimeRules):
 
     frequency: Literal["weekly", "biweekly", "monthly"] = "monthly"
     generation_day: Day = 1
+    generation_hour: Hour = 6
+    biweekly_anchor: IsoDate = "2024-01-01"
     timezone: TimeZone = "UTC"
     approval: Literal["automatic", "review"] = "review"
     invoice_per: Literal["client", "project"] = "client"
@@ -82,13 +87,17 @@ class InvoiceRules(TimeRules):
     include: Literal["all", "synced"] = "all"
     split_at_period_end: StrictBool = False
     min_invoice_amount: Amount = Decimal(0)
+    invoice_date: Literal["run_day", "period_end"] = "run_day"
     payment_terms: PaymentTerms = "net30"
+    currency: CurrencyCode | None = None
     auto_send: StrictBool = False
     auto_bill: StrictBool = False
     product_key: Annotated[Notes, Field(max_length=200)] = ""
     taxes: Annotated[tuple[Tax, ...], Field(max_length=3)] = ()
+    inclusive_taxes: StrictBool = False
     discount: Discount | None = None
     notes: Notes = ""
+    invoice_mark_field: Literal["custom_value1", "custom_value2", "custom_value3", "custom_value4"] = "custom_value4"
 
 
 class BillingRules(InvoiceRules):

@@ -1,0 +1,93 @@
+"""Plans as JSON, for the store and for `--json`: decimals as text, days as ISO dates."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from mappings.invoicing.period import Period
+from mappings.invoicing.records import Entry, InvoicePlan, LeftOut, Line, PlannedInvoice, Terms, Totals
+from mappings.ninja import Tax
+
+
+def plan_as_json(plan: InvoicePlan) -> dict[str, Any]:
+    """The whole plan; `plan_from_json` reads it."""
+    encoded: dict[str, Any] = _plain({**asdict(plan), "period": period_as_json(plan.period)})
+    return encoded
+
+
+def period_as_json(period: Period) -> dict[str, str]:
+    """A period with its name."""
+    days = {"first": period.first.isoformat(), "last": period.last.isoformat()}
+    return {"name": period.name, **days, "timezone": period.timezone}
+
+
+def period_from_json(data: Mapping[str, Any]) -> Period:
+    """The period that `period_as_json` wrote."""
+    return Period(date.fromisoformat(data["first"]), date.fromisoformat(data["last"]), data["timezone"])
+
+
+def plan_from_json(data: Mapping[str, Any]) -> InvoicePlan:
+    """The plan that `plan_as_json` wrote."""
+    return InvoicePlan(
+        id=data["id"],
+        period=period_from_json(data["period"]),
+        invoices=tuple(_invoice(one) for one in data["invoices"]),
+        left_out=tuple(LeftOut(**one) for one in data["left_out"]),
+        warnings=tuple(data["warnings"]),
+    )
+
+
+def _invoice(data: Mapping[str, Any]) -> PlannedInvoice:
+    totals = data["totals"]
+    return PlannedInvoice(
+        **{
+            **data,
+            "entries": tuple(_entry(one) for one in data["entries"]),
+            "lines": tuple(_line(one) for one in data["lines"]),
+            "totals": Totals(
+                subtotal=Decimal(totals["subtotal"]),
+                discount=Decimal(totals["discount"]),
+                taxes=tuple((_tax(tax), Decimal(amount)) for tax, amount in totals["taxes"]),
+                total_taxes=Decimal(totals["total_taxes"]),
+                total=Decimal(totals["total"]),
+            ),
+            "terms": Terms(**{**data["terms"], "discount": Decimal(data["terms"]["discount"])}),
+        }
+    )
+
+
+def _entry(data: Mapping[str, Any]) -> Entry:
+    raw = data["raw_hours"]
+    read = {
+        "first_day": date.fromisoformat(data["first_day"]),
+        "day": date.fromisoformat(data["day"]),
+        "rate": Decimal(data["rate"]),
+        "taxes": tuple(_tax(tax) for tax in data["taxes"]),
+        "raw_hours": None if raw is None else Decimal(raw),
+    }
+    return Entry(**{**data, **read})
+
+
+def _line(data: Mapping[str, Any]) -> Line:
+    read = {
+        "quantity": Decimal(data["quantity"]),
+        "cost": Decimal(data["cost"]),
+        "taxes": tuple(_tax(tax) for tax in data["taxes"]),
+    }
+    return Line(**{**data, **read})
+
+
+def _tax(data: Mapping[str, Any]) -> Tax:
+    return Tax(data["name"], Decimal(data["rate"]))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,32 @@
+"""Dividing a log at a moment: no second is lost and none is counted twice."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mappings.invoicing.records import LogEntry
+
+
+def split_log(log: Sequence[LogEntry], border: int) -> tuple[tuple[LogEntry, ...], tuple[LogEntry, ...]]:
+    """What lies before the border (unix seconds), and what lies behind it; an entry across it is cut in two."""
+    before = tuple(
+        entry if entry.ended_at <= border else replace(entry, ended_at=border)
+        for entry in log
+        if entry.started_at < border
+    )
+    after = tuple(
+        entry if entry.started_at >= border else replace(entry, started_at=border)
+        for entry in log
+        if entry.ended_at > border
+    )
+    return before, after
+
+
+def rest_number(number: str, taken: Sequence[str]) -> str:
+    """The number for the rest of a divided task: `TAIGA-T12-2`, as the next correction of that entry would have.
+
+    `taken` are the numbers that are in use for this work.
+    """
+    suffix = len(taken) + 1
+    while f"{number}-{suffix}" in taken:
+        suffix += 1
+    return f"{number}-{suffix}"
