@@ -12,6 +12,7 @@ from handlers.errors import RemoteError
 from mappings.errors import NotUnderstood
 from mappings.text import shortened
 from middleware.clients.calls import Call, record
+from middleware.clients.connections import pooled_transport
 from middleware.clients.failures import NOT_JSON, Dialect, from_exception, from_status, not_the_api
 from middleware.clients.jsonbody import read_json, write_json
 
@@ -44,7 +45,7 @@ class Reply:
 def open_http(
     base: str, headers: Mapping[str, str], transport: httpx.AsyncBaseTransport | None = None
 ) -> httpx.AsyncClient:
-    """An httpx client as every remote system gets it: explicit timeouts, no redirects, no proxies for test transports.
+    """An httpx client as every remote system gets it: explicit timeouts, no redirects, connections that are kept.
 
     The caller closes it.
     """
@@ -54,7 +55,7 @@ def open_http(
         timeout=TIMEOUTS,
         limits=LIMITS,
         follow_redirects=False,
-        transport=transport,
+        transport=transport or pooled_transport(LIMITS),
     )
 
 
