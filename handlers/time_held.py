@@ -36,11 +36,8 @@ class Held:
         return seconds_to_hours(sum(end - start for start, end in log))
 
 
-def is_as_sent(held: Held, entry: TimeEntry, client_id: str) -> bool:
+def is_as_sent(held: Held, task: NinjaTask, entry: TimeEntry, client_id: str) -> bool:
     """Whether the server holds what we want: exactly, or as it stored just this (it rounds)."""
-    task = held.task
-    if task is None:
-        return False
     sent = held.link.state.get("sent")
     if sent == sent_as_json(entry, client_id) and held.link.state.get("stored") == stored_as_json(task):
         return True

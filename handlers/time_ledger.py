@@ -120,7 +120,7 @@ class TimeLedger:
         if held.task.is_deleted:
             await self._ninja.restore_task(held.task.id)
             return await self._update(held, held.task, entry, client_id, "restored")
-        if is_as_sent(held, entry, client_id):
+        if is_as_sent(held, held.task, entry, client_id):
             await self._remember(entry, client_id, held.task)
             return f"{entry.number} has {entry.hours} h already"
         return await self._update(held, held.task, entry, client_id, "updated")
