@@ -6,6 +6,7 @@ The text is read by `parse_mapping`; every other module only sees the effective 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, StrictStr
@@ -68,10 +69,7 @@ class MappingFile(Part):
 
     def project(self, taiga_project_id: int) -> ProjectRules | None:
         """The effective rules of a mapped project; None when mappings.json does not name it."""
-        for mapping in self.project_mappings:
-            if mapping.taiga_project_id == taiga_project_id:
-                return self._merged(mapping)
-        return None
+        return self._projects.get(taiga_project_id)
 
     def rules_for(self, taiga_project_id: int) -> ProjectRules:
         """The effective rules of any project: for one that is not mapped the general rules, `is_mapped` False."""
@@ -90,6 +88,10 @@ class MappingFile(Part):
     def client(self, client_id: str) -> BillingRules:
         """The effective rules of an Invoice Ninja client, mapped or not."""
         return _override(self.billing_rules, self.client_rules.get(client_id))
+
+    @cached_property
+    def _projects(self) -> Mapping[int, ProjectRules]:
+        return {mapping.taiga_project_id: self._merged(mapping) for mapping in self.project_mappings}
 
     def _merged(self, mapping: ProjectMapping) -> ProjectRules:
         client_rules = self.client(mapping.invoiceninja_client_id)

@@ -23,8 +23,8 @@ QUEUE_NAME = "taiga-billing:events"
 JOB_NAME = "process_events"
 WAKE_CHANNEL = "taiga-billing:wake"
 IDS_PER_JOB = 200
-# Under load many events share a wake-up; a single one is sent at once.
-SECONDS_BETWEEN_JOBS = 0.01
+# A single event is announced at once; under load, when workers are busy anyway, many share a wake-up.
+SECONDS_AFTER_FEW, SECONDS_AFTER_MANY, MANY = 0.002, 0.05, 8
 # Beyond this many unsent ids more hints are worth nothing: the sweep finds the rows.
 MAX_UNSENT = 20_000
 REDIS_ERRORS = (RedisError, OSError, TimeoutError)
@@ -89,7 +89,8 @@ class Wakeups:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            await asyncio.sleep(SECONDS_BETWEEN_JOBS if await self._send() else 1)
+            pause = SECONDS_AFTER_MANY if len(self._unsent) >= MANY else SECONDS_AFTER_FEW
+            await asyncio.sleep(pause if await self._send() else 1)
 
     async def _send(self) -> bool:
         while self._unsent:

@@ -127,6 +127,12 @@ async def _apply_missing(connection: asyncpg.Connection) -> list[str]:
     return applied
 
 
+async def _end_transaction(connection: asyncpg.Connection) -> None:
+    """What a connection needs before its next use: no session is ever changed, so a full reset would be for nothing."""
+    if connection.is_in_transaction():
+        await connection.execute("ROLLBACK")
+
+
 @asynccontextmanager
 async def open_pool(url: str, *, size: int) -> AsyncIterator[asyncpg.Pool]:
     """A pool of at most `size` connections; it opens the first one when it is needed and heals by itself."""
@@ -135,6 +141,7 @@ async def open_pool(url: str, *, size: int) -> AsyncIterator[asyncpg.Pool]:
         min_size=0,
         max_size=size,
         init=_use_json,
+        reset=_end_transaction,
         server_settings=SERVER_SETTINGS,
         timeout=5,
         command_timeout=30,

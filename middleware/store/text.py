@@ -6,6 +6,8 @@ from typing import Any
 
 def storable(text: str) -> str:
     """Replace what a PostgreSQL text cannot hold (NUL, lone surrogates) by U+FFFD; other texts pass unchanged."""
+    if text.isascii() and "\x00" not in text:
+        return text
     return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
 
 
