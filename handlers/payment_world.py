@@ -201,6 +201,7 @@ class PaymentRecord:
     payment_id: str = ""
     payment_number: str = ""
     matched_by: str = ""
+    type_id: str = ""
     covered: Decimal | None = None
     posted_at: datetime | None = None
     posted_amount: Decimal | None = None
@@ -235,6 +236,10 @@ class PaymentMemory(Protocol):
 
     async def payments_of(self, subject: str) -> Sequence[str]:
         """The subjects of the payments that are linked to a Stripe invoice."""
+        ...
+
+    async def invoices_of(self, payment: str) -> Sequence[str]:
+        """The subjects of the Stripe invoices that are linked to a payment."""
         ...
 
     async def our_links(self, ids: Collection[str]) -> Mapping[str, str]:

@@ -7,6 +7,7 @@ from handlers.context import Context
 from handlers.event import Work
 from handlers.outcome import Ignored, Outcome
 from handlers.record_time import record_time
+from handlers.settle_payment import settle_payment
 
 Handler = Callable[[Work, Context], Awaitable[Outcome]]
 
@@ -15,6 +16,8 @@ HANDLERS: tuple[tuple[str, str, Handler], ...] = (
     ("taiga", "task.*", record_time),
     ("taiga", "userstory.*", record_time),
     ("taiga", "issue.*", record_time),
+    ("stripe", "*", settle_payment),
+    ("operator", "payment.*", settle_payment),
 )
 
 

@@ -9,12 +9,17 @@ from pathlib import Path
 import structlog
 
 from handlers.context import Context
+from handlers.payment_world import PaymentWorld
 from mappings.config import MappingFile, parse_mapping
 from middleware.clients.connect import connect_invoice_ninja, connect_taiga
+from middleware.clients.invoiceninja import InvoiceNinja
+from middleware.clients.stripe import connect_stripe
 from middleware.clients.taiga import Credentials, Taiga
 from middleware.settings import Settings, SettingsError
 from middleware.store.database import STORE_ERRORS, Pool
 from middleware.store.links import LinkStore, ReviewStore
+from middleware.store.locks import Locks
+from middleware.store.payments import EventHistoryStore, PaymentStore
 from middleware.store.workers import WorkerStore
 
 log = structlog.get_logger()
@@ -70,6 +75,34 @@ async def open_taiga(settings: Settings) -> AsyncIterator[Taiga | None]:
 
 
 @asynccontextmanager
+async def open_payments(settings: Settings, ninja: InvoiceNinja, pool: Pool) -> AsyncIterator[PaymentWorld]:
+    """What payments need; without `STRIPE_API_KEY` the events alone are believed.
+
+    Raises:
+        SettingsError: the address or key of Stripe cannot be one.
+    """
+    key = settings.stripe_api_key.get_secret_value()
+    locks = Locks(settings.database_url.get_secret_value())
+    try:
+        stripe = connect_stripe(settings.stripe_api_base, key) if key else None
+    except ValueError as error:
+        raise SettingsError([str(error)]) from error
+    try:
+        yield PaymentWorld(
+            books=ninja,
+            memory=PaymentStore(pool),
+            history=EventHistoryStore(pool),
+            exclusive=locks.exclusive,
+            stripe=stripe,
+            live=settings.stripe_is_live,
+        )
+    finally:
+        if stripe is not None:
+            await stripe.aclose()
+        await locks.aclose()
+
+
+@asynccontextmanager
 async def open_context(settings: Settings, mapping: MappingFile, pool: Pool) -> AsyncIterator[Context]:
     """Everything a handler may use, closed at the end.
 
@@ -83,7 +116,7 @@ async def open_context(settings: Settings, mapping: MappingFile, pool: Pool) -> 
     except ValueError as error:
         raise SettingsError([str(error)]) from error
     try:
-        async with open_taiga(settings) as taiga:
+        async with open_taiga(settings) as taiga, open_payments(settings, ninja, pool) as payments:
             yield Context(
                 mapping=mapping,
                 clock=lambda: datetime.now(UTC),
@@ -91,6 +124,7 @@ async def open_context(settings: Settings, mapping: MappingFile, pool: Pool) -> 
                 links=LinkStore(pool),
                 reviews=ReviewStore(pool),
                 taiga=taiga,
+                payments=payments,
             )
     finally:
         await ninja.aclose()

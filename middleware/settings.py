@@ -119,6 +119,15 @@ class Settings(BaseSettings):
         return tuple(secret.get_secret_value() for secret in secrets)
 
     @property
+    def stripe_is_live(self) -> bool | None:
+        """The mode of Stripe that is meant: `STRIPE_MODE`, else that of `STRIPE_API_KEY`; None takes both."""
+        if self.stripe_mode:
+            return self.stripe_mode == "live"
+        _kind, _, rest = self.stripe_api_key.get_secret_value().strip().partition("_")
+        mode, separator, _ = rest.partition("_")
+        return mode == "live" if separator and mode in {"live", "test"} else None
+
+    @property
     def has_taiga_credentials(self) -> bool:
         """Whether Taiga can be read: an address, and a token or a user name with its password."""
         login = self.taiga_username and self.taiga_password.get_secret_value()

@@ -1,6 +1,5 @@
 """The table of payments: what is known of each, and which events tell of it."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
@@ -11,6 +10,7 @@ import asyncpg
 
 from handlers.event import Event
 from handlers.payment_world import Candidate, PaymentRecord
+from middleware.clients.jsonbody import read_json
 from middleware.store.database import away_is_unavailable
 from middleware.store.text import storable
 
@@ -83,6 +83,11 @@ class PaymentStore:
         query = "SELECT payment FROM payment_aliases WHERE subject = $1 ORDER BY payment"
         return [row["payment"] for row in await _rows(self._pool, query, subject)]
 
+    async def invoices_of(self, payment: str) -> Sequence[str]:
+        """The subjects of the Stripe invoices that are linked to a payment."""
+        query = "SELECT subject FROM payment_aliases WHERE payment = $1 ORDER BY subject"
+        return [row["subject"] for row in await _rows(self._pool, query, payment)]
+
     async def our_links(self, ids: Collection[str]) -> Mapping[str, str]:
         """The invoice ids that payment links and sessions of ours were made for."""
         query = (
@@ -115,7 +120,7 @@ async def _rows(pool: asyncpg.Pool, query: str, *arguments: Any) -> list[asyncpg
 
 
 def _event(row: dict[str, Any]) -> Event:
-    return Event(payload=json.loads(row.pop("body"), parse_float=Decimal), **row)
+    return Event(payload=read_json(row.pop("body")), **row)
 
 
 def _record(row: asyncpg.Record) -> PaymentRecord:

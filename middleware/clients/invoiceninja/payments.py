@@ -1,6 +1,7 @@
 """Invoice Ninja's payments and refunds (facts/invoice-ninja.md sections 4 and 9)."""
 
 from collections.abc import AsyncIterator, Collection
+from decimal import Decimal
 
 from mappings.ninja import Allocation, Payment, PaymentDraft
 from mappings.ninja_rows import read_payment
@@ -60,24 +61,32 @@ class PaymentsApi(NinjaTransport):
                 yield payment
 
     async def annotate_payment(
-        self, payment_id: str, *, private_notes: str | None = None, transaction_reference: str | None = None
+        self,
+        payment_id: str,
+        *,
+        private_notes: str | None = None,
+        transaction_reference: str | None = None,
+        type_id: str | None = None,
     ) -> Payment:
         """PUT /payments/{id} for its texts only: invoices in a PUT would be applied once more each time."""
-        texts = {"private_notes": private_notes, "transaction_reference": transaction_reference}
+        texts = {"private_notes": private_notes, "transaction_reference": transaction_reference, "type_id": type_id}
         body = {name: text for name, text in texts.items() if text is not None}
         return await self._write(read_payment, "PUT", f"/payments/{segment(payment_id)}", body)
 
-    async def refund_payment(self, payment_id: str, date: str, parts: tuple[Allocation, ...]) -> Payment:
+    async def refund_payment(
+        self, payment_id: str, date: str, parts: tuple[Allocation, ...], *, amount: Decimal | None = None
+    ) -> Payment:
         """POST /payments/refund, without moving money at a gateway, and the payment as it is afterwards.
 
-        Not idempotent: send the difference between what should be refunded and `paymentables[].refunded`.
+        Not idempotent: send the difference between what should be refunded and `paymentables[].refunded`. `amount` is
+        for a payment of no invoice, which has no `parts`.
 
         Raises:
             Rejected: more than was paid, or no `parts` for a payment that has invoices.
         """
         body = {
             "id": payment_id,
-            "amount": sum(part.amount for part in parts),
+            "amount": sum((part.amount for part in parts), amount or Decimal(0)),
             "date": date,
             "invoices": allocation_bodies(parts),
             "gateway_refund": False,

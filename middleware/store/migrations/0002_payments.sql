@@ -22,6 +22,8 @@ CREATE TABLE payments (
     payment_id      text        NOT NULL DEFAULT '',
     payment_number  text        NOT NULL DEFAULT '',
     matched_by      text        NOT NULL DEFAULT '',
+    -- The kind of payment (Invoice Ninja's type_id) that was sent last.
+    type_id         text        NOT NULL DEFAULT '',
     -- The most that this payment ever covered of its invoice, in the currency's units.
     covered         numeric,
     -- The last payment sent to Invoice Ninja: equal ones of a client must be 1.2 seconds apart.
@@ -48,3 +50,4 @@ CREATE TABLE payment_aliases (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (subject, payment)
 );
+CREATE INDEX payment_aliases_payment ON payment_aliases (payment);

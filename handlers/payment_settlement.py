@@ -1,0 +1,249 @@
+"""One convergence of one payment: from its facts to Invoice Ninja's books and our record of it."""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from handlers.context import Context
+from handlers.errors import NeedsPerson
+from handlers.match_invoice import InvoiceMatcher, Matched, Unmatched
+from handlers.outcome import Ignored, Outcome, Processed
+from handlers.payment_amounts import Amounts, amounts_of, demand_precision
+from handlers.payment_closing import settle_reopened
+from handlers.payment_due_date import day_of, keep_due_date
+from handlers.payment_facts import Told
+from handlers.payment_ledger import PaymentLedger
+from handlers.payment_notes import keep_private_notes, notes_of, private_notes, write_notes
+from handlers.payment_record import credit_note, refreshed
+from handlers.payment_rows import PaymentGone, find_recorded
+from handlers.payment_world import PaymentRecord, PaymentWorld
+from mappings.ninja import Invoice, Payment, PaymentDraft
+from mappings.payment_types import payment_type
+from mappings.rules import BillingRules
+from mappings.stripe import target
+
+UNMATCHED, PROBLEM = "unmatched_payment", "payment_problem"
+
+_NO_MONEY = {
+    "unpaid": "nothing was paid yet",
+    "processing": "the payment is on its way (processing)",
+    "failed": "the payment failed",
+    "overdue": "the payment failed",
+    "canceled": "the payment was canceled",
+    "by_its_payments": "the money of this Stripe invoice comes with payments of its own",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the money belongs. `invoice` is None for money that a person recorded on no invoice."""
+
+    client_id: str
+    invoice: Invoice | None
+    how: str
+    remarks: tuple[str, ...] = ()
+
+
+class Settlement:
+    """Brings one payment to its end; every step may be done again."""
+
+    def __init__(self, told: Told, record: PaymentRecord, context: Context, world: PaymentWorld) -> None:
+        self._told = told
+        self._facts = told.facts
+        self._goal = target(told.facts)
+        self._context = context
+        self._world = world
+        self._record = refreshed(record, told)
+
+    async def run(self) -> Outcome:
+        """Make Invoice Ninja hold what it should."""
+        decision = self._told.decision
+        if self._facts.own_gateway:
+            await self._save(status="own_gateway", reason="recorded by Invoice Ninja's own Stripe gateway")
+            return Ignored("Invoice Ninja's own Stripe gateway records this payment itself")
+        if decision is not None and decision.action == "ignore":
+            return await self._ignored(f"{decision.who} decided to ignore it: {decision.why or 'no reason given'}")
+        await self._report_problems()
+        return await (self._with_money() if self._goal.paid else self._without_money())
+
+    async def _with_money(self) -> Outcome:
+        amounts = await self._readable()
+        if amounts is None:
+            return Processed(f"entered by a person as payment {self._record.payment_number}")
+        placement = await self._place(amounts)
+        if isinstance(placement, Unmatched):
+            return await self._unmatched(placement, amounts)
+        try:
+            return await self._recorded(placement, amounts)
+        except PaymentGone as gone:
+            await self._save(payment_id="", payment_number="", covered=None)
+            return await self._unmatched(Unmatched(str(gone)), amounts)
+
+    async def needs_person(self, error: NeedsPerson) -> None:
+        """Remember that the event died of this, so that the payment is found among those that wait for a person."""
+        # Read anew: the failed step may have saved what it did.
+        self._record = await self._world.memory.find(self._record.identity) or self._record
+        await self._save(status="needs_person", reason=error.reason)
+
+    async def _ignored(self, reason: str) -> Outcome:
+        await self._save(status="ignored", reason=reason, candidates=())
+        await self._close_review(reason)
+        kept = f"; it stays recorded as payment {self._record.payment_number}" if self._record.payment_id else ""
+        return Ignored(f"{reason}{kept}")
+
+    async def _report_problems(self) -> None:
+        subject, problems = self._record.subject, self._goal.problems
+        if problems:
+            summary = f"payment {self._goal.key}: {'; '.join(problems)}"
+            await self._context.reviews.open(subject, PROBLEM, summary, {"payment": self._goal.key})
+        else:
+            await self._context.reviews.close(subject, PROBLEM, "the contradiction is gone")
+
+    async def _readable(self) -> Amounts | None:
+        """The amounts; None when they cannot be read, but a person has entered the payment."""
+        try:
+            return amounts_of(self._goal)
+        except NeedsPerson:
+            rows = await self._rows_by_hand()
+            if not rows:
+                raise
+            await self._save(
+                status=self._goal.status,
+                reason="entered by a person",
+                payment_id=rows[0].id,
+                payment_number=rows[0].number,
+                client_id=rows[0].client_id,
+            )
+            return None
+
+    async def _rows_by_hand(self) -> list[Payment]:
+        found = await find_recorded(self._record, self._goal.references, self._world)
+        return [row for row in found if not row.is_deleted]
+
+    async def _without_money(self) -> Outcome:
+        """A failure makes the invoice overdue or leaves a note; what names no invoice changes nothing."""
+        word = _NO_MONEY.get(self._goal.status, "nothing was paid yet")
+        matched = await self._matcher(Decimal(0)).named()
+        if not isinstance(matched, Matched):
+            await self._save(status=self._goal.status, reason=matched.reason if matched else word)
+            return Ignored(f"{word}; {matched.reason}" if matched else word)
+        invoice = matched.invoice
+        rules = self._context.mapping.client(invoice.client_id)
+        ledger = self._ledger(Placement(invoice.client_id, invoice, matched.how), Decimal(0), rules)
+        async with self._world.exclusive(f"client {invoice.client_id}"):
+            await ledger.save(client_id=invoice.client_id, invoice_id=invoice.id, invoice_number=invoice.number)
+            notes = await keep_due_date(ledger, self._facts.overdue_since, rules.timezone)
+            await write_notes(ledger, notes_of(self._goal, notes))
+            await ledger.save(status=self._goal.status, reason=word, matched_by=matched.how)
+        reason = "; ".join([f"{word} (invoice {invoice.number})", *ledger.done])
+        return Processed(reason) if ledger.done else Ignored(reason)
+
+    async def _place(self, amounts: Amounts) -> Placement | Unmatched:
+        """Where it is recorded, else where it should be."""
+        if self._record.payment_id:
+            placed = await self._place_recorded()
+            if placed is not None:
+                return placed
+        match = await self._matcher(amounts.paid).match()
+        if isinstance(match, Matched):
+            return Placement(match.invoice.client_id, match.invoice, match.how, match.remarks)
+        rows = await self._rows_by_hand()
+        if rows:
+            return Placement(rows[0].client_id, None, "recorded in Invoice Ninja by a person")
+        return match
+
+    async def _place_recorded(self) -> Placement | None:
+        """Where our record says it is; a person's decision for another invoice cannot move money that is recorded."""
+        record, decision = self._record, self._told.decision
+        if not record.invoice_id:
+            return None
+        invoice = await self._world.books.invoice(record.invoice_id)
+        if decision is None or decision.invoice in {invoice.id, invoice.number}:
+            return Placement(record.client_id, invoice, record.matched_by)
+        payment = await self._world.books.payment(record.payment_id)
+        if payment.is_deleted:
+            return None
+        raise NeedsPerson(
+            f"{decision.who} matched payment {record.identity} with invoice {decision.invoice}, but it is recorded as "
+            f"payment {payment.number} of invoice {invoice.number} already",
+            f"delete payment {payment.number} in Invoice Ninja, then replay this event",
+        )
+
+    async def _unmatched(self, match: Unmatched, amounts: Amounts) -> Outcome:
+        record = self._record
+        await self._save(status="unmatched", reason=match.reason, candidates=match.candidates)
+        if not self._goal.kept:
+            await self._save(status=self._goal.status)
+            await self._close_review("the money went back")
+            return Ignored(f"{amounts.shown(amounts.paid)} came and went back: {match.reason}")
+        details = {
+            "payment": record.identity,
+            "amount": amounts.shown(amounts.paid),
+            "payer": record.payer,
+            "customer": record.customer,
+            "reason": match.reason,
+            "candidates": [candidate.number for candidate in match.candidates],
+        }
+        summary = (
+            f"{amounts.shown(amounts.paid)} of {record.payer or record.customer or 'an unknown payer'} are for no "
+        )
+        await self._context.reviews.open(record.subject, UNMATCHED, f"{summary}invoice yet: {match.reason}", details)
+        return Processed(
+            f"{amounts.shown(amounts.paid)} wait for a person: {match.reason} "
+            f"(taiga-billing payments match {record.identity} INVOICE)"
+        )
+
+    async def _recorded(self, placement: Placement, amounts: Amounts) -> Outcome:
+        rules = self._context.mapping.client(placement.client_id)
+        async with self._world.exclusive(f"client {placement.client_id}"):
+            demand_precision(self._goal.key, amounts, await self._world.books.client_currency(placement.client_id))
+            ledger = self._ledger(placement, amounts.paid, rules)
+            decision = self._told.decision
+            await ledger.load(self._goal.references, decision.at if decision else None)
+            notes = await keep_due_date(ledger, self._facts.overdue_since, rules.timezone)
+            await ledger.pay(amounts)
+            date = self._refund_day(rules.timezone)
+            await ledger.refund(amounts, date)
+            await settle_reopened(ledger, amounts, date, close=rules.on_refund == "close")
+            credit = credit_note(ledger, amounts)
+            await keep_private_notes(ledger, private_notes(self._goal, self._record.customer))
+            await write_notes(ledger, notes_of(self._goal, [*notes, *placement.remarks, *credit]))
+            await ledger.save(
+                status=self._goal.status, reason=" ".join(credit), candidates=(), matched_by=placement.how
+            )
+        await self._close_review(f"recorded as payment {ledger.record.payment_number}")
+        held = f"payment {ledger.record.payment_number} of invoice {ledger.record.invoice_number or 'none'}"
+        return Processed("; ".join([*(ledger.done or ["Invoice Ninja holds it already"]), held, *credit]))
+
+    def _ledger(self, placement: Placement, amount: Decimal, rules: BillingRules) -> PaymentLedger:
+        record = self._record
+        draft = PaymentDraft(
+            number=record.identity,
+            client_id=placement.client_id,
+            amount=amount,
+            date=self._paid_day(rules.timezone),
+            transaction_reference=record.identity,
+            type_id=payment_type(self._told.sources),
+            private_notes="\n".join(private_notes(self._goal, record.customer)),
+            email_receipt=rules.email_receipt,
+        )
+        return PaymentLedger(record, draft, placement.invoice, self._world, self._context.clock)
+
+    def _matcher(self, amount: Decimal) -> InvoiceMatcher:
+        return InvoiceMatcher(self._told, amount, self._world, self._context.mapping)
+
+    def _paid_day(self, zone: str) -> str:
+        moment = self._facts.paid_at
+        return day_of(int(self._context.clock().timestamp()) if moment is None else moment, zone)
+
+    def _refund_day(self, zone: str) -> str:
+        """The day of the newest refund or dispute."""
+        moves = [refund.created for refund in self._facts.refunds]
+        moves += [dispute.created for dispute in self._facts.disputes]
+        return day_of(max(moves), zone) if moves else day_of(int(self._context.clock().timestamp()), zone)
+
+    async def _save(self, **changes: object) -> None:
+        self._record = replace(self._record, **changes)  # type: ignore[arg-type]  # the names are those of the record
+        await self._world.memory.save(self._record)
+
+    async def _close_review(self, why: str) -> None:
+        await self._context.reviews.close(self._record.subject, UNMATCHED, why)
