@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
+from handlers.invoice_world import InvoiceWorld
 from handlers.payment_world import PaymentWorld
 from mappings.config import MappingFile
 from mappings.models import AttributeDefinition, AttributeValues, NinjaTask, TimeEntry, WorkItem, WorkKind
@@ -140,6 +141,7 @@ class Context:
     reviews: Reviews
     taiga: TaigaWork | None = None
     payments: PaymentWorld | None = None
+    invoicing: InvoiceWorld | None = None
 
 
 __all__ = [

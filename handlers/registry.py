@@ -5,8 +5,12 @@ from fnmatch import fnmatchcase
 
 from handlers.context import Context
 from handlers.event import Work
+from handlers.generate_invoice import generate_invoice
+from handlers.mark_invoiced import mark_invoiced
 from handlers.outcome import Ignored, Outcome
+from handlers.plan_invoices import plan_invoices
 from handlers.record_time import record_time
+from handlers.send_invoices import send_invoices
 from handlers.settle_payment import settle_payment
 
 Handler = Callable[[Work, Context], Awaitable[Outcome]]
@@ -16,6 +20,10 @@ HANDLERS: tuple[tuple[str, str, Handler], ...] = (
     ("taiga", "task.*", record_time),
     ("taiga", "userstory.*", record_time),
     ("taiga", "issue.*", record_time),
+    ("schedule", "invoices.run", plan_invoices),
+    ("schedule", "invoice.due", generate_invoice),
+    ("schedule", "invoice.send", send_invoices),
+    ("schedule", "task.invoiced", mark_invoiced),
     ("stripe", "*", settle_payment),
     ("operator", "payment.*", settle_payment),
 )

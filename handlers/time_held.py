@@ -11,10 +11,14 @@ from mappings.models import NinjaTask, TimeEntry
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A link and the entry it points to; `task` is None when Invoice Ninja holds none (never made, or purged)."""
+    """A link and the entry it points to; `task` is None when Invoice Ninja holds none (never made, or purged).
+
+    `billed` are the hours that an invoice of ours bills for it, None when no invoice of ours does.
+    """
 
     link: Link
     task: NinjaTask | None
+    billed: Decimal | None = None
 
     @property
     def is_locked(self) -> bool:
@@ -28,7 +32,9 @@ class Held:
 
     @property
     def hours(self) -> Decimal:
-        """The hours it stands for: what we sent, else what its log says."""
+        """The hours it stands for: what its invoice bills, else what we sent, else what its log says."""
+        if self.is_locked and self.billed is not None:
+            return self.billed
         sent = self.link.state.get("sent")
         if sent:
             return Decimal(sent["hours"])

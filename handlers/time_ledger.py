@@ -15,6 +15,7 @@ from mappings.rules import InvoiceStatusValues
 from mappings.time_entry import correction
 
 KIND = "time_entry"
+INVOICED = "invoiced"
 CREDIT = "credit_proposal"
 UNKNOWN_PROJECT = "unknown_project"
 
@@ -32,8 +33,14 @@ class TimeLedger:
 
     async def load(self) -> None:
         """Read the links and the entries they point to."""
-        links = [link for link in await self._links.of_subject(self._subject) if link.kind == KIND]
-        self._held = [Held(link, await self._present(link)) for link in links]
+        links = await self._links.of_subject(self._subject)
+        billed = {
+            (link.number, link.remote_id): Decimal(link.state["hours"]) for link in links if link.kind == INVOICED
+        }
+        self._held = []
+        for link in (link for link in links if link.kind == KIND):
+            task = await self._present(link)
+            self._held.append(Held(link, task, billed.get((link.number, task.invoice_id)) if task else None))
 
     async def _present(self, link: Link) -> NinjaTask | None:
         # An intent without an id: the answer to its creation was lost, or never asked for.
@@ -246,7 +253,8 @@ class TimeLedger:
         return f"{self._item.kind} #{self._item.ref} ({self._item.permalink})"
 
     async def _remember(self, entry: TimeEntry, client_id: str, task: NinjaTask) -> None:
-        state = {"sent": sent_as_json(entry, client_id), "stored": stored_as_json(task)}
+        origin = {"person": self._item.assignee or "", "taiga_project_id": self._item.project_id}
+        state = {"sent": sent_as_json(entry, client_id), "stored": stored_as_json(task), "origin": origin}
         await self._save(Link(self._subject, KIND, entry.number, task.id, state), task)
 
     async def _save(self, link: Link, task: NinjaTask | None) -> None:

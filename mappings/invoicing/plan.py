@@ -103,6 +103,7 @@ def _terms(rules: BillingRules, work: PeriodWork) -> Terms:
         invoice_date=rules.invoice_date,
         timezone=work.period.timezone,
         mark_field=rules.invoice_mark_field,
+        group_by=rules.group_by,
         inclusive_taxes=rules.inclusive_taxes,
         discount=discount.value if discount else Decimal(0),
         is_amount_discount=discount is not None and discount.kind == "amount",

@@ -7,13 +7,19 @@ from decimal import Decimal
 from typing import Any
 
 from mappings.invoicing.period import Period
-from mappings.invoicing.records import Entry, InvoicePlan, LeftOut, Line, PlannedInvoice, Terms, Totals
+from mappings.invoicing.records import Entry, InvoicePlan, Line, PlannedInvoice, Terms, Totals
 from mappings.ninja import Tax
 
 
 def plan_as_json(plan: InvoicePlan) -> dict[str, Any]:
-    """The whole plan; `plan_from_json` reads it."""
+    """The whole plan."""
     encoded: dict[str, Any] = _plain({**asdict(plan), "period": period_as_json(plan.period)})
+    return encoded
+
+
+def invoice_as_json(invoice: PlannedInvoice) -> dict[str, Any]:
+    """One planned invoice; `invoice_from_json` reads it."""
+    encoded: dict[str, Any] = _plain(asdict(invoice))
     return encoded
 
 
@@ -28,18 +34,8 @@ def period_from_json(data: Mapping[str, Any]) -> Period:
     return Period(date.fromisoformat(data["first"]), date.fromisoformat(data["last"]), data["timezone"])
 
 
-def plan_from_json(data: Mapping[str, Any]) -> InvoicePlan:
-    """The plan that `plan_as_json` wrote."""
-    return InvoicePlan(
-        id=data["id"],
-        period=period_from_json(data["period"]),
-        invoices=tuple(_invoice(one) for one in data["invoices"]),
-        left_out=tuple(LeftOut(**one) for one in data["left_out"]),
-        warnings=tuple(data["warnings"]),
-    )
-
-
-def _invoice(data: Mapping[str, Any]) -> PlannedInvoice:
+def invoice_from_json(data: Mapping[str, Any]) -> PlannedInvoice:
+    """The planned invoice that `invoice_as_json` wrote."""
     totals = data["totals"]
     return PlannedInvoice(
         **{

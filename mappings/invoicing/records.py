@@ -167,6 +167,7 @@ class Terms:
     invoice_date: str
     timezone: str
     mark_field: CustomField
+    group_by: str = "task"
     inclusive_taxes: bool = False
     discount: Decimal = Decimal(0)
     is_amount_discount: bool = False

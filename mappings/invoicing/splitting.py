@@ -19,14 +19,3 @@ def split_log(log: Sequence[LogEntry], border: int) -> tuple[tuple[LogEntry, ...
         if entry.ended_at > border
     )
     return before, after
-
-
-def rest_number(number: str, taken: Sequence[str]) -> str:
-    """The number for the rest of a divided task: `TAIGA-T12-2`, as the next correction of that entry would have.
-
-    `taken` are the numbers that are in use for this work.
-    """
-    suffix = len(taken) + 1
-    while f"{number}-{suffix}" in taken:
-        suffix += 1
-    return f"{number}-{suffix}"

@@ -1,0 +1,170 @@
+"""The invoices of one client are due: they exist, each task is billed by exactly one of them (DESIGN section 6).
+
+The subject of the events is the client, so only one worker at a time makes its invoices. What was begun is finished
+first; then the unbilled work is read anew, and what the plan says is made of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from handlers.context import Context
+from handlers.errors import Doubtful, NeedsPerson, Refused, Rejected, RetryLater, ServerError, Throttled, Unreachable
+from handlers.event import Work
+from handlers.invoice_afterwards import conclude
+from handlers.invoice_checking import Checked, check, is_marked
+from handlers.invoice_events import Due, read_due
+from handlers.invoice_intents import Intent, find_made, finish, forget, open_intents, remember, wait_if_young
+from handlers.invoice_reading import overlapping, read_work
+from handlers.invoice_splitting import finish_splits, split
+from handlers.invoice_world import InvoiceWorld
+from handlers.outcome import Ignored, Outcome, Processed
+from handlers.plan_invoices import world_of
+from mappings.invoicing.difference import changes
+from mappings.invoicing.draft import draft_of
+from mappings.invoicing.identity import fingerprint
+from mappings.invoicing.period import local_date
+from mappings.invoicing.plan import plan
+from mappings.invoicing.records import LoggedTask, PeriodWork, PlannedInvoice
+from mappings.ninja import Invoice
+
+_ROUNDS = 5
+
+
+async def generate_invoice(work: Work, context: Context) -> Outcome:
+    """Make the invoices that are due for one client: all periods that wait, the oldest first.
+
+    Raises:
+        NeedsPerson: the work is not as in the plan that a person approved.
+        RetryLater: something changed at this moment, or an answer is still on its way.
+        RemoteError: Invoice Ninja failed.
+    """
+    world = world_of(context)
+    dues = [read_due(event) for event in sorted(work.due, key=lambda event: event.id)]
+    told: list[str] = []
+    for due in sorted(dues, key=lambda due: due.period.ends_at):
+        told += await _Client(due, world, context).bill()
+    return Processed("; ".join(told)) if told else Ignored("nothing is unbilled")
+
+
+@dataclass
+class _Client:
+    """The making of a client's invoices for one period."""
+
+    due: Due
+    world: InvoiceWorld
+    context: Context
+    _told: list[str] = field(default_factory=list)
+
+    async def bill(self) -> list[str]:
+        """Finish what was begun, then make what is planned; returns what was done."""
+        await finish_splits(self.due.client_id, self.world.books, self.context)
+        for intent in await open_intents(self.due.client_id, self.context):
+            await self._resume(intent)
+        problems: list[str] = []
+        for _round in range(_ROUNDS):
+            read = await self._read()
+            wanted, problems = await self._wanted(read)
+            if not wanted:
+                break
+            if await self._make_all(wanted, read):
+                break
+        else:
+            raise RetryLater("the work changes while it is billed: looking again", 5)
+        if problems:
+            raise NeedsPerson(
+                f"the work for {self.due.period.name} is not as in plan {self.due.plan_id}: {'; '.join(problems)}",
+                f"look at `taiga-billing invoices plan --period {self.due.period.name}`, then apply the new plan",
+            )
+        return self._told
+
+    async def _read(self) -> PeriodWork:
+        """The unbilled work; invoices of ours whose links are missing are saved anew, which links their tasks."""
+        read = await read_work(self.world, self.due.period, self.due.client_id)
+        if not read.billed_by:
+            return read
+        healed = False
+        found = await overlapping(self.world.books, read.tasks, self.due.period, self.due.client_id)
+        for invoice in found:
+            # Any PUT makes an invoice over 0 paid (facts/invoice-ninja.md section 8).
+            if is_marked(invoice) and invoice.amount:
+                await self._link_again(invoice)
+                healed = True
+        return await read_work(self.world, self.due.period, self.due.client_id) if healed else read
+
+    async def _link_again(self, invoice: Invoice) -> None:
+        try:
+            await self.world.books.update_invoice(invoice.id, {"private_notes": invoice.private_notes})
+        except Rejected as error:
+            # Locked; its tasks are left out of the plan, which says why.
+            self._told.append(f"invoice {invoice.number} could not be linked to its tasks again: {error.message}")
+        else:
+            self._told.append(f"invoice {invoice.number} is linked to its tasks again")
+
+    async def _wanted(self, read: PeriodWork) -> tuple[Sequence[PlannedInvoice], list[str]]:
+        """The invoices to make now, and what is not as in a plan that must be followed exactly."""
+        fresh = plan(read, self.context.mapping, only={self.due.client_id}).invoices
+        if not self.due.is_strict:
+            return fresh, []
+        present = {invoice.scope: invoice for invoice in fresh}
+        wanted: list[PlannedInvoice] = []
+        problems: list[str] = []
+        for planned in await self.world.plans.planned(self.due.plan_id, self.due.client_id):
+            now = present.get(planned.invoice.scope)
+            if now is not None and fingerprint(now) == fingerprint(planned.invoice):
+                wanted.append(now)
+            elif not planned.invoice_id:
+                problems += changes(planned.invoice, now)
+        return wanted, problems
+
+    async def _make_all(self, wanted: Sequence[PlannedInvoice], read: PeriodWork) -> bool:
+        """Make them; False when something changed and must be looked at again first."""
+        tasks = {task.id: task for task in read.tasks}
+        to_split = [entry for invoice in wanted for entry in invoice.entries if entry.split_at]
+        for entry in to_split:
+            await split(entry, tasks[entry.task_id], self.world.books, self.context)
+        if to_split:
+            return False
+        for invoice in wanted:
+            if not await self._is_unchanged(invoice, tasks):
+                return False
+            await self._make(invoice, tasks)
+        return True
+
+    async def _is_unchanged(self, invoice: PlannedInvoice, tasks: dict[str, LoggedTask]) -> bool:
+        """Read every task once more, right before the request: nothing in Invoice Ninja prevents billing it twice."""
+        present = {task.id: task for task in await self.world.books.unbilled_tasks(self.due.client_id)}
+        return all(present.get(entry.task_id) == tasks[entry.task_id] for entry in invoice.entries)
+
+    async def _make(self, planned: PlannedInvoice, tasks: dict[str, LoggedTask]) -> None:
+        now = self.context.clock()
+        intent = Intent(self.due, planned, now)
+        today = local_date(int(now.timestamp()), self.due.period.timezone)
+        await remember(intent, self.context)
+        try:
+            invoice = await self.world.books.create_invoice(draft_of(planned, self.due.period, today))
+        except (Rejected, Unreachable, Throttled, Refused):
+            await forget(intent, self.context)
+            raise
+        except (Doubtful, ServerError):
+            found = await find_made(intent, self.world.books)
+            if found is None:
+                raise
+            invoice = found
+        await self._conclude(intent, invoice, tasks)
+
+    async def _resume(self, intent: Intent) -> None:
+        found = await find_made(intent, self.world.books)
+        if found is None:
+            wait_if_young(intent, self.context.clock())
+            await forget(intent, self.context)
+        else:
+            await self._conclude(intent, found, {})
+
+    async def _conclude(self, intent: Intent, invoice: Invoice, tasks: dict[str, LoggedTask]) -> None:
+        checked: Checked = await check(self.world.books, invoice, intent.planned, tasks, intent.due.period.name)
+        if checked.invoice is None:
+            self._told.append(f"invoice {invoice.number} was deleted again: {'; '.join(checked.notes)}")
+            await forget(intent, self.context)
+            return
+        self._told.append(await conclude(intent, checked, checked.invoice, self.world, self.context))
+        await finish(intent, checked.invoice, self.context)

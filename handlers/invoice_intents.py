@@ -1,0 +1,118 @@
+"""Invoices that were asked for and are not known to be finished: remembered before the request, looked for after it.
+
+An invoice keeps Invoice Ninja's own number, so our mark in a custom field is what it is found by. An intent is a link
+of kind `invoice` under the client's subject, without an id until everything about the invoice is done.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from handlers.context import Context, Link
+from handlers.errors import RetryLater
+from handlers.invoice_events import Due, client_subject
+from handlers.invoice_reading import NOT_OWED
+from handlers.invoice_world import BillingBooks
+from mappings.invoicing.identity import mark
+from mappings.invoicing.plan_json import (
+    invoice_as_json,
+    invoice_from_json,
+    period_as_json,
+    period_from_json,
+)
+from mappings.invoicing.records import PlannedInvoice
+from mappings.ninja import Invoice
+
+KIND = "invoice"
+STILL_ON_ITS_WAY = timedelta(seconds=30)
+"""How long a request may still be carried out whose answer we did not see; the client gives up earlier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An invoice that was asked for."""
+
+    due: Due
+    planned: PlannedInvoice
+    posted_at: datetime
+
+    @property
+    def mark(self) -> str:
+        """What it is found by."""
+        return mark(self.due.period, self.planned.client_id, self.planned.entries)
+
+
+async def remember(intent: Intent, context: Context) -> None:
+    """Before the request."""
+    await context.links.save(Link(client_subject(intent.planned.client_id), KIND, intent.mark, "", _state(intent)))
+
+
+async def forget(intent: Intent, context: Context) -> None:
+    """The request was not carried out."""
+    await context.links.remove(Link(client_subject(intent.planned.client_id), KIND, intent.mark, "", {}))
+
+
+async def finish(intent: Intent, invoice: Invoice, context: Context) -> None:
+    """Everything about the invoice is done."""
+    state = {
+        "invoice_number": invoice.number,
+        "amount": str(invoice.amount),
+        "currency": intent.planned.currency,
+        "period": intent.due.period.name,
+        "plan_id": intent.due.plan_id,
+    }
+    await context.links.save(Link(client_subject(intent.planned.client_id), KIND, intent.mark, invoice.id, state))
+
+
+async def open_intents(client_id: str, context: Context) -> list[Intent]:
+    """The invoices of a client that are not known to be finished."""
+    links = await context.links.of_subject(client_subject(client_id))
+    return [_intent(client_id, link.state) for link in links if link.kind == KIND and not link.remote_id]
+
+
+async def find_made(intent: Intent, books: BillingBooks) -> Invoice | None:
+    """The live invoice that was made of the intent.
+
+    One that carries the mark without billing any of the tasks is another: somebody took its lines away, and the time is
+    billed again.
+    """
+    wanted = {entry.task_id for entry in intent.planned.entries}
+    marked = await books.marked_invoices(intent.planned.terms.mark_field, intent.mark)
+    live = [invoice for invoice in marked if _bills(invoice, wanted)]
+    return max(live, key=lambda invoice: (invoice.created_at, invoice.id), default=None)
+
+
+def wait_if_young(intent: Intent, now: datetime) -> None:
+    """Let some time pass before another invoice is made in place of one whose request may still be carried out.
+
+    Raises:
+        RetryLater: it was sent a moment ago.
+    """
+    left = (intent.posted_at + STILL_ON_ITS_WAY - now).total_seconds()
+    if left > 0:
+        raise RetryLater(
+            "an invoice was asked for without an answer: looking for it again before another is made", left
+        )
+
+
+def _bills(invoice: Invoice, wanted: Collection[str]) -> bool:
+    is_live = not invoice.is_deleted and invoice.status_id not in NOT_OWED
+    return is_live and not set(wanted).isdisjoint(invoice.task_ids)
+
+
+def _state(intent: Intent) -> Mapping[str, Any]:
+    due = intent.due
+    return {
+        "posted_at": intent.posted_at.isoformat(),
+        "planned": invoice_as_json(intent.planned),
+        "plan_id": due.plan_id,
+        "period": period_as_json(due.period),
+        "is_strict": due.is_strict,
+        "send": due.send,
+    }
+
+
+def _intent(client_id: str, state: Mapping[str, Any]) -> Intent:
+    due = Due(state["plan_id"], client_id, period_from_json(state["period"]), state["is_strict"], state["send"])
+    return Intent(due, invoice_from_json(state["planned"]), datetime.fromisoformat(state["posted_at"]))

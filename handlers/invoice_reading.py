@@ -1,0 +1,85 @@
+"""Reads everything that a plan looks at: a few requests and pages, however many tasks there are."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+
+from handlers.errors import NotFound
+from handlers.invoice_world import BillingBooks, InvoiceWorld
+from mappings.invoicing.period import Period, local_date
+from mappings.invoicing.records import LoggedTask, PeriodWork
+from mappings.models import NinjaClient
+from mappings.ninja import Invoice, InvoiceStatus
+
+NOT_OWED = frozenset({InvoiceStatus.CANCELLED, InvoiceStatus.REVERSED})
+_MARGIN = timedelta(days=31)
+"""An invoice may be dated before the work that it bills, but hardly by more than this."""
+
+
+async def read_work(world: InvoiceWorld, period: Period, client_id: str = "") -> PeriodWork:
+    """The present unbilled work, of one client when given.
+
+    Raises:
+        RemoteError: Invoice Ninja failed.
+    """
+    books, plans = world.books, world.plans
+    async with asyncio.TaskGroup() as group:
+        tasks = group.create_task(books.unbilled_tasks(client_id))
+        clients = group.create_task(_clients(books, client_id))
+        projects = group.create_task(books.project_list(client_id))
+        people = group.create_task(books.people())
+        company = group.create_task(books.company())
+        statics = group.create_task(books.statics())
+    begun = [task for task in tasks.result() if task.log and task.started_at < period.ends_at]
+    return PeriodWork(
+        period=period,
+        tasks=begun,
+        clients=clients.result(),
+        projects={project.id: project for project in projects.result()},
+        company=company.result(),
+        statics=statics.result(),
+        people=people.result(),
+        links=await plans.time_links([task.id for task in begun]),
+        unresolved=await plans.unresolved(),
+        credits=await plans.credit_proposals(),
+        billed_by=await _billed_by(books, begun, period, client_id),
+    )
+
+
+async def overlapping(
+    books: BillingBooks, tasks: Sequence[LoggedTask], period: Period, client_id: str
+) -> list[Invoice]:
+    """The live invoices whose lines name one of these unlinked tasks.
+
+    A task may be free though an invoice still bills it: Invoice Ninja lets a second invoice take the task over, and
+    frees it when that one is deleted (facts/invoice-ninja.md section 7).
+    """
+    if not tasks:
+        return []
+    wanted = {task.id for task in tasks}
+    since = _since(tasks, period)
+    return [
+        invoice
+        async for invoice in books.invoices_since(since, client_id)
+        if invoice.status_id not in NOT_OWED and not wanted.isdisjoint(invoice.task_ids)
+    ]
+
+
+async def _billed_by(
+    books: BillingBooks, tasks: Sequence[LoggedTask], period: Period, client_id: str
+) -> Mapping[str, str]:
+    found = await overlapping(books, tasks, period, client_id)
+    return {task_id: invoice.number for invoice in found for task_id in invoice.task_ids}
+
+
+def _since(tasks: Sequence[LoggedTask], period: Period) -> date:
+    return local_date(min(task.started_at for task in tasks), period.timezone) - _MARGIN
+
+
+async def _clients(books: BillingBooks, client_id: str) -> Mapping[str, NinjaClient]:
+    if not client_id:
+        return {client.id: client for client in await books.client_list()}
+    try:
+        return {client_id: await books.client(client_id)}
+    except NotFound:
+        return {}

@@ -1,0 +1,56 @@
+"""Reads Invoice Ninja's tasks with their whole logs, and writes logs (facts/invoice-ninja.md section 6)."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mappings.invoicing.records import LogEntry, LoggedTask
+from mappings.ninja_rows import amount, flag, record_id, text, whole
+
+_NOTE, _BILLABLE = 2, 3
+
+
+def read_logged_task(row: Mapping[str, Any]) -> LoggedTask:
+    """A row of /tasks."""
+    assigned = text(row, "assigned_user_id")
+    return LoggedTask(
+        id=record_id(row),
+        number=text(row, "number"),
+        client_id=text(row, "client_id"),
+        project_id=text(row, "project_id"),
+        description=text(row, "description"),
+        rate=amount(row, "rate"),
+        log=read_log(row.get("time_log")),
+        invoice_id=text(row, "invoice_id"),
+        person_id=assigned or text(row, "user_id"),
+        assigned_id=assigned,
+        is_deleted=flag(row, "is_deleted"),
+        is_archived=whole(row, "archived_at") > 0,
+    )
+
+
+def read_log(log: Any) -> tuple[LogEntry, ...]:
+    """The entries of a `time_log`; what is no entry is left out, an entry that says nothing else is billable."""
+    try:
+        entries = json.loads(log) if isinstance(log, str) else log
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(_entry(entry) for entry in entries if _is_entry(entry)) if isinstance(entries, list) else ()
+
+
+def write_log(log: Sequence[LogEntry]) -> str:
+    """The log as Invoice Ninja takes it: a text."""
+    entries = [[entry.started_at, entry.ended_at, entry.note, entry.is_billable] for entry in log]
+    return json.dumps(entries, separators=(",", ":"), ensure_ascii=False)
+
+
+def _entry(entry: list[Any]) -> LogEntry:
+    note = entry[_NOTE] if len(entry) > _NOTE and isinstance(entry[_NOTE], str) else ""
+    is_billable = len(entry) <= _BILLABLE or entry[_BILLABLE] in (True, "true", 1, None)
+    ended_at = entry[1] if len(entry) > 1 else 0
+    return LogEntry(entry[0], ended_at, note, is_billable)
+
+
+def _is_entry(entry: Any) -> bool:
+    # type() and not isinstance: true and false are no times.
+    return isinstance(entry, list) and bool(entry) and all(type(part) is int for part in entry[:2])
