@@ -10,9 +10,10 @@ from starlette.routing import Route
 
 from middleware.health import Health
 from middleware.ingest import Ingest
+from middleware.metrics import REJECTED
 from middleware.queue import Wakeups, open_queue
 from middleware.receiver import Receiver
-from middleware.settings import KNOWN_SOURCES, Settings
+from middleware.settings import KNOWN_SOURCES, Settings, Source
 from middleware.store.database import open_pool
 from middleware.store.events import EventStore
 
@@ -26,6 +27,8 @@ async def source_is_off(request: Request) -> Response:
         message = f"webhooks of {source} are not enabled: set {source.upper()}_WEBHOOK_SECRETS"
     else:
         message = f"there is no source {source!r}; known are {', '.join(KNOWN_SOURCES)}"
+        source = "unknown"
+    REJECTED.labels(source, "unknown_source").inc()
     return JSONResponse({"status": "rejected", "reason": "unknown_source", "message": message}, status_code=404)
 
 
@@ -43,10 +46,7 @@ async def _lifespan(app: Starlette, settings: Settings) -> AsyncIterator[None]:
         ingest = Ingest(EventStore(pool), wakeups)
         app.router.routes.extend(
             [
-                *(
-                    Route(f"/webhooks/{source}", Receiver(source, settings, ingest).receive, methods=["POST"])
-                    for source in settings.enabled_sources
-                ),
+                *(route for source in settings.enabled_sources for route in _routes(source, settings, ingest)),
                 Route("/webhooks/{source}", source_is_off, methods=["POST"]),
                 *Health(pool, queue).routes(),
             ]
@@ -56,3 +56,9 @@ async def _lifespan(app: Starlette, settings: Settings) -> AsyncIterator[None]:
             yield
         finally:
             await wakeups.stop()
+
+
+def _routes(source: Source, settings: Settings, ingest: Ingest) -> list[Route]:
+    receive = Receiver(source, settings, ingest).receive
+    # With a slash at the end as well: senders do not follow the redirect that Starlette would answer, and send once.
+    return [Route(path, receive, methods=["POST"]) for path in (f"/webhooks/{source}", f"/webhooks/{source}/")]

@@ -6,13 +6,18 @@ next one: each still waits for its own row to be durable.
 
 import asyncio
 
+import structlog
+
 from middleware.queue import Wakeups
 from middleware.store.database import StoreUnavailableError
 from middleware.store.events import EventStore, NewEvent, Stored
 
+log = structlog.get_logger()
+
 ROWS_PER_COMMIT = 256
-# More than this many requests waiting for a commit means that PostgreSQL is as good as away.
+# More than this waiting for a commit means that PostgreSQL is as good as away; bodies are kept in memory meanwhile.
 MAX_WAITING = 5_000
+MAX_WAITING_BYTES = 64 * 1024 * 1024
 
 
 class Ingest:
@@ -22,6 +27,7 @@ class Ingest:
         self._store = store
         self._wakeups = wakeups
         self._waiting: list[tuple[NewEvent, asyncio.Future[Stored]]] = []
+        self._bytes = 0
         self._committer: asyncio.Task[None] | None = None
 
     async def accept(self, event: NewEvent) -> Stored:
@@ -30,10 +36,11 @@ class Ingest:
         Raises:
             StoreUnavailableError: it is not known to be stored; the sender must be told to try again.
         """
-        if len(self._waiting) >= MAX_WAITING:
-            raise StoreUnavailableError(f"{MAX_WAITING} requests wait for PostgreSQL already")
+        if len(self._waiting) >= MAX_WAITING or self._bytes >= MAX_WAITING_BYTES:
+            raise StoreUnavailableError(f"{len(self._waiting)} requests wait for PostgreSQL already")
         stored: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
         self._waiting.append((event, stored))
+        self._bytes += len(event.body)
         if self._committer is None or self._committer.done():
             self._committer = asyncio.create_task(self._commit_waiting(), name="ingest")
         return await stored
@@ -42,17 +49,27 @@ class Ingest:
         while self._waiting:
             batch, self._waiting = self._waiting[:ROWS_PER_COMMIT], self._waiting[ROWS_PER_COMMIT:]
             try:
-                results = await self._store.store([event for event, _ in batch])
+                await self._commit(batch)
             except StoreUnavailableError as error:
                 self._refuse(batch, error)
-                continue
-            self._wakeups.notify([result.event_id for result in results if result.is_due])
-            for (_, waiter), result in zip(batch, results, strict=True):
-                if not waiter.done():
-                    waiter.set_result(result)
+            except Exception as error:
+                # A mistake of ours: nobody may wait for this commit for ever.
+                log.exception("ingest.failed")
+                self._refuse(batch, error)
+            except BaseException as error:
+                self._refuse([*batch, *self._waiting], error)
+                raise
+            self._bytes -= sum(len(event.body) for event, _ in batch)
+
+    async def _commit(self, batch: list[tuple[NewEvent, asyncio.Future[Stored]]]) -> None:
+        results = await self._store.store([event for event, _ in batch])
+        self._wakeups.notify([result.event_id for result in results if result.is_due])
+        for (_, waiter), result in zip(batch, results, strict=True):
+            if not waiter.done():
+                waiter.set_result(result)
 
     @staticmethod
-    def _refuse(batch: list[tuple[NewEvent, asyncio.Future[Stored]]], error: StoreUnavailableError) -> None:
+    def _refuse(batch: list[tuple[NewEvent, asyncio.Future[Stored]]], error: BaseException) -> None:
         for _, waiter in batch:
             if not waiter.done():
-                waiter.set_exception(StoreUnavailableError(str(error)))
+                waiter.set_exception(StoreUnavailableError(f"{type(error).__name__}: {error}"))

@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 # One line a second for each reason is enough to see an attack or a wrong key; the counter has the numbers.
 SECONDS_BETWEEN_LINES = 1.0
+# Digits of a declared length that are worth reading as a number.
+LONGEST_LENGTH = 18
 JSON = "application/json"
 ACCEPTED = b'{"status":"accepted","event_id":%d}'
 DUPLICATE = b'{"status":"duplicate","event_id":%d}'
@@ -83,7 +85,7 @@ class Receiver:
             413, "too_large", f"the body may have {self._max_body} bytes (MAX_BODY_BYTES)"
         )
         declared = headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > self._max_body:
+        if declared.isdecimal() and (len(declared) > LONGEST_LENGTH or int(declared) > self._max_body):
             raise too_large
         chunks: list[bytes] = []
         size = 0
@@ -119,7 +121,8 @@ class Receiver:
                 message=str(rejection),
                 sender=request.client.host if request.client else None,
             )
-        headers = {"Retry-After": "5"} if rejection.status == 503 else None  # noqa: PLR2004 - the HTTP status
+        # Who trickles is cut off; everybody else may read the answer to the end and keep the connection.
+        headers = {503: {"Retry-After": "5"}, 408: {"Connection": "close"}}.get(rejection.status)
         return JSONResponse(
             {"status": "rejected", "reason": rejection.reason, "message": str(rejection)},
             status_code=rejection.status,

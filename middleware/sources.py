@@ -9,16 +9,18 @@ from typing import Any, Protocol
 
 import orjson
 
-from mappings.errors import NotUnderstood
+from mappings.errors import NotUnderstood, shown
 from mappings.fields import take_time
 from mappings.stripe import Relevant, classify
 from mappings.stripe.reading import BadStripeObject
 from mappings.taiga import describe
+from middleware.clients.jsonbody import read_json
 from middleware.settings import Source
 from middleware.signatures import verify_stripe, verify_taiga
 from middleware.store.events import NewEvent
 
 LAST_SECOND = int(datetime.max.replace(tzinfo=UTC).timestamp())
+LONGEST_NAME = 300
 KEPT_HEADERS = ("user-agent", "content-type", "x-taiga-webhook-signature", "x-hub-signature", "stripe-signature")
 
 
@@ -84,16 +86,27 @@ def _decode(body: bytes) -> object:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         # The standard library also reads lone surrogates, numbers beyond a double and a byte order mark.
-        return json.loads(body)
+        return read_json(body)
 
 
 def canonical_digest(payload: Mapping[str, Any]) -> str:
-    """SHA-256 of the JSON with sorted keys: a delivery sent again by Taiga has other bytes but the same content."""
+    """SHA-256 of the JSON with sorted keys: a delivery sent again by Taiga has other bytes but the same content.
+
+    Raises:
+        NotJsonError: it is nested beyond reading.
+    """
     try:
         text = orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:
-        text = json.dumps(payload, sort_keys=True, separators=(",", ":")).encode()
+        text = _canonical_text(payload)
     return hashlib.sha256(text).hexdigest()
+
+
+def _canonical_text(payload: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(payload, sort_keys=True, separators=(",", ":"), default=str).encode()
+    except RecursionError as error:
+        raise NotJsonError("the body is nested too deeply") from error
 
 
 def _verify_taiga(delivery: Delivery, secrets: Sequence[str], _tolerance: int) -> int:
@@ -130,6 +143,10 @@ def _created(payload: Mapping[str, Any]) -> datetime:
 
 
 def _event(source: Source, key: str, head: Head, delivery: Delivery) -> NewEvent:
+    for name, text in (("the event's id", key), ("its type", head.type), ("its subject", head.subject)):
+        # One name that the store cannot index would be refused together with everybody who shares its commit.
+        if len(text) > LONGEST_NAME or not text.isprintable():
+            raise NotUnderstood("", f"{name} is {shown(text)}, which is no name")
     headers = {name: delivery.headers[name] for name in KEPT_HEADERS if name in delivery.headers}
     return NewEvent(source, head.type, key, head.subject, head.occurred_at, delivery.body, headers)
 

@@ -1,0 +1,162 @@
+"""The single door: accepted means committed, and nobody waits for ever."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from middleware import ingest as ingest_module
+from middleware.ingest import Ingest
+from middleware.queue import Wakeups, open_queue
+from middleware.store.database import StoreUnavailableError
+from middleware.store.events import EventStore, NewEvent, Stored
+from tests.pipeline import event_store, new_event, until
+
+
+class SlowStore(EventStore):
+    """A store whose commits wait until they are let go, and may fail."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.go = asyncio.Semaphore(0)
+        self.error: BaseException | None = None
+
+    async def store(self, events: Sequence[NewEvent]) -> list[Stored]:
+        """Wait, then fail or store."""
+        self.batches.append([event.subject for event in events])
+        await self.go.acquire()
+        if self.error is not None:
+            raise self.error
+        return [Stored(number, is_duplicate=False, is_due=True) for number, _ in enumerate(events, 1)]
+
+
+class Notes(Wakeups):
+    """Wake-ups that are only noted."""
+
+    def __init__(self) -> None:
+        self.noted: list[int] = []
+
+    def notify(self, event_ids: Sequence[int]) -> None:
+        """Note them."""
+        self.noted += event_ids
+
+
+async def accepting(door: Ingest, *subjects: str) -> list[asyncio.Task[Stored]]:
+    """Requests that wait at the door."""
+    tasks = [asyncio.create_task(door.accept(new_event(subject))) for subject in subjects]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_requests_share_a_commit() -> None:
+    """Requests that arrive while a commit is under way share the next one, and are woken together."""
+    store, notes = SlowStore(), Notes()
+    door = Ingest(store, notes)
+    (first,) = await accepting(door, "a")
+    rest = await accepting(door, "b", "c", "d")
+    store.go.release()
+    store.go.release()
+    await asyncio.gather(first, *rest)
+    assert store.batches == [["a"], ["b", "c", "d"]]
+    assert notes.noted == [1, 1, 2, 3]
+
+
+@pytest.mark.parametrize("error", [StoreUnavailableError("away"), KeyError("a mistake of ours")])
+async def test_failed_commit_refuses_its_requests(error: Exception) -> None:
+    """A commit that fails, in whatever way, refuses those who waited for it, and the next ones are stored."""
+    store = SlowStore()
+    door = Ingest(store, Notes())
+    store.error = error
+    waiting = await accepting(door, "a", "b")
+    store.go.release()
+    store.go.release()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [StoreUnavailableError, StoreUnavailableError]
+    store.error = None
+    store.go.release()
+    assert (await door.accept(new_event("c"))).event_id == 1
+
+
+async def test_cancelled_commit_leaves_nobody_waiting() -> None:
+    """When the program ends in the middle of a commit, all requests are refused."""
+    door = Ingest(SlowStore(), Notes())
+    first = await accepting(door, "a")
+    waiting = first + await accepting(door, "b", "c")
+    assert door._committer is not None
+    door._committer.cancel()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [StoreUnavailableError] * 3
+
+
+async def test_request_that_goes_away() -> None:
+    """A request that is cancelled while it waits does not disturb the others."""
+    store = SlowStore()
+    door = Ingest(store, Notes())
+    gone, stays = await accepting(door, "a", "b")
+    gone.cancel()
+    store.go.release()
+    store.go.release()
+    assert (await stays).event_id
+
+
+async def test_no_more_wait_than_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When too many requests or bytes wait for PostgreSQL, further ones are refused at once; later they are taken."""
+    monkeypatch.setattr(ingest_module, "MAX_WAITING", 3)
+    monkeypatch.setattr(ingest_module, "MAX_WAITING_BYTES", 1000)
+    store = SlowStore()
+    door = Ingest(store, Notes())
+    first = await accepting(door, "a")
+    waiting = first + await accepting(door, "b", "c", "d")
+    with pytest.raises(StoreUnavailableError, match="3 requests wait"):
+        await door.accept(new_event("e"))
+    for _ in range(9):
+        store.go.release()
+    await asyncio.gather(*waiting)
+    large = asyncio.create_task(door.accept(new_event("large", body=b"x" * 2000)))
+    await asyncio.sleep(0)
+    with pytest.raises(StoreUnavailableError):
+        await door.accept(new_event("f"))
+    await large
+    assert (await door.accept(new_event("g"))).event_id == 1
+    assert door._bytes == 0
+
+
+async def test_wakeups_reach_redis(clean_database: str, fresh_redis: str) -> None:
+    """Stored events are announced in Redis by their ids, as JSON, off the path of the acknowledgement."""
+    async with event_store(clean_database) as (store, _):
+        queue = open_queue(fresh_redis)
+        wakeups = Wakeups(queue)
+        await wakeups.start()
+        door = Ingest(store, wakeups)
+        stored = await asyncio.gather(*(door.accept(new_event(f"s{number}")) for number in range(5)))
+
+        async def is_announced() -> bool:
+            return bool(await queue.queued_jobs())
+
+        await until(is_announced)
+        jobs = await queue.queued_jobs()
+        ids = {event_id for job in jobs for event_id in job.args[0]}
+        await wakeups.stop()
+    assert {job.function for job in jobs} == {"process_events"}
+    assert ids <= {result.event_id for result in stored}
+
+
+async def test_wakeups_without_redis(clean_database: str) -> None:
+    """Without Redis events are accepted all the same, and stopping does not hang."""
+    async with event_store(clean_database) as (store, _):
+        wakeups = Wakeups(open_queue("redis://127.0.0.1:1/0"))
+        await wakeups.start()
+        assert (await Ingest(store, wakeups).accept(new_event())).is_due
+        await asyncio.sleep(0.01)
+        async with asyncio.timeout(5):
+            await wakeups.stop()
+
+
+async def test_hints_are_bounded() -> None:
+    """Wake-ups that Redis does not take do not pile up without end."""
+    wakeups = Wakeups(open_queue("redis://127.0.0.1:1/0"))
+    for _ in range(1000):
+        wakeups.notify(range(100))
+    assert len(wakeups._unsent) <= 20_100
+    await wakeups._queue.aclose()
