@@ -8,7 +8,8 @@ from handlers.invoice_reading import read_work
 from handlers.invoice_world import InvoiceWorld
 from handlers.outcome import Ignored, Outcome, Processed
 from mappings.hours import seconds_to_hours
-from mappings.invoicing.period import Period, calendar_of
+from mappings.invoicing.calendars import calendar_name, calendars_of
+from mappings.invoicing.period import Period
 from mappings.invoicing.plan import plan
 from mappings.invoicing.plan_json import period_from_json
 from mappings.invoicing.records import InvoicePlan, PeriodWork
@@ -59,8 +60,8 @@ def _period(event: Event) -> Period:
 
 
 def _clients_of(calendar: str, work: PeriodWork, context: Context) -> set[str]:
-    scopes = scopes_of(context.mapping, work.clients)
-    return {client_id for client_id in work.clients if calendar_of(scopes.client(client_id)).name == calendar}
+    scopes, known = scopes_of(context.mapping, work.clients), calendars_of(context.mapping)
+    return {client_id for client_id in work.clients if calendar_name(client_id, scopes, known) == calendar}
 
 
 async def _ask(subject: str, made: InvoicePlan, waiting: list[str], context: Context) -> None:

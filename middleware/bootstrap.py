@@ -9,17 +9,22 @@ from pathlib import Path
 import structlog
 
 from handlers.context import Context
+from handlers.invoice_world import InvoiceWorld
 from handlers.payment_world import PaymentWorld
 from mappings.config import MappingFile, parse_mapping
 from middleware.clients.connect import connect_invoice_ninja, connect_taiga
 from middleware.clients.invoiceninja import InvoiceNinja
 from middleware.clients.stripe import connect_stripe
 from middleware.clients.taiga import Credentials, Taiga
+from middleware.internal_events import StoredInternalEvents
+from middleware.queue import Wakeups, open_queue
 from middleware.settings import Settings, SettingsError
 from middleware.store.database import STORE_ERRORS, Pool
+from middleware.store.events import EventStore
 from middleware.store.links import LinkStore, ReviewStore
 from middleware.store.locks import Locks
 from middleware.store.payments import EventHistoryStore, PaymentStore
+from middleware.store.plans import PlanStore
 from middleware.store.workers import WorkerStore
 
 log = structlog.get_logger()
@@ -103,6 +108,21 @@ async def open_payments(settings: Settings, ninja: InvoiceNinja, pool: Pool) -> 
 
 
 @asynccontextmanager
+async def open_internal_events(settings: Settings, pool: Pool) -> AsyncIterator[StoredInternalEvents]:
+    """The door for events of our own; without Redis the workers find them by their sweep."""
+    url = settings.redis_url.get_secret_value()
+    if not url:
+        yield StoredInternalEvents(EventStore(pool), lambda _ids: None)
+        return
+    wakeups = Wakeups(open_queue(url))
+    await wakeups.start()
+    try:
+        yield StoredInternalEvents(EventStore(pool), wakeups.notify)
+    finally:
+        await wakeups.stop()
+
+
+@asynccontextmanager
 async def open_context(settings: Settings, mapping: MappingFile, pool: Pool) -> AsyncIterator[Context]:
     """Everything a handler may use, closed at the end.
 
@@ -116,7 +136,11 @@ async def open_context(settings: Settings, mapping: MappingFile, pool: Pool) -> 
     except ValueError as error:
         raise SettingsError([str(error)]) from error
     try:
-        async with open_taiga(settings) as taiga, open_payments(settings, ninja, pool) as payments:
+        async with (
+            open_taiga(settings) as taiga,
+            open_payments(settings, ninja, pool) as payments,
+            open_internal_events(settings, pool) as events,
+        ):
             yield Context(
                 mapping=mapping,
                 clock=lambda: datetime.now(UTC),
@@ -125,6 +149,7 @@ async def open_context(settings: Settings, mapping: MappingFile, pool: Pool) -> 
                 reviews=ReviewStore(pool),
                 taiga=taiga,
                 payments=payments,
+                invoicing=InvoiceWorld(ninja, PlanStore(pool), events),
             )
     finally:
         await ninja.aclose()

@@ -53,13 +53,20 @@ class InHand:
 
 
 class Processor:
-    """Owns the work in hand of this process."""
+    """Owns the work in hand of this process. With `only`, it takes just the subjects that begin with one of these."""
 
-    def __init__(self, database_url: str, dispatch: Dispatch, observe_remote: Observe, limits: Limits) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        dispatch: Dispatch,
+        observe_remote: Observe,
+        limits: Limits,
+        only: Sequence[str] = (),
+    ) -> None:
         self._dispatch = dispatch
         self._observe_remote = observe_remote
         self._limits = limits
-        self._claims = Claims(database_url, self._drop_everything)
+        self._claims = Claims(database_url, self._drop_everything, only)
         self._running: dict[str, InHand] = {}
         self._ended: list[Ended] = []
         self._look = asyncio.Event()

@@ -9,11 +9,11 @@ import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from arq import func
+from arq import cron, func
 from arq.worker import Worker
 from starlette.applications import Starlette
 
@@ -21,6 +21,7 @@ from handlers.context import Context
 from handlers.event import Work
 from handlers.outcome import Outcome
 from handlers.registry import dispatch
+from mappings.config import MappingFile
 from middleware.bootstrap import RemoteObserver, load_mapping, open_context
 from middleware.health import Health
 from middleware.processor import Limits, Processor
@@ -34,9 +35,11 @@ from middleware.queue import (
     open_queue,
     redis_settings,
 )
+from middleware.schedule import Schedule
 from middleware.settings import Settings
 from middleware.signals import stop_on_signals
 from middleware.store.database import STORE_ERRORS, Pool, open_pool
+from middleware.store.plans import PlanStore
 from middleware.store.workers import WorkerStore
 from middleware.version import VERSION
 from middleware.web import web_server
@@ -55,6 +58,12 @@ async def process_events(ctx: dict[str, Any], _event_ids: list[int]) -> None:
     await processor.room()
 
 
+async def tick(ctx: dict[str, Any]) -> None:
+    """The arq cron job: begin the runs that are due, each in its own time zone."""
+    schedule: Schedule = ctx["schedule"]
+    await schedule.safe_tick(datetime.now(UTC))
+
+
 async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> None:
     """Work until SIGTERM or SIGINT (or `stop`), then finish or hand back what is in hand.
 
@@ -70,7 +79,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> N
         processor = _processor(settings, context, RemoteObserver(workers))
         async with _background(
             processor.run(),
-            _run_arq(settings, processor),
+            _run_arq(settings, processor, _schedule(mapping, context, pool)),
             listen(settings.redis_url.get_secret_value(), processor.wake),
             _beat(workers),
             _serve_health(settings, pool),
@@ -80,6 +89,12 @@ async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> N
             log.info("worker.stopping", grace_s=settings.shutdown_seconds)
             await processor.stop(settings.shutdown_seconds)
     log.info("worker.stopped")
+
+
+def _schedule(mapping: MappingFile, context: Context, pool: Pool) -> Schedule | None:
+    if context.invoicing is None:
+        return None
+    return Schedule(mapping, PlanStore(pool), context.invoicing.events)
 
 
 def _processor(settings: Settings, context: Context, observer: RemoteObserver) -> Processor:
@@ -107,7 +122,7 @@ async def _background(*parts: Any) -> AsyncIterator[None]:
                 task.cancel()
 
 
-async def _run_arq(settings: Settings, processor: Processor) -> None:
+async def _run_arq(settings: Settings, processor: Processor, schedule: Schedule | None) -> None:
     delay = 1
     while True:
         worker = Worker(
@@ -121,7 +136,9 @@ async def _run_arq(settings: Settings, processor: Processor) -> None:
             max_jobs=2,
             handle_signals=False,
             log_results=False,
-            ctx={"processor": processor},
+            # Every minute, and at the start: what was missed while no worker ran begins at once.
+            cron_jobs=[cron(tick, name="tick", second=0, run_at_startup=True)] if schedule else None,
+            ctx={"processor": processor, "schedule": schedule},
         )
         try:
             await worker.async_run()

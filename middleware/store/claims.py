@@ -36,6 +36,7 @@ CLAIM = f"""
 WITH waiting AS MATERIALIZED (
     SELECT subject, next_attempt_at, id FROM events w
     WHERE status IN ('received', 'retrying') AND next_attempt_at <= now() AND subject <> ALL ($1::text[])
+        AND ($3::text[] = '{{}}' OR subject ^@ ANY ($3::text[]))
         AND NOT EXISTS (SELECT 1 FROM events p WHERE p.subject = w.subject AND p.status = 'processing')
     ORDER BY next_attempt_at, id LIMIT $2::int * 8
 ), subjects AS MATERIALIZED (
@@ -96,10 +97,14 @@ class ClaimsLostError(StoreUnavailableError):
 
 
 class Claims:
-    """The worker's hold on subjects. `on_lost` is called whenever the locks are lost, before anything else is done."""
+    """The worker's hold on subjects. `on_lost` is called whenever the locks are lost, before anything else is done.
 
-    def __init__(self, url: str, on_lost: Callable[[], None]) -> None:
+    With `only`, nothing is claimed but subjects that begin with one of these.
+    """
+
+    def __init__(self, url: str, on_lost: Callable[[], None], only: Sequence[str] = ()) -> None:
         self._url = url
+        self._only = list(only)
         self._on_lost = on_lost
         self._connection: asyncpg.Connection | None = None
         self._hold = 0
@@ -114,7 +119,7 @@ class Claims:
         async with self._turn:
             connection = await self._connected()
             with self._letting_go(connection):
-                rows = await connection.fetch(CLAIM, list(running), limit)
+                rows = await connection.fetch(CLAIM, list(running), limit, self._only)
                 claimed = [row for row in rows if row["id"] is not None]
                 newest = await _finished_newest(connection, claimed)
                 if empty := [row["locked_subject"] for row in rows if row["id"] is None]:
