@@ -17,6 +17,8 @@ COMMANDS = {
     "migrate": ("migrate", "Bring the database to the present schema."),
     "check": ("check", "Check settings, mapping file and every system; says how to repair what is wrong."),
     "events": ("events", "List, show, replay and discard events."),
+    "users": ("users", "Who may look at the dashboard, and who may act there."),
+    "reconcile": ("reconcile", "Find what no webhook told and put it in."),
     "demo": ("demo", "Show the whole flow against sandbox servers."),
     "bench": ("bench", "Measure speed and memory."),
 }

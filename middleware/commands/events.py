@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from middleware.commands.actor import cli_actor
 from middleware.commands.common import (
     FailedError,
     json_option,
@@ -19,6 +20,7 @@ from middleware.commands.common import (
 )
 from middleware.queue import Wakeups, open_queue
 from middleware.settings import Settings
+from middleware.store.event_actions import EventActions
 from middleware.store.events import STATUSES, AttemptRow, EventRow, EventStore
 
 PAYLOAD_PREVIEW = 4000
@@ -87,8 +89,8 @@ def replay(*, event_ids: tuple[int, ...], as_json: bool) -> None:
 
     async def put_back(settings: Settings) -> dict[int, bool]:
         async with store(settings) as pool:
-            events = EventStore(pool)
-            results = {event_id: await events.replay(event_id) for event_id in event_ids}
+            done = await EventActions(pool).replay(event_ids, cli_actor())
+            results = {event_id: event_id in done for event_id in event_ids}
         wakeups = Wakeups(open_queue(settings.redis_url.get_secret_value()))
         wakeups.notify([event_id for event_id, done in results.items() if done])
         await wakeups.stop()
@@ -108,8 +110,8 @@ def discard(*, event_ids: tuple[int, ...], why: str, as_json: bool) -> None:
 
     async def close(settings: Settings) -> dict[int, bool]:
         async with store(settings) as pool:
-            events = EventStore(pool)
-            return {event_id: await events.discard(event_id, why) for event_id in event_ids}
+            done = await EventActions(pool).discard(event_ids, why, cli_actor())
+            return {event_id: event_id in done for event_id in event_ids}
 
     with servers_behind(settings_or_exit()) as settings:
         results = run(close(settings))

@@ -1,0 +1,132 @@
+"""`taiga-billing users`: who may look at the dashboard, and who may act there."""
+
+import sys
+from collections.abc import Awaitable, Callable
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from middleware.accounts.passwords import WeakPasswordError, check_strength, hash_password
+from middleware.accounts.service import NAME_PATTERN
+from middleware.commands.actor import cli_actor
+from middleware.commands.common import (
+    FailedError,
+    WrongUseError,
+    json_option,
+    print_json,
+    run,
+    servers_behind,
+    settings_or_exit,
+    store,
+)
+from middleware.settings import Settings
+from middleware.store.audit import AuditStore, Deed
+from middleware.store.database import Pool
+from middleware.store.users import Role, User, UserStore
+
+Change = Callable[[UserStore], Awaitable[bool]]
+password_option = click.option(
+    "--password-stdin", is_flag=True, help="Read the password from the standard input instead of asking for it."
+)
+
+
+@click.group("users")
+def command() -> None:
+    """Add, list and disable users of the dashboard, and set their passwords."""
+
+
+@command.command("add")
+@click.argument("name")
+@click.option("--role", type=click.Choice(["viewer", "admin"]), default="viewer", show_default=True)
+@password_option
+def add(*, name: str, role: Role, password_stdin: bool) -> None:
+    """Add a user. A viewer looks, an admin also replays, discards, matches and approves."""
+    if not NAME_PATTERN.fullmatch(name):
+        raise WrongUseError(f"{name!r} cannot be a name: letters, digits and . _ @ - are taken, at most 64")
+    password_hash = _new_password(name, from_stdin=password_stdin)
+    _change(
+        Deed(cli_actor(), "user.added", f"added {role} {name}", {"name": name, "role": role}),
+        lambda users: users.add(name, role, password_hash),
+        f"there is a user {name} already; taiga-billing users password {name} sets a new password",
+    )
+    click.echo(f"{role} {name} may sign in")
+
+
+@command.command("list")
+@json_option
+def list_users(*, as_json: bool) -> None:
+    """List the users."""
+
+    async def read(settings: Settings) -> list[User]:
+        async with store(settings) as pool:
+            return await UserStore(pool).list()
+
+    with servers_behind(settings_or_exit()) as settings:
+        users = run(read(settings))
+    if as_json:
+        print_json(users)
+        return
+    table = Table("name", "role", "may sign in", "signed in last", show_edge=False, pad_edge=False)
+    for user in users:
+        signed_in = f"{user.signed_in_at:%Y-%m-%d %H:%M} UTC" if user.signed_in_at else "never"
+        table.add_row(user.name, user.role, "no" if user.is_disabled else "yes", signed_in)
+    Console().print(table if users else "no users; add one with: taiga-billing users add NAME --role admin")
+
+
+@command.command("disable")
+@click.argument("name")
+@click.option("--enable", is_flag=True, help="Let the user sign in again.")
+def disable(*, name: str, enable: bool) -> None:
+    """End all sessions of a user and let them sign in no more."""
+    word = "enabled" if enable else "disabled"
+    _change(
+        Deed(cli_actor(), f"user.{word}", f"{word} {name}", {"name": name}),
+        lambda users: users.set_disabled(name, is_disabled=not enable),
+        _unknown(name),
+    )
+    click.echo(f"{name} is {word}")
+
+
+@command.command("password")
+@click.argument("name")
+@password_option
+def password(*, name: str, password_stdin: bool) -> None:
+    """Set a new password for a user and end all their sessions."""
+    password_hash = _new_password(name, from_stdin=password_stdin)
+    _change(
+        Deed(cli_actor(), "user.password_set", f"set a new password for {name}", {"name": name}),
+        lambda users: users.set_password(name, password_hash),
+        _unknown(name),
+    )
+    click.echo(f"{name} has a new password; all sessions of {name} ended")
+
+
+def _change(deed: Deed, change: Change, refusal: str) -> None:
+    async def carry_out(pool: Pool) -> None:
+        if not await change(UserStore(pool)):
+            raise FailedError(refusal)
+        await AuditStore(pool).record(deed)
+
+    async def with_store(settings: Settings) -> None:
+        async with store(settings) as pool:
+            await carry_out(pool)
+
+    with servers_behind(settings_or_exit()) as settings:
+        run(with_store(settings))
+
+
+def _new_password(name: str, *, from_stdin: bool) -> str:
+    if from_stdin:
+        text = sys.stdin.readline().rstrip("\r\n")
+    else:
+        text = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    try:
+        check_strength(text, name)
+    except WeakPasswordError as error:
+        raise WrongUseError(str(error)) from error
+    return hash_password(text)
+
+
+def _unknown(name: str) -> str:
+    return f"there is no user {name}; taiga-billing users list shows all"
