@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(default=2.0, gt=0)
     shutdown_seconds: float = Field(default=20.0, ge=0)
 
+    reconcile_taiga_minutes: float = Field(default=15.0, ge=0, description="between two looks at Taiga; 0: none")
+
     @field_validator("taiga_webhook_secrets", "stripe_webhook_secrets", mode="before")
     @classmethod
     def _split_secrets(cls, value: object) -> object:

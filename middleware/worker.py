@@ -23,6 +23,7 @@ from handlers.outcome import Outcome
 from handlers.registry import dispatch
 from mappings.config import MappingFile
 from middleware.bootstrap import RemoteObserver, load_mapping, open_context
+from middleware.clockwork import run_clockwork
 from middleware.health import Health
 from middleware.processor import Limits, Processor
 from middleware.queue import (
@@ -83,6 +84,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> N
             listen(settings.redis_url.get_secret_value(), processor.wake),
             _beat(workers),
             _serve_health(settings, pool),
+            run_clockwork(settings, mapping, pool),
         ):
             log.info("worker.started", version=VERSION, concurrency=settings.worker_concurrency)
             await stop.wait()

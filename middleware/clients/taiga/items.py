@@ -57,9 +57,17 @@ class ItemsApi(TaigaTransport):
             NotFound: the item is gone.
             Rejected: it is hidden from our account (403).
         """
-        item = await self._bare_item(kind, item_id)
-        values = await self.attribute_values(kind, item_id)
-        names = await self._names_for(kind, item.project_id, values)
+        return await self.with_attributes(await self._bare_item(kind, item_id))
+
+    async def with_attributes(self, item: WorkItem) -> WorkItem:
+        """An item of a list with its custom attribute values by name: one request.
+
+        Raises:
+            NotFound: the item is gone.
+            Rejected: it is hidden from our account (403).
+        """
+        values = await self.attribute_values(item.kind, item.id)
+        names = await self._names_for(item.kind, item.project_id, values)
         by_name = {names[key]: value for key, value in values.values.items() if key in names and value is not None}
         return replace(item, attributes=by_name)
 

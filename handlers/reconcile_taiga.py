@@ -1,0 +1,255 @@
+"""Finds work in Taiga that no webhook told of, and puts its state in as an event.
+
+Taiga sends each webhook once, none for tasks without a user story, and none for several ways of closing a task
+(facts/taiga.md section 3). What is closed there, or was billed and is closed no more, is compared with the events.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from handlers.context import Clock
+from handlers.errors import NotFound, Rejected
+from handlers.reconcile_judge import judge
+from handlers.reconcile_world import Difference, Door, Newest, Report, Scope, Seen, SeenItems, State, TaigaLists, gone
+from mappings.config import MappingFile, ProjectRules
+from mappings.models import WorkItem, WorkKind
+from mappings.taiga_told import content_mark, row_mark
+
+READS_AT_A_TIME = 8
+BATCH = 200
+
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One item to be read whole: `listed` is its row when a list just told it."""
+
+    kind: WorkKind
+    item_id: int
+    seen: Seen | None
+    listed: WorkItem | None = None
+
+    @property
+    def subject(self) -> str:
+        """Its subject, as the events have it."""
+        return subject_of(self.kind, self.item_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An item as it was read; None stands for one that is gone."""
+
+    look: Look
+    item: WorkItem | None
+    read_at: datetime
+
+
+@dataclass(slots=True)
+class _Tally:
+    looked_at: int = 0
+    items_read: int = 0
+    postponed: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def subject_of(kind: WorkKind, item_id: int) -> str:
+    """How the events call an item."""
+    return f"taiga:{kind}:{item_id}"
+
+
+class TaigaReconciliation:
+    """One run. With `door` None nothing is put in and nothing remembered: a dry run."""
+
+    def __init__(
+        self,
+        taiga: TaigaLists,
+        seen: SeenItems,
+        mapping: MappingFile,
+        clock: Clock,
+        door: Door | None,
+        *,
+        progress: Progress = lambda _text, _count: None,
+    ) -> None:
+        self._taiga = taiga
+        self._seen = seen
+        self._mapping = mapping
+        self._clock = clock
+        self._door = door
+        self._progress = progress
+        self._tally = _Tally()
+        self._looked: set[str] = set()
+
+    async def run(self, scope: Scope) -> Report:
+        """Look at everything in the scope.
+
+        Raises:
+            RemoteError: Taiga cannot be read; what was put in until then stays.
+        """
+        rules = [
+            one
+            for mapping in self._mapping.project_mappings
+            if scope.project_id in (None, mapping.taiga_project_id)
+            and (one := self._mapping.project(mapping.taiga_project_id)) is not None
+        ]
+        budget = scope.most_reads
+        for one in rules:
+            for kind in one.rules.billable_types:
+                budget -= await self._project(one, kind, scope, budget)
+        if scope.since is None and scope.project_id is None:
+            await self._never_found(rules, budget)
+        await self._roll([one.taiga_project_id for one in rules], scope.rolling)
+        tally = self._tally
+        return Report(
+            tally.looked_at, tally.items_read, tally.postponed, tuple(tally.differences), tuple(tally.problems)
+        )
+
+    async def _project(self, rules: ProjectRules, kind: WorkKind, scope: Scope, budget: int) -> int:
+        """Compare one list with what was seen; returns how many items were read."""
+        project_id = rules.taiga_project_id
+        linked = await self._seen.linked(kind)
+        unmet = dict(await self._seen.of_project(project_id, kind))
+        looks: list[Look] = []
+        try:
+            async for item in self._listed(kind, project_id, scope.since):
+                self._tally.looked_at += 1
+                subject = subject_of(kind, item.id)
+                seen = unmet.pop(subject, None)
+                if _may_have_changed(item, seen, is_linked=subject in linked):
+                    looks.append(Look(kind, item.id, seen, item))
+                if self._tally.looked_at % BATCH == 0:
+                    self._progress(f"project {project_id}", self._tally.looked_at)
+        except Rejected as error:
+            self._tally.problems.append(f"project {project_id} was not looked at: {error}")
+            return 0
+        if scope.since is None:
+            left = [seen for seen in unmet.values() if seen.state == "closed"]
+            looks += [Look(kind, seen.item_id, seen) for seen in left if seen.subject in linked]
+            await self._remember(replace(seen, state="open") for seen in left if seen.subject not in linked)
+        return await self._look_at(looks, budget)
+
+    def _listed(self, kind: WorkKind, project_id: int, since: datetime | None) -> AsyncIterator[WorkItem]:
+        if since is None:
+            return self._taiga.closed_items(kind, project_id)
+        return self._taiga.items_modified_since(kind, project_id, since)
+
+    async def _never_found(self, rules: Sequence[ProjectRules], budget: int) -> None:
+        """Look at items with a time entry that no list showed: they were opened again, moved or deleted."""
+        for kind in sorted({kind for one in rules for kind in one.rules.billable_types}):
+            subjects = [one for one in await self._seen.linked_unseen(kind) if one not in self._looked]
+            looks = [Look(kind, int(subject.rpartition(":")[2]), None) for subject in subjects]
+            budget -= await self._look_at(looks, budget)
+
+    async def _roll(self, project_ids: Collection[int], limit: int) -> None:
+        """Read again some of those that seem unchanged: new attribute values show in no list."""
+        without = await self._seen.oldest_read(project_ids, linked=False, limit=limit)
+        with_entry = await self._seen.oldest_read(project_ids, linked=True, limit=limit)
+        half = max(limit // 2, limit - len(with_entry))
+        first = without[:half]
+        chosen = [*first, *with_entry[: limit - len(first)]]
+        looks = [Look(seen.kind, seen.item_id, seen) for seen in chosen if seen.subject not in self._looked]
+        await self._look_at(looks, limit)
+
+    async def _look_at(self, looks: Sequence[Look], budget: int) -> int:
+        """Read, judge and put in; the newest changes first. Returns how many were read."""
+        now = self._clock()
+        ordered = sorted(looks, key=lambda look: look.listed.changed_at if look.listed else now, reverse=True)
+        chosen = ordered[: max(0, budget)]
+        self._tally.postponed += len(looks) - len(chosen)
+        for start in range(0, len(chosen), BATCH):
+            await self._settle(await self._read_all(chosen[start : start + BATCH]))
+            self._progress("items read", self._tally.items_read)
+        return len(chosen)
+
+    async def _read_all(self, looks: Sequence[Look]) -> list[Found]:
+        turns = asyncio.Semaphore(READS_AT_A_TIME)
+
+        async def read(look: Look) -> Found | None:
+            async with turns:
+                return await self._read(look)
+
+        self._looked |= {look.subject for look in looks}
+        self._tally.items_read += len(looks)
+        results = await asyncio.gather(*map(read, looks), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return [found for found in results if isinstance(found, Found)]
+
+    async def _read(self, look: Look) -> Found | None:
+        # Before reading: an event of a later change must stay the newest.
+        now = self._clock()
+        try:
+            if look.listed is not None:
+                return Found(look, await self._taiga.with_attributes(look.listed), now)
+            return Found(look, await self._taiga.item(look.kind, look.item_id), now)
+        except NotFound:
+            return Found(look, None, now)
+        except Rejected as error:
+            self._tally.problems.append(f"{look.subject} was not looked at: {error}")
+            return None
+
+    async def _settle(self, found: Sequence[Found]) -> None:
+        newest = await self._seen.newest([one.look.subject for one in found])
+        kinds = {one.look.kind for one in found}
+        linked = {subject for kind in kinds for subject in await self._seen.linked(kind)}
+        pairs = [self._compare(one, newest, one.look.subject in linked) for one in found]
+        differences = [difference for difference, _ in pairs if difference is not None]
+        self._tally.differences += differences
+        if self._door is not None:
+            await self._door.put(differences)
+        await self._remember(seen for _, seen in pairs if seen is not None)
+
+    def _compare(
+        self, found: Found, newest: Mapping[str, Newest], is_linked: bool
+    ) -> tuple[Difference | None, Seen | None]:
+        look, known = found.look, newest.get(found.look.subject)
+        item = found.item or _last_told(look, known)
+        if item is None:
+            self._tally.problems.append(f"{look.subject} is gone from Taiga, and no event tells what it was")
+            return None, None
+        rules = self._mapping.rules_for(item.project_id)
+        content = content_mark(item, rules.attributes.invoice_status)
+        puts = look.seen.puts if look.seen else 0
+        why = judge(item, content, look.seen, known, rules, is_linked=is_linked)
+        difference = Difference(look.subject, item, why, content, puts, found.read_at) if why else None
+        seen = Seen(
+            subject=look.subject,
+            project_id=item.project_id,
+            kind=item.kind,
+            item_id=item.id,
+            state=_state(item),
+            row_mark=row_mark(look.listed or item),
+            content=content,
+            puts=puts + bool(why),
+            read_at=found.read_at,
+        )
+        return difference, seen
+
+    async def _remember(self, seen: Iterable[Seen]) -> None:
+        if self._door is not None:
+            await self._seen.save(list(seen))
+
+
+def _may_have_changed(item: WorkItem, seen: Seen | None, *, is_linked: bool) -> bool:
+    if seen is None:
+        return item.is_closed or is_linked
+    if not item.is_closed and seen.state != "closed" and not is_linked:
+        return False
+    return seen.row_mark != row_mark(item) or seen.state != _state(item)
+
+
+def _state(item: WorkItem) -> State:
+    if item.is_deleted:
+        return "gone"
+    return "closed" if item.is_closed else "open"
+
+
+def _last_told(look: Look, newest: Newest | None) -> WorkItem | None:
+    """What is gone, as it was told last."""
+    if look.listed is not None:
+        return gone(look.listed)
+    return gone(newest.told) if newest is not None and newest.told is not None else None

@@ -1,0 +1,49 @@
+"""What this installation does by the clock: reconciling and housekeeping, in the workers."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from mappings.config import MappingFile
+from middleware.bootstrap import open_taiga
+from middleware.ingest import Ingest
+from middleware.periodic import Periodic, every, nightly, run_periodics
+from middleware.queue import Wakeups, open_queue
+from middleware.reconcile.taiga import Tools, reconcile_by_clock
+from middleware.settings import Settings
+from middleware.store.database import Pool
+from middleware.store.events import EventStore
+
+
+async def run_clockwork(settings: Settings, mapping: MappingFile, pool: Pool) -> None:
+    """Do everything in its time, until cancelled."""
+    async with AsyncExitStack() as stack:
+        ingest = await stack.enter_async_context(_door(settings, pool))
+        periodics = await _reconciling(settings, mapping, pool, ingest, stack)
+        await run_periodics(pool, periodics)
+
+
+async def _reconciling(
+    settings: Settings, mapping: MappingFile, pool: Pool, ingest: Ingest, stack: AsyncExitStack
+) -> list[Periodic]:
+    taiga = await stack.enter_async_context(open_taiga(settings))
+    if taiga is None or not settings.reconcile_taiga_minutes:
+        return []
+    tools = Tools(taiga, mapping, pool, ingest)
+    return [
+        Periodic(
+            "reconcile taiga: recent",
+            every(settings.reconcile_taiga_minutes),
+            lambda: reconcile_by_clock(tools, "recent"),
+        ),
+        Periodic("reconcile taiga: all", nightly(2, 20), lambda: reconcile_by_clock(tools, "all")),
+    ]
+
+
+@asynccontextmanager
+async def _door(settings: Settings, pool: Pool) -> AsyncIterator[Ingest]:
+    wakeups = Wakeups(open_queue(settings.redis_url.get_secret_value()))
+    await wakeups.start()
+    try:
+        yield Ingest(EventStore(pool), wakeups)
+    finally:
+        await wakeups.stop()

@@ -1,0 +1,73 @@
+"""What the workers do by the clock. PostgreSQL keeps the time table, so each tick runs once, whatever Redis does."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from middleware.store.database import STORE_ERRORS, Pool, StoreUnavailableError
+from middleware.store.ticks import TickStore
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 20.0
+
+Following = Callable[[datetime], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Periodic:
+    """Something to be done by the clock. `following` gives the next time after a moment; `act` says how it went."""
+
+    name: str
+    following: Following
+    act: Callable[[], Awaitable[str]]
+
+
+def every(minutes: float) -> Following:
+    """At this distance from the last time."""
+    return lambda now: now + timedelta(minutes=minutes)
+
+
+def nightly(hour: int, minute: int = 0) -> Following:
+    """Once a day at this time of day, UTC."""
+
+    def following(now: datetime) -> datetime:
+        today = now.astimezone(UTC).replace(hour=hour, minute=minute, second=0, microsecond=0)
+        return today if today > now else today + timedelta(days=1)
+
+    return following
+
+
+async def run_periodics(pool: Pool, periodics: Sequence[Periodic], look_seconds: float = LOOK_SECONDS) -> None:
+    """Do each when its time has come and no other worker did, until cancelled."""
+    async with asyncio.TaskGroup() as group:
+        for periodic in periodics:
+            group.create_task(_keep(TickStore(pool), periodic, look_seconds), name=f"periodic:{periodic.name}")
+
+
+async def _keep(ticks: TickStore, periodic: Periodic, look_seconds: float) -> None:
+    while True:
+        try:
+            await tick(ticks, periodic, datetime.now(UTC))
+        except (StoreUnavailableError, *STORE_ERRORS) as error:
+            log.warning("store.unreachable", error=str(error), hint=f"{periodic.name} waits for PostgreSQL")
+        except Exception:
+            # One mistake must not end the others, nor the worker; the next tick tries again.
+            log.exception("periodic.failed", name=periodic.name)
+        await asyncio.sleep(look_seconds)
+
+
+async def tick(ticks: TickStore, periodic: Periodic, now: datetime) -> bool:
+    """Do it, if it is time; returns whether it was done here."""
+    if not await ticks.take(periodic.name, now, periodic.following(now)):
+        return False
+    try:
+        message = await periodic.act()
+    except Exception as error:
+        await ticks.done(periodic.name, f"failed: {type(error).__name__}: {error}")
+        raise
+    await ticks.done(periodic.name, message)
+    return True

@@ -1,0 +1,48 @@
+"""The clock that all workers share: each tick is taken by one of them, and one that was missed is made up for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from middleware.store.text import storable
+
+TAKE = """
+INSERT INTO ticks (name, next_at) VALUES ($1, $2)
+ON CONFLICT (name) DO UPDATE SET next_at = $2, started_at = now(), finished_at = NULL, message = ''
+WHERE ticks.next_at <= $3
+RETURNING started_at
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """When something is done next, and how it went last."""
+
+    name: str
+    next_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    message: str
+
+
+class TickStore:
+    """Reads and writes `ticks`."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def take(self, name: str, now: datetime, following: datetime) -> bool:
+        """Whether it is time, and we are the one to do it; a name that is new waits for its first time."""
+        return await self._pool.fetchval(TAKE, name, following, now) is not None
+
+    async def done(self, name: str, message: str) -> None:
+        """How it went."""
+        await self._pool.execute(
+            "UPDATE ticks SET finished_at = now(), message = $2 WHERE name = $1", name, storable(message)
+        )
+
+    async def all(self) -> list[Tick]:
+        """Everything that is done by the clock."""
+        rows = await self._pool.fetch("SELECT name, next_at, started_at, finished_at, message FROM ticks ORDER BY name")
+        return [Tick(**row) for row in rows]
