@@ -21,6 +21,8 @@ from middleware.store.events import NewEvent
 
 LAST_SECOND = int(datetime.max.replace(tzinfo=UTC).timestamp())
 LONGEST_NAME = 300
+# The ends of the calendar are infinite for PostgreSQL and come back without a time zone.
+FIRST_YEAR, LAST_YEAR = 1970, 9998
 KEPT_HEADERS = ("user-agent", "content-type", "x-taiga-webhook-signature", "x-hub-signature", "stripe-signature")
 
 
@@ -147,6 +149,8 @@ def _event(source: Source, key: str, head: Head, delivery: Delivery) -> NewEvent
         # One name that the store cannot index would be refused together with everybody who shares its commit.
         if len(text) > LONGEST_NAME or not text.isprintable():
             raise NotUnderstood("", f"{name} is {shown(text)}, which is no name")
+    if not FIRST_YEAR <= head.occurred_at.year <= LAST_YEAR:
+        raise NotUnderstood("", f"it happened in the year {head.occurred_at.year}")
     headers = {name: delivery.headers[name] for name in KEPT_HEADERS if name in delivery.headers}
     return NewEvent(source, head.type, key, head.subject, head.occurred_at, delivery.body, headers)
 

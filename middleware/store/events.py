@@ -75,12 +75,14 @@ COLUMNS = (
     " reason, hint"
 )
 
-# New rows and their ids in one statement, so that requests which arrive together share one commit.
+# New rows and their ids in one statement, so that requests which arrive together share one commit. In the order of
+# their keys: two receivers that store the same deliveries must not wait for each other crosswise.
 INSERT = """
 INSERT INTO events (source, type, key, subject, occurred_at, body, headers)
 SELECT source, type, key, subject, occurred_at, body, headers::jsonb
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bytea[], $7::text[])
     AS new (source, type, key, subject, occurred_at, body, headers)
+ORDER BY source, key
 ON CONFLICT (source, key) DO NOTHING
 RETURNING id, source, key
 """

@@ -135,6 +135,8 @@ def test_json_of_another_shape(source: Source, body: bytes) -> None:
         {"date": "yesterday"},
         {"date": "2026-11-21T07:23:53"},
         {"date": "0001-01-01T00:00:00+23:59"},
+        {"date": "0001-01-01T00:00:00Z"},
+        {"date": "9999-12-31T23:59:59Z"},
         {"data": {"id": True}},
         {"data": {"id": 2**63}},
         {"data": {"id": "5"}},
