@@ -1,21 +1,35 @@
 """The amounts of one payment in units of its currency, as far as Invoice Ninja can hold them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from handlers.errors import NeedsPerson
-from mappings.money import MoneyError, fits_precision, to_major
+from mappings.money import MoneyError, decimals, fits_precision, to_major
 from mappings.ninja import Currency, Invoice, InvoiceStatus, Payment
-from mappings.stripe import PaymentTarget
+from mappings.stripe import PaymentFacts, PaymentTarget
+from mappings.stripe.target import is_lost
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A refund or dispute: what it takes away now (0: nothing, or no more), and when it was made (unix seconds)."""
+
+    amount: Decimal
+    created: int
 
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
-    """What arrived and what of it went back; `kept` is what stays."""
+    """What arrived and what of it went back; `kept` is what stays.
+
+    `moves` are all refunds and disputes by id, oldest first.
+    """
 
     paid: Decimal
     refunded: Decimal
     currency: str
+    moves: Mapping[str, Move] = field(default_factory=dict)
 
     @property
     def kept(self) -> Decimal:
@@ -24,10 +38,11 @@ class Amounts:
 
     def shown(self, amount: Decimal) -> str:
         """An amount as people read it."""
-        return f"{amount} {self.currency}"
+        places = max(-int(self.paid.as_tuple().exponent), decimals(amount), 0)
+        return f"{amount:.{places}f} {self.currency}"
 
 
-def amounts_of(goal: PaymentTarget) -> Amounts:
+def amounts_of(goal: PaymentTarget, facts: PaymentFacts) -> Amounts:
     """The amounts by Stripe's table of decimals.
 
     Raises:
@@ -35,9 +50,18 @@ def amounts_of(goal: PaymentTarget) -> Amounts:
     """
     currency = goal.currency or ""
     try:
-        return Amounts(to_major(goal.paid, currency), to_major(goal.refunded, currency), currency)
+        moves = {key: Move(to_major(minor, currency), created) for created, key, minor in _moves(facts)}
+        return Amounts(to_major(goal.paid, currency), to_major(goal.refunded, currency), currency, moves)
     except MoneyError as error:
         raise NeedsPerson(f"payment {goal.key}: {error}", by_hand(goal.key, error.hint)) from error
+
+
+def _moves(facts: PaymentFacts) -> list[tuple[int, str, int]]:
+    """All refunds and disputes, oldest first: when made, id, and what each takes away now, in minor units."""
+    refunds = [(one.created, one.id, one.amount * (one.status == "succeeded"), one.currency) for one in facts.refunds]
+    disputes = [(one.created, one.id, one.amount * is_lost(one), one.currency) for one in facts.disputes]
+    mine = (move for move in (*refunds, *disputes) if move[3].upper() == facts.currency)
+    return sorted((created, key, minor) for created, key, minor, _ in mine)
 
 
 def demand_precision(key: str, amounts: Amounts, currency: Currency) -> None:

@@ -1,7 +1,8 @@
 """`on_refund: close`: what a refund opened again is settled by a credit, so that nobody is reminded of it.
 
-Money given back is not owed again. Credit and the payment that uses it are numbered `<id>-C1`, `<id>-C2`, ...; when the
-money comes back after all, both are deleted and the money takes their place.
+Money given back is not owed again. The credit and the payment that uses it bear the refund's id (`re_...`, for a lost
+dispute `du_...`) as number, or `<payment>-C1`, `-C2`, ... where an id does not fit. When the money comes back after
+all, both are deleted and the money takes their place.
 """
 
 from collections.abc import Sequence
@@ -10,11 +11,13 @@ from decimal import Decimal
 
 from handlers.errors import Doubtful, NeedsPerson, Rejected, ServerError, Throttled
 from handlers.payment_amounts import Amounts, open_amount, used_for
+from handlers.payment_due_date import day_of
 from handlers.payment_ledger import PaymentLedger
-from handlers.payment_rows import CLOSING
 from mappings.ninja import Allocation, Invoice, InvoiceDraft, InvoiceLine, LineType, Payment, PaymentDraft
 
 _ZERO = Decimal(0)
+_CLOSING = "-C"
+"""In numbers of credits that fit no refund."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,11 @@ class Closer:
     number: str
     credit: Invoice | None
     payment: Payment | None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its number was ever used."""
+        return self.credit is not None or self.payment is not None
 
     @property
     def is_live(self) -> bool:
@@ -42,7 +50,7 @@ class Closer:
         return self.credit is not None and not self.credit.is_deleted and self.payment is None
 
 
-async def settle_reopened(ledger: PaymentLedger, amounts: Amounts, date: str, *, close: bool) -> None:
+async def settle_reopened(ledger: PaymentLedger, amounts: Amounts, zone: str, *, close: bool) -> None:
     """Settle what refunds opened again, and no more: what money came back for is opened for that money.
 
     Raises:
@@ -50,34 +58,61 @@ async def settle_reopened(ledger: PaymentLedger, amounts: Amounts, date: str, *,
     """
     if not ledger.refunded or ledger.invoice is None:
         return
-    closers = await _find(ledger)
-    for closer in closers:
-        if closer.is_half_undone:
-            await _undo(closer, ledger)
-    closed = _closed(closers, ledger.invoice_id)
-    settled = ledger.record.covered or _ZERO
-    if closed > settled - min(settled, amounts.kept):
-        for closer in closers:
-            if closer.is_live:
-                await _undo(closer, ledger)
-        closed = _ZERO
-        ledger.done.append("the credit for the refund was taken back: the money is there again")
-        await ledger.use_spare()
+    came_back = ledger.refunded > amounts.refunded
     invoice = await ledger.look_again()
-    missing = min(settled - ledger.covered - closed, open_amount(invoice) if invoice else _ZERO)
-    if close and missing > 0:
-        await _close(ledger, missing, date, closers)
+    is_open = invoice is not None and open_amount(invoice) > 0
+    if not came_back and not (close and is_open):
+        return
+    closers = await _find(ledger, amounts)
+    settled = ledger.record.covered or _ZERO
+    await _take_back(ledger, closers, amounts, settled - min(settled, amounts.kept))
+    if close:
+        await _close_missing(ledger, closers, amounts, settled, zone)
 
 
-async def _find(ledger: PaymentLedger) -> list[Closer]:
-    found: list[Closer] = []
-    while True:
-        number = f"{ledger.key}{CLOSING}{len(found) + 1}"
-        credit = await ledger.world.books.find_credit(number)
-        payment = await ledger.world.books.find_payment(number)
-        if credit is None and payment is None:
-            return found
-        found.append(Closer(number, credit, payment))
+async def _find(ledger: PaymentLedger, amounts: Amounts) -> list[Closer]:
+    """All credits that were ever made for this payment, and all that may be made next."""
+    found = [await _closer(ledger, move) for move in amounts.moves]
+    count = 1
+    while (extra := await _closer(ledger, f"{ledger.key}{_CLOSING}{count}")).is_known:
+        found.append(extra)
+        count += 1
+    return [*found, extra]
+
+
+async def _closer(ledger: PaymentLedger, number: str) -> Closer:
+    credit = await ledger.world.books.find_credit(number)
+    return Closer(number, credit, await ledger.world.books.find_payment(number))
+
+
+async def _take_back(ledger: PaymentLedger, closers: list[Closer], amounts: Amounts, allowed: Decimal) -> None:
+    """Delete the credits of refunds that did not last, and whatever else is settled twice."""
+    present = {key for key, move in amounts.moves.items() if move.amount}
+    for only_stale in (True, False):
+        for index, closer in enumerate(closers):
+            is_stale = closer.number in amounts.moves and closer.number not in present
+            too_much = _closed(closers, ledger.invoice_id) > allowed and (is_stale or not only_stale)
+            if closer.is_half_undone or (closer.is_live and too_much):
+                closers[index] = await _undo(closer, ledger)
+                ledger.done.append(f"credit {closer.number} taken back: the money is there again")
+    await ledger.use_spare()
+
+
+async def _close_missing(
+    ledger: PaymentLedger, closers: list[Closer], amounts: Amounts, settled: Decimal, zone: str
+) -> None:
+    for closer in closers:
+        if closer.is_live or (closer.is_known and not closer.is_half_made):
+            continue
+        invoice = await ledger.look_again()
+        missing = settled - ledger.covered - _closed(closers, ledger.invoice_id)
+        move = amounts.moves.get(closer.number)
+        part = min(missing, move.amount if move else missing, open_amount(invoice) if invoice else _ZERO)
+        if closer.credit is not None and closer.credit.amount != part:
+            # Left by a crash, for an amount that is not right any more; its number stays taken.
+            await _undo(closer, ledger)
+        elif part > 0:
+            closers[closers.index(closer)] = await _close(ledger, closer, part, amounts, zone)
 
 
 def _closed(closers: Sequence[Closer], invoice_id: str) -> Decimal:
@@ -85,42 +120,42 @@ def _closed(closers: Sequence[Closer], invoice_id: str) -> Decimal:
     return sum((used_for(payment, invoice_id) for payment in payments if payment is not None), _ZERO)
 
 
-async def _undo(closer: Closer, ledger: PaymentLedger) -> None:
+async def _undo(closer: Closer, ledger: PaymentLedger) -> Closer:
     """Delete the payment first: a credit that is in use would leave its invoice settled by nothing."""
     if closer.payment is not None and not closer.payment.is_deleted:
         await ledger.world.books.delete_payment(closer.payment.id)
     if closer.credit is not None and not closer.credit.is_deleted:
         await ledger.world.books.delete_credit(closer.credit.id)
+    return await _closer(ledger, closer.number)
 
 
-async def _close(ledger: PaymentLedger, missing: Decimal, date: str, closers: Sequence[Closer]) -> None:
-    last = closers[-1] if closers else None
-    if last is not None and last.is_half_made and last.credit is not None and last.credit.amount == missing:
-        credit = last.credit
-    else:
-        if last is not None and last.is_half_made:
-            await _undo(last, ledger)
-        credit = await _make_credit(ledger, missing, date, f"{ledger.key}{CLOSING}{len(closers) + 1}")
+async def _close(ledger: PaymentLedger, closer: Closer, missing: Decimal, amounts: Amounts, zone: str) -> Closer:
+    moves = [amounts.moves[closer.number]] if closer.number in amounts.moves else list(amounts.moves.values())
+    date = day_of(max(move.created for move in moves), zone) if moves else ledger.draft.date
+    credit = closer.credit if closer.is_half_made else None
+    if credit is None:
+        credit = await _make_credit(ledger, missing, date, closer.number)
     if credit.amount != missing:
         raise NeedsPerson(
             f"credit {credit.number} for the refund of payment {ledger.key} came out as {credit.amount} instead of "
             f"{missing}",
-            "look which taxes or surcharges Invoice Ninja adds to credits, delete that credit, then replay this event",
+            "look which taxes or surcharges Invoice Ninja adds to credits, correct that credit, then replay this event",
         )
     await ledger.wait_turn(_ZERO)
-    await ledger.post(
+    payment = await ledger.post(
         PaymentDraft(
             number=credit.number,
             client_id=ledger.draft.client_id,
             amount=_ZERO,
             date=date,
-            transaction_reference=ledger.key,
-            private_notes=f"Uses credit {credit.number}: what was refunded through Stripe is not owed again",
+            transaction_reference=credit.number,
+            private_notes=f"Uses credit {credit.number}: refunded through Stripe ({ledger.key}), so not owed again",
             invoices=(Allocation(ledger.invoice_id, missing),),
             credits={credit.id: missing},
         )
     )
-    ledger.done.append(f"{missing} {ledger.record.currency} settled by credit {credit.number}: not owed again")
+    ledger.done.append(f"{amounts.shown(missing)} settled by credit {credit.number}: not owed again")
+    return Closer(closer.number, credit, payment)
 
 
 async def _make_credit(ledger: PaymentLedger, amount: Decimal, date: str, number: str) -> Invoice:

@@ -41,11 +41,11 @@ async def _set_overdue(rows: PaymentRows, invoice: Invoice, day: str) -> list[st
         await rows.save(due_date_before=before, due_date_set=day, invoice_id=invoice.id, invoice_number=invoice.number)
         refusal = await _put(rows, invoice, day)
         if refusal:
-            return [f"Payment failed on {day}, but the due date cannot be changed: {refusal}"]
+            return [f"Overdue at Stripe since {day}, but the due date cannot be changed: {refusal}"]
         rows.done.append(f"invoice {invoice.number} is overdue since {day}")
     if rows.record.due_date_set is None:
         return []
-    return [f"Payment failed: overdue since {rows.record.due_date_set}; the due date before was {before or 'not set'}"]
+    return [f"Overdue at Stripe since {rows.record.due_date_set}; the due date before was {before or 'not set'}"]
 
 
 async def _heal(rows: PaymentRows, invoice: Invoice) -> list[str]:

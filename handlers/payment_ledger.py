@@ -87,7 +87,7 @@ class PaymentLedger(PaymentRows):
             payment_id=self.live[0].id,
             payment_number=self.live[0].number,
             invoice_id=self.invoice_id,
-            invoice_number=self.invoice.number if self.invoice else "",
+            invoice_number=self.invoice_number,
             client_id=self.draft.client_id,
         )
 

@@ -31,9 +31,6 @@ APART = timedelta(seconds=1.2)
 POSTING = "payments of the company"
 """The lock around POST /payments: two at a time would raise a client's paid_to_date for good (facts section 4)."""
 
-CLOSING = "-C"
-"""In numbers of payments and credits that settle what a refund opened again."""
-
 _UNCERTAIN = (Doubtful, ServerError)
 _ZERO = Decimal(0)
 
@@ -114,6 +111,11 @@ class PaymentRows:
         """The invoice's id, "" when there is none."""
         return self.invoice.id if self.invoice else ""
 
+    @property
+    def invoice_number(self) -> str:
+        """The invoice's number, "" when there is none."""
+        return self.invoice.number if self.invoice else ""
+
     async def look_again(self) -> Invoice | None:
         """The invoice as it is now."""
         if self.invoice is not None:
@@ -133,8 +135,8 @@ class PaymentRows:
             raise RetryLater(f"an equal payment of client {self.draft.client_id} was sent a moment ago", left)
         await self.save(
             client_id=self.draft.client_id,
-            invoice_id=self.invoice.id if self.invoice else "",
-            invoice_number=self.invoice.number if self.invoice else "",
+            invoice_id=self.invoice_id,
+            invoice_number=self.invoice_number,
             posted_at=now,
             posted_amount=amount,
         )
@@ -163,7 +165,7 @@ class PaymentRows:
             await self._explain(error)
             raise
         self._rows[row.id] = after
-        self.done.append(f"{part} {self.record.currency} of it used for invoice {self.record.invoice_number}")
+        self.done.append(f"{part} {self.record.currency} of it used for invoice {self.invoice_number}")
 
     async def give_back(self, row: Payment, date: str, parts: tuple[Allocation, ...], amount: Decimal) -> None:
         """Note that a part of a payment went back; `parts` are empty for money of no invoice."""
@@ -211,6 +213,4 @@ async def find_recorded(record: PaymentRecord, references: Sequence[str], world:
         if known is not None and not known.is_deleted and not known.refunded:
             return [known]
     by_number = await world.books.find_payment(record.identity)
-    found = [*([by_number] if by_number else []), *await world.books.payments_referring_to(references)]
-    # Payments of ours that only use a credit bear the reference too, and are no money.
-    return [row for row in found if not row.number.startswith(f"{record.identity}{CLOSING}")]
+    return [*([by_number] if by_number else []), *await world.books.payments_referring_to(references)]

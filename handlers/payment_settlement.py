@@ -27,7 +27,7 @@ _NO_MONEY = {
     "unpaid": "nothing was paid yet",
     "processing": "the payment is on its way (processing)",
     "failed": "the payment failed",
-    "overdue": "the payment failed",
+    "overdue": "the Stripe invoice is overdue",
     "canceled": "the payment was canceled",
     "by_its_payments": "the money of this Stripe invoice comes with payments of its own",
 }
@@ -101,7 +101,7 @@ class Settlement:
     async def _readable(self) -> Amounts | None:
         """The amounts; None when they cannot be read, but a person has entered the payment."""
         try:
-            return amounts_of(self._goal)
+            return amounts_of(self._goal, self._facts)
         except NeedsPerson:
             rows = await self._rows_by_hand()
             if not rows:
@@ -201,9 +201,8 @@ class Settlement:
             await ledger.load(self._goal.references, decision.at if decision else None)
             notes = await keep_due_date(ledger, self._facts.overdue_since, rules.timezone)
             await ledger.pay(amounts)
-            date = self._refund_day(rules.timezone)
-            await ledger.refund(amounts, date)
-            await settle_reopened(ledger, amounts, date, close=rules.on_refund == "close")
+            await ledger.refund(amounts, self._refund_day(rules.timezone))
+            await settle_reopened(ledger, amounts, rules.timezone, close=rules.on_refund == "close")
             credit = credit_note(ledger, amounts)
             await keep_private_notes(ledger, private_notes(self._goal, self._record.customer))
             await write_notes(ledger, notes_of(self._goal, [*notes, *placement.remarks, *credit]))

@@ -1,0 +1,326 @@
+"""A bench for payments: the real handler and client on the sandbox Invoice Ninja; memory, history and locks at hand.
+
+`Bench.deliver` does what receiver and processor do with an event: stored under its subject, converged, tried again.
+"""
+
+import asyncio
+import copy
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import httpx
+
+from handlers.context import Context
+from handlers.errors import NeedsPerson, Rejected, RemoteError, RetryLater
+from handlers.event import Event, Work
+from handlers.outcome import Outcome
+from handlers.payment_world import PaymentRecord, PaymentWorld, StripeMoney
+from handlers.settle_payment import settle_payment
+from mappings.config import MappingFile, parse_mapping
+from mappings.money import to_major
+from mappings.stripe import Relevant, classify
+from mappings.stripe.reading import BadStripeObject
+from middleware.clients.connect import connect_invoice_ninja
+from middleware.clients.invoiceninja import InvoiceNinja
+from middleware.sandbox.faults import Faults
+from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState, create_app
+from tests.fakes import FakeLinks, FakeReviews
+from tests.recorded import RECORDINGS
+from tests.stripe_stories import Json, Story
+
+START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+MOST_TRIES = 30
+
+
+class Clock:
+    """A clock that only moves when somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        """The present."""
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += timedelta(seconds=seconds)
+
+
+class FakeMemory:
+    """The table of payments in memory."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, PaymentRecord] = {}
+        self.links: set[tuple[str, str]] = set()
+        self.made: dict[str, str] = {}
+
+    async def find(self, identity: str) -> PaymentRecord | None:
+        """What is known of a payment."""
+        return self.records.get(identity)
+
+    async def save(self, record: PaymentRecord) -> None:
+        """Insert or replace."""
+        self.records[record.identity] = record
+
+    async def clients_of(self, customer: str) -> frozenset[str]:
+        """The clients whose invoices this customer has paid."""
+        mine = (one for one in self.records.values() if one.customer == customer and one.payment_id)
+        return frozenset(one.client_id for one in mine)
+
+    async def last_posted(self, client_id: str, amount: Decimal) -> datetime | None:
+        """When an equal payment was last sent."""
+        mine = (one for one in self.records.values() if one.client_id == client_id and one.posted_amount == amount)
+        return max((one.posted_at for one in mine if one.posted_at), default=None)
+
+    async def link(self, subject: str, payment: str) -> None:
+        """Remember a link."""
+        self.links.add((subject, payment))
+
+    async def payments_of(self, subject: str) -> Sequence[str]:
+        """The payments of a Stripe invoice."""
+        return sorted(payment for one, payment in self.links if one == subject)
+
+    async def invoices_of(self, payment: str) -> Sequence[str]:
+        """The Stripe invoices of a payment."""
+        return sorted(subject for subject, one in self.links if one == payment)
+
+    async def our_links(self, ids: Collection[str]) -> Mapping[str, str]:
+        """The invoices of our payment links."""
+        return {key: self.made[key] for key in ids if key in self.made}
+
+
+class FakeHistory:
+    """All events by subject."""
+
+    def __init__(self) -> None:
+        self.events: dict[str, list[Event]] = defaultdict(list)
+
+    async def of_subjects(self, subjects: Collection[str]) -> Sequence[Event]:
+        """The events of these subjects, oldest first."""
+        found = [event for subject in subjects for event in self.events[subject]]
+        return sorted(found, key=lambda event: (event.occurred_at, event.id))
+
+
+class FakeLocks:
+    """Locks within one process; `held` tells which are taken."""
+
+    def __init__(self) -> None:
+        self.locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self.held: list[str] = []
+
+    @asynccontextmanager
+    async def exclusive(self, name: str) -> AsyncIterator[None]:
+        """Hold the lock of this name."""
+        async with self.locks[name]:
+            self.held.append(name)
+            try:
+                yield
+            finally:
+                self.held.remove(name)
+
+
+class Bench:
+    """One Invoice Ninja, one memory, one handler."""
+
+    def __init__(self, ninja: InvoiceNinja, state: NinjaState, faults: Faults, clock: Clock) -> None:
+        self.ninja = ninja
+        self.state = state
+        self.faults = faults
+        self.clock = clock
+        self.memory = FakeMemory()
+        self.history = FakeHistory()
+        self.reviews = FakeReviews()
+        self.locks = FakeLocks()
+        self.mapping: MappingFile = parse_mapping("{}")
+        self.stripe: StripeMoney | None = None
+        self.live: bool | None = True
+        self.reads_again = True
+        self._count = 0
+        self._keys: set[str] = set()
+
+    @property
+    def context(self) -> Context:
+        """What the handler gets."""
+        world = PaymentWorld(
+            self.ninja, self.memory, self.history, self.locks.exclusive, stripe=self.stripe, live=self.live
+        )
+        return Context(self.mapping, self.clock, self.ninja, FakeLinks(), self.reviews, payments=world)
+
+    def rule(self, **rules: Any) -> None:
+        """Set billing rules."""
+        self.mapping = parse_mapping(json.dumps({"billing_rules": rules}))
+
+    async def client(self, currency: str = "EUR", email: str = "buyer@example.test") -> str:
+        """A client with this currency; returns its id."""
+        body = {"name": "Acme", "currency_code": currency, "contacts": [{"email": email}]}
+        return str((await self.post("/clients", body))["id"])
+
+    async def invoice(self, client_id: str, amount: str, number: str = "", **fields: Any) -> str:
+        """A sent invoice over this amount; returns its id."""
+        lines = [{"notes": "work", "quantity": 1, "cost": amount, "type_id": "1"}]
+        draft = fields.pop("draft", False)
+        named = {"number": number} if number else {}
+        body = {"client_id": client_id, "date": "2026-09-01", "due_date": "2026-12-31", "line_items": lines}
+        flags = "" if draft else "?mark_sent=true"
+        return str((await self.post(f"/invoices{flags}", {**body, **named, **fields}))["id"])
+
+    async def post(self, path: str, body: Json, method: str = "POST") -> Json:
+        """A request of a person's at Invoice Ninja."""
+        answer = await self.ninja._request(method, path, body=body)
+        data: Json = answer.data["data"]
+        return data
+
+    async def deliver(self, event: Json) -> Outcome | NeedsPerson | Rejected:
+        """Store an event (a repeated id only once) and converge its subject until it ends."""
+        subject = subject_of(event)
+        if event["id"] not in self._keys:
+            self._keys.add(event["id"])
+            self.store("stripe", event["type"], subject, event, event.get("created"))
+        return await self.converge(subject)
+
+    def store(self, source: str, kind: str, subject: str, payload: Json, created: Any = None) -> Event:
+        """Store an event without working on it."""
+        self._count += 1
+        moment = datetime.fromtimestamp(created, UTC) if isinstance(created, int) else self.clock()
+        event = Event(self._count, source, kind, f"key-{self._count}", subject, moment, self.clock(), payload)
+        self.history.events[subject].append(event)
+        return event
+
+    async def decide(self, identity: str, action: str, **payload: Any) -> Outcome | NeedsPerson | Rejected:
+        """What `taiga-billing payments match` and `ignore` do."""
+        subject = f"stripe:payment:{identity}"
+        self.clock.wait(1)
+        self.store("operator", f"payment.{action}", subject, {"by": "eva", **payload})
+        return await self.converge(subject)
+
+    async def converge(self, subject: str) -> Outcome | NeedsPerson | Rejected:
+        """Work on a subject until it ends, waiting as long as is asked for."""
+        events = self.history.events[subject]
+        newest = max(events, key=lambda event: (event.occurred_at, event.id))
+        for _ in range(MOST_TRIES):
+            try:
+                return await settle_payment(Work(subject, (events[-1],), newest), self.context)
+            except RetryLater as later:
+                self.clock.wait(later.delay)
+            except (NeedsPerson, Rejected) as error:
+                return error
+            except RemoteError:
+                self.clock.wait(5)
+        raise AssertionError(f"{subject} was not settled after {MOST_TRIES} tries")
+
+    async def deliver_all(self, events: Iterable[Json]) -> None:
+        """Deliver events one after the other."""
+        for event in events:
+            await self.deliver(event)
+
+    def books(self) -> Json:
+        """What Invoice Ninja holds that counts: payments, invoices, credits and the clients' sums; no ids."""
+        tables = self.state.tables
+        return {
+            "payments": sorted(_payment(row) for row in tables["payments"] if not row["is_deleted"]),
+            "invoices": sorted(_invoice(row) for row in tables["invoices"]),
+            "credits": sorted(
+                (row["number"], str(row["amount"]), str(row["balance"])) for row in _live(tables["credits"])
+            ),
+            "clients": sorted((str(row["paid_to_date"]), str(row["balance"])) for row in tables["clients"]),
+        }
+
+    def payments(self) -> list[Any]:
+        """The payments that count, with money."""
+        return [row for row in _live(self.state.tables["payments"]) if row["amount"]]
+
+    def invoice_row(self, invoice_id: str) -> Any:
+        """An invoice as the server holds it."""
+        return self.state.tables["invoices"].get(invoice_id)
+
+    def notes(self) -> list[str]:
+        """All notes that were written."""
+        return [row["notes"] for row in self.state.tables["activities"]]
+
+
+def _live(table: Iterable[Any]) -> list[Any]:
+    return [row for row in table if not row["is_deleted"]]
+
+
+def _payment(row: Any) -> tuple[str, ...]:
+    used = sorted(f"{part['amount']}-{part['refunded']}" for part in row["paymentables"])
+    fields = ("number", "transaction_reference", "date", "amount", "applied", "refunded", "type_id", "private_notes")
+    return (*(str(row[name]) for name in fields), *used)
+
+
+def _invoice(row: Any) -> tuple[str, ...]:
+    return tuple(str(row[name]) for name in ("number", "status_id", "amount", "balance", "paid_to_date", "due_date"))
+
+
+def subject_of(event: Json) -> str:
+    """The subject as the receiver finds it."""
+    try:
+        verdict = classify(event)
+    except BadStripeObject:
+        return f"stripe:event:{event.get('id')}"
+    return verdict.subject if isinstance(verdict, Relevant) else f"stripe:event:{event['id']}"
+
+
+@asynccontextmanager
+async def bench() -> AsyncIterator[Bench]:
+    """A bench with an empty Invoice Ninja."""
+    clock = Clock()
+    state, faults = NinjaState(clock=clock), Faults()
+    transport = httpx.ASGITransport(create_app(state, faults))
+    ninja = connect_invoice_ninja("http://ninja.test", DEFAULT_TOKEN, transport)
+    try:
+        yield Bench(ninja, state, faults, clock)
+    finally:
+        await ninja.aclose()
+
+
+def renamed(events: Iterable[Json], ids: Mapping[str, str]) -> list[Json]:
+    """Events with other ids and numbers in their texts."""
+    text = json.dumps(list(events))
+    for old, new in ids.items():
+        text = text.replace(json.dumps(old), json.dumps(new))
+    changed: list[Json] = json.loads(text)
+    return changed
+
+
+async def stage(desk: Bench, line: Story, amount: str | None = None) -> list[Json]:
+    """Make the client and invoice that a story is about, and return its events with the invoice's id."""
+    told = _index()[line.name]
+    currency = str(told.get("currency") or "eur").upper()
+    client_id = await desk.client(currency)
+    number = told.get("invoice_number") or "2026-0001"
+    invoice_id = await desk.invoice(client_id, amount or amount_of(line), number)
+    return renamed(line.events, {line.invoice_id: invoice_id} if line.invoice_id else {})
+
+
+def amount_of(line: Story) -> str:
+    """What is paid in a story, in units of its currency; 100 where nothing is."""
+    told = _index()[line.name]
+    paid = told["expect"].get("paid", 0)
+    return str(to_major(paid, told["currency"])) if paid and told["currency"] != "ugx" else "100"
+
+
+@cache
+def _index() -> dict[str, Json]:
+    lines = json.loads((RECORDINGS / "stripe" / "events" / "INDEX.json").read_text("utf-8"))
+    return {line["story"]: line for line in lines}
+
+
+def with_metadata(event: Json, **pairs: str) -> Json:
+    """A copy of an event whose object has only this metadata."""
+    copied = copy.deepcopy(event)
+    copied["data"]["object"]["metadata"] = pairs
+    return copied
+
+
+def as_seen(record: PaymentRecord) -> PaymentRecord:
+    """A record without what depends on the way to it."""
+    return replace(record, posted_at=None, posted_amount=None, notes=(), candidates=())
