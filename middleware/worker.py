@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -49,6 +50,8 @@ log = structlog.get_logger()
 
 HEARTBEAT_SECONDS = 10
 LONGEST_RESTART_DELAY = 15
+# A connection to Redis that lasted this many seconds was a good one: the next restart is quick again.
+HEALTHY_AFTER = 60
 POOL_SIZE = 10
 
 
@@ -127,6 +130,7 @@ async def _background(*parts: Any) -> AsyncIterator[None]:
 async def _run_arq(settings: Settings, processor: Processor, schedule: Schedule | None) -> None:
     delay = 1
     while True:
+        started = time.monotonic()
         worker = Worker(
             functions=[func(process_events, name=JOB_NAME, max_tries=1_000_000)],
             queue_name=QUEUE_NAME,
@@ -149,6 +153,8 @@ async def _run_arq(settings: Settings, processor: Processor, schedule: Schedule 
         finally:
             with contextlib.suppress(*REDIS_ERRORS):
                 await worker.close()
+        if time.monotonic() - started > HEALTHY_AFTER:
+            delay = 1
         await asyncio.sleep(delay)
         delay = min(delay * 2, LONGEST_RESTART_DELAY)
 
@@ -168,13 +174,21 @@ async def _beat(workers: WorkerStore) -> None:
 async def _serve_health(settings: Settings, pool: Pool) -> None:
     if not settings.worker_port:
         return
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        listener = socket.create_server((settings.host, settings.worker_port), family=family)
+    except OSError as error:
+        # A second worker on this machine, most likely: it works all the same.
+        log.warning("health.unavailable", port=settings.worker_port, error=str(error), hint="set another WORKER_PORT")
+        return
     queue = open_queue(settings.redis_url.get_secret_value())
     app = Starlette(routes=Health(pool, queue).routes())
     server = web_server(app, settings.host, settings.worker_port)
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await asyncio.shield(serving)
     finally:
         server.should_exit = True
         await serving
+        listener.close()
         await queue.aclose()

@@ -93,7 +93,7 @@ async def bench(clean_database: str) -> AsyncIterator[Bench]:
         yield Bench(clean_database, pool)
 
 
-async def locks(bench: Bench) -> bool:
+async def unlocked(bench: Bench) -> bool:
     """Whether no advisory lock is held any more."""
     return not await bench.pool.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
 
@@ -381,7 +381,7 @@ async def test_stop_finishes_what_is_in_hand(bench: Bench) -> None:
     await stopping
     await running
     assert await statuses(bench.pool) == {"processed": 1, "received": 1}
-    assert await locks(bench)
+    await until(lambda: unlocked(bench))
 
 
 async def test_stop_hands_back_what_does_not_finish(bench: Bench) -> None:
@@ -402,7 +402,7 @@ async def test_stop_hands_back_what_does_not_finish(bench: Bench) -> None:
     await running
     rows = await bench.store.list()
     assert {(row.status, row.reason) for row in rows} == {("retrying", "handed back: the worker was stopped")}
-    assert await locks(bench)
+    await until(lambda: unlocked(bench))
     bench.handle = _done
     async with bench.running():
         await until(lambda: _finished(bench, 2))
@@ -423,7 +423,7 @@ async def test_stop_in_the_middle_of_a_claim(bench: Bench) -> None:
     await running
     await blocker.close()
     assert await statuses(bench.pool) == {"processed": 1}
-    assert await locks(bench)
+    await until(lambda: unlocked(bench))
 
 
 async def _somebody_waits(bench: Bench) -> bool:
@@ -455,7 +455,7 @@ async def test_cancelled_without_stop(bench: Bench) -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     await asyncio.wait_for(ended.wait(), 5)
-    assert await locks(bench)
+    await until(lambda: unlocked(bench))
     bench.handle = _done
     async with bench.running():
         await bench.settled("processed")
@@ -500,7 +500,7 @@ async def test_policy_that_stumbles(bench: Bench, monkeypatch: pytest.MonkeyPatc
     async with bench.running():
         await bench.settled("retrying")
     assert (await bench.row()).reason == "unforeseen OverflowError: too far"
-    assert await locks(bench)
+    await until(lambda: unlocked(bench))
 
 
 async def test_report_that_fails(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
