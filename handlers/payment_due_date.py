@@ -49,17 +49,23 @@ async def _set_overdue(rows: PaymentRows, invoice: Invoice, day: str) -> list[st
 
 
 async def _heal(rows: PaymentRows, invoice: Invoice) -> list[str]:
+    """Put the due date back, unless a person gave it another one. Our memory of it goes only with `forgotten`."""
     before, was_set = rows.record.due_date_before, rows.record.due_date_set
-    if was_set is None or before is None:
+    if was_set is None or before is None or before == was_set:
         return []
-    notes: list[str] = []
     may_change = (invoice.status_id in _OWED or invoice.is_paid) and not invoice.is_deleted
-    if may_change and invoice.due_date == was_set and before != was_set:
+    if may_change and invoice.due_date == was_set:
         refusal = await _put(rows, invoice, before)
-        notes.append(f"No longer overdue: the due date is {before or 'not set'} again" if not refusal else "")
-        rows.done.append(refusal or f"invoice {invoice.number} has its due date back")
-    await rows.save(due_date_before=None, due_date_set=None)
-    return [note for note in notes if note]
+        if refusal:
+            return [f"No longer overdue at Stripe, but the due date cannot be changed: {refusal}"]
+        rows.done.append(f"invoice {invoice.number} has its due date back")
+    is_back = rows.invoice is not None and rows.invoice.due_date == before
+    return [f"No longer overdue: the due date is {before or 'not set'} again"] if is_back else []
+
+
+def forgotten(overdue_since: int | None) -> dict[str, None]:
+    """The changes of a record whose invoice is healed and noted: to be saved last, so that a crash repeats both."""
+    return {"due_date_before": None, "due_date_set": None} if overdue_since is None else {}
 
 
 async def _put(rows: PaymentRows, invoice: Invoice, due_date: str) -> str:

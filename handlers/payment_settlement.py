@@ -9,7 +9,7 @@ from handlers.match_invoice import InvoiceMatcher, Matched, Unmatched
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.payment_amounts import Amounts, amounts_of, demand_precision
 from handlers.payment_closing import settle_reopened
-from handlers.payment_due_date import day_of, keep_due_date
+from handlers.payment_due_date import day_of, forgotten, keep_due_date
 from handlers.payment_facts import Told
 from handlers.payment_ledger import PaymentLedger
 from handlers.payment_notes import keep_private_notes, notes_of, private_notes, write_notes
@@ -133,7 +133,8 @@ class Settlement:
             await ledger.save(client_id=invoice.client_id, invoice_id=invoice.id, invoice_number=invoice.number)
             notes = await keep_due_date(ledger, self._facts.overdue_since, rules.timezone)
             await write_notes(ledger, notes_of(self._goal, notes))
-            await ledger.save(status=self._goal.status, reason=word, matched_by=matched.how)
+            healed = forgotten(self._facts.overdue_since)
+            await ledger.save(status=self._goal.status, reason=word, matched_by=matched.how, **healed)
         reason = "; ".join([f"{word} (invoice {invoice.number})", *ledger.done])
         return Processed(reason) if ledger.done else Ignored(reason)
 
@@ -207,7 +208,11 @@ class Settlement:
             await keep_private_notes(ledger, private_notes(self._goal, self._record.customer))
             await write_notes(ledger, notes_of(self._goal, [*notes, *placement.remarks, *credit]))
             await ledger.save(
-                status=self._goal.status, reason=" ".join(credit), candidates=(), matched_by=placement.how
+                status=self._goal.status,
+                reason=" ".join(credit),
+                candidates=(),
+                matched_by=placement.how,
+                **forgotten(self._facts.overdue_since),
             )
         await self._close_review(f"recorded as payment {ledger.record.payment_number}")
         held = f"payment {ledger.record.payment_number} of invoice {ledger.record.invoice_number or 'none'}"

@@ -130,10 +130,9 @@ class FakeLocks:
 class Bench:
     """One Invoice Ninja, one memory, one handler."""
 
-    def __init__(self, ninja: InvoiceNinja, state: NinjaState, faults: Faults, clock: Clock) -> None:
-        self.ninja = ninja
+    def __init__(self, state: NinjaState, clock: Clock) -> None:
         self.state = state
-        self.faults = faults
+        self.spoil(Faults())
         self.clock = clock
         self.memory = FakeMemory()
         self.history = FakeHistory()
@@ -145,6 +144,12 @@ class Bench:
         self.reads_again = True
         self._count = 0
         self._keys: set[str] = set()
+
+    def spoil(self, faults: Faults) -> None:
+        """From now on these faults act on the requests, which are counted anew."""
+        self.faults = faults
+        transport = httpx.ASGITransport(create_app(self.state, faults))
+        self.ninja: InvoiceNinja = connect_invoice_ninja("http://ninja.test", DEFAULT_TOKEN, transport)
 
     @property
     def context(self) -> Context:
@@ -273,13 +278,11 @@ def subject_of(event: Json) -> str:
 async def bench() -> AsyncIterator[Bench]:
     """A bench with an empty Invoice Ninja."""
     clock = Clock()
-    state, faults = NinjaState(clock=clock), Faults()
-    transport = httpx.ASGITransport(create_app(state, faults))
-    ninja = connect_invoice_ninja("http://ninja.test", DEFAULT_TOKEN, transport)
+    desk = Bench(NinjaState(clock=clock), clock)
     try:
-        yield Bench(ninja, state, faults, clock)
+        yield desk
     finally:
-        await ninja.aclose()
+        await desk.ninja.aclose()
 
 
 def renamed(events: Iterable[Json], ids: Mapping[str, str]) -> list[Json]:
@@ -324,3 +327,46 @@ def with_metadata(event: Json, **pairs: str) -> Json:
 def as_seen(record: PaymentRecord) -> PaymentRecord:
     """A record without what depends on the way to it."""
     return replace(record, posted_at=None, posted_amount=None, notes=(), candidates=())
+
+
+async def events_of(desk: Bench, steps: Iterable[tuple[str, str, int, str]], paid: int = 8800) -> list[Json]:
+    """A card payment of an invoice over 88 EUR, and what happened to it afterwards: (kind, id, amount, status)."""
+    invoice_id = await desk.invoice(await desk.client(), "88.00", "2026-0100")
+    events = [stripe_event("payment_intent.succeeded", 1_790_000_000, intent(paid, invoice_number="2026-0100"))]
+    assert invoice_id
+    for number, (kind, key, amount, status) in enumerate(steps, start=1):
+        made = {"id": key, "object": kind, "amount": amount, "currency": "eur", "status": status}
+        body = {**made, "payment_intent": "pi_1", "charge": "ch_1", "created": 1_790_100_000 + int(key[-1])}
+        name = "refund.updated" if kind == "refund" else "charge.dispute.updated"
+        events.append(stripe_event(name, 1_790_100_000 + number * 100, body))
+    return events
+
+
+def intent(received: int, key: str = "pi_1", currency: str = "eur", **metadata: str) -> Json:
+    """A payment intent that succeeded."""
+    return {
+        "id": key,
+        "object": "payment_intent",
+        "amount": received,
+        "amount_received": received,
+        "currency": currency,
+        "status": "succeeded",
+        "created": 1_790_000_000,
+        "metadata": metadata,
+        "customer": None,
+    }
+
+
+def stripe_event(kind: str, created: int, body: Json, **more: Any) -> Json:
+    """An event about an object."""
+    key = f"evt_{kind}_{created}_{body['id']}"
+    return {
+        "id": key,
+        "object": "event",
+        "type": kind,
+        "created": created,
+        "livemode": True,
+        "api_version": "2026-10-28.endive",
+        "data": {"object": body},
+        **more,
+    }
