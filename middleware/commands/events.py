@@ -34,7 +34,7 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--status", type=click.Choice(STATUSES), help="Only events in this status.")
-@click.option("--source", type=click.Choice(["taiga", "stripe"]), help="Only events of this source.")
+@click.option("--source", type=click.Choice(["taiga", "stripe", "schedule"]), help="Only events of this source.")
 @click.option("--subject", help="Only events of this subject, e.g. taiga:task:123.")
 @click.option("--before", type=int, help="Only events with a smaller id: the next page.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)

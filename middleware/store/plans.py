@@ -140,7 +140,7 @@ class PlanStore:
                     "SELECT subject, remote_id, state FROM links WHERE kind = 'time_entry' AND remote_id = ANY ($1)",
                     ids[start : start + _IDS],
                 )
-            found.update({row["remote_id"]: _time_link(row["subject"], row["state"]) for row in rows})
+            found.update({row["remote_id"]: read_time_link(row["subject"], row["state"]) for row in rows})
         return found
 
     async def unresolved(self) -> Sequence[Unresolved]:
@@ -206,7 +206,8 @@ def _clean(value: Any) -> Any:
     return [_clean(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _time_link(subject: str, state: Mapping[str, Any]) -> TimeLink:
+def read_time_link(subject: str, state: Mapping[str, Any]) -> TimeLink:
+    """What the state of a link of kind `time_entry` says (`handlers.time_ledger`)."""
     sent, stored, origin = (state.get(name) or {} for name in ("sent", "stored", "origin"))
     hours, raw = sent.get("hours"), sent.get("raw_hours")
     return TimeLink(

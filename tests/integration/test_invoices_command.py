@@ -1,0 +1,124 @@
+"""`taiga-billing invoices` as people run it: a process of its own, real servers, a sandbox Invoice Ninja."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, create_app
+from middleware.sandbox.serve import serve
+from tests.invoicing import ZONE, Office, office
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A shell in a folder with mappings.json, beside an office."""
+
+    office: Office
+    environment: dict[str, str]
+    folder: Path
+
+    async def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Run `taiga-billing` with these arguments: exit code, output, messages."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "middleware",
+            *arguments,
+            env=self.environment,
+            cwd=self.folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        return process.returncode or 0, out.decode(), err.decode()
+
+
+@pytest.fixture
+async def shell(fresh_database: str, fresh_redis: str, tmp_path: Path) -> AsyncIterator[Shell]:
+    """A shell whose program reaches the office's Invoice Ninja over HTTP."""
+    async with office() as bureau, serve(create_app(bureau.state, bureau.faults)) as url:
+        environment = {
+            "PATH": os.environ.get("PATH", ""),
+            "PYTHONPATH": str(ROOT),
+            "DATABASE_URL": fresh_database,
+            "REDIS_URL": fresh_redis,
+            "TAIGA_WEBHOOK_SECRETS": "secret",
+            "INVOICE_NINJA_API": f"{url}/api/v1",
+            "INVOICE_NINJA_TOKEN": DEFAULT_TOKEN,
+        }
+        yield Shell(bureau, environment, tmp_path)
+
+
+def _write_mapping(shell: Shell, *clients: str) -> None:
+    mapping = {"client_rules": {client: {} for client in clients}, "billing_rules": {"timezone": ZONE}}
+    (shell.folder / "mappings.json").write_text(json.dumps(mapping))
+
+
+async def test_plan_review_apply(shell: Shell) -> None:
+    """A plan is shown and stored; changed work makes it refused; the new plan is applied once, with exit codes."""
+    acme, globex = await shell.office.client("Acme"), await shell.office.client("Globex")
+    _write_mapping(shell, acme, globex)
+    await shell.office.work(acme, "1.5")
+    await shell.office.work(globex, "2")
+    await shell.office.work(globex, "3", end="2026-01-05 12:00")
+    code, out, err = await shell.run("invoices", "plan", "--month", "2025-12", "--json")
+    assert (code, err) == (0, "")
+    first = json.loads(out)
+    assert (first["hours"], first["totals"]) == ("3.5", {"USD": "280.00"})
+    code, out, _ = await shell.run("invoices", "plan", "--plan", first["id"])
+    assert code == 0
+    assert "280.00 USD" in out
+    await shell.office.work(acme, "0.5")
+    code, _, err = await shell.run("invoices", "generate", "--plan", first["id"], "--yes")
+    assert code == 3
+    assert "came in" in err
+    assert not await shell.office.invoices()
+    code, out, err = await shell.run("invoices", "generate", "--month", "2025-12", "--yes")
+    assert (code, out.splitlines()[-1]) == (0, "2 clients done, 0 not done"), (out, err)
+    invoices = await shell.office.invoices()
+    assert sum(invoice.amount for invoice in invoices) == Decimal(320)
+    await shell.office.check_books()
+    code, out, _ = await shell.run("invoices", "generate", "--month", "2025-12", "--yes")
+    assert (code, out.startswith("nothing to bill for 2025-12")) == (0, True)
+
+
+async def test_one_client_fails_and_the_others_are_done(shell: Shell) -> None:
+    """A client whose invoice is refused is named, the exit code is 1, and the other client has its invoice."""
+    acme, globex = await shell.office.client("Acme"), await shell.office.client("Globex")
+    _write_mapping(shell, acme, globex)
+    await shell.office.work(acme, "1")
+    await shell.office.work(globex, "2")
+    shell.office.faults.add(
+        method="POST", path="/invoices$", status=422, body={"message": "no", "errors": {"date": ["no"]}}
+    )
+    code, out, _ = await shell.run("invoices", "generate", "--month", "2025-12", "--yes", "--send")
+    assert (code, out.splitlines()[-1]) == (1, "1 clients done, 1 not done")
+    assert "NOT DONE (dead" in out
+    (invoice,) = await shell.office.invoices()
+    assert (invoice.status_id, len(shell.office.state.mails)) == ("2", 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("plan",), "say which period"),
+        (("plan", "--month", "2025-13"), "is no period"),
+        (("plan", "--month", "2025-12", "--client", "nobody"), "no single client"),
+        (("generate", "--plan", "p-unknown"), "there is no plan"),
+    ],
+)
+async def test_wrong_use(shell: Shell, arguments: tuple[str, ...], told: str) -> None:
+    """What cannot be understood ends with code 2 and says what to write."""
+    _write_mapping(shell)
+    code, _, err = await shell.run("invoices", *arguments)
+    assert (code, told in err) == (2, True), err
