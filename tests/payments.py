@@ -185,11 +185,15 @@ class Bench:
 
     async def deliver(self, event: Json) -> Outcome | NeedsPerson | Rejected:
         """Store an event (a repeated id only once) and converge its subject until it ends."""
+        return await self.converge(self.store_told(event))
+
+    def store_told(self, event: Json) -> str:
+        """Store an event of Stripe as the receiver does, a repeated id only once; returns its subject."""
         subject = subject_of(event)
         if event["id"] not in self._keys:
             self._keys.add(event["id"])
             self.store("stripe", event["type"], subject, event, event.get("created"))
-        return await self.converge(subject)
+        return subject
 
     def store(self, source: str, kind: str, subject: str, payload: Json, created: Any = None) -> Event:
         """Store an event without working on it."""
