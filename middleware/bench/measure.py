@@ -15,6 +15,12 @@ from middleware.bench import load, stack
 from middleware.bench.machine import usage
 from middleware.bench.stack import Ground, Part
 
+# Read from the partial indexes: a look at all events would take the time that is measured.
+UNFINISHED = (
+    "SELECT (SELECT count(*) FROM events WHERE status IN ('received', 'retrying'))"
+    " + (SELECT count(*) FROM events WHERE status = 'processing')"
+)
+
 _task_ids = count(1)
 
 
@@ -117,7 +123,7 @@ async def until_done(ground: Ground) -> None:
 
 async def _until_below(pool: asyncpg.Pool, limit: int) -> int:
     while True:
-        waiting = int(await pool.fetchval("SELECT count(*) FROM events WHERE finished_at IS NULL"))
+        waiting = int(await pool.fetchval(UNFINISHED))
         if waiting < limit:
             return waiting
         await asyncio.sleep(0.02)

@@ -43,7 +43,11 @@ class PostgresServer(EmbeddedServer):
             "timezone": "UTC",
             "log_timezone": "UTC",
             "max_connections": "100",
-            "shared_buffers": "64MB",
+            "shared_buffers": "128MB",
+            # After a checkpoint each touched page is logged whole: rarely, and compressed.
+            "checkpoint_timeout": "15min",
+            "max_wal_size": "2GB",
+            "wal_compression": "on",
             "log_checkpoints": "off",
             **({} if durable else _THROW_AWAY),
         }

@@ -33,11 +33,13 @@ EVENT_COLUMNS = (
 # for in a materialized step of its own, so that it is taken for the returned subjects only. A locked subject comes back
 # even without events: another worker settled them since our snapshot was taken, and the lock must be given back.
 CLAIM = f"""
-WITH waiting AS MATERIALIZED (
+WITH busy AS MATERIALIZED (
+    SELECT subject FROM events WHERE status = 'processing'
+), waiting AS MATERIALIZED (
     SELECT subject, next_attempt_at, id FROM events w
     WHERE status IN ('received', 'retrying') AND next_attempt_at <= now() AND subject <> ALL ($1::text[])
         AND ($3::text[] = '{{}}' OR subject ^@ ANY ($3::text[]))
-        AND NOT EXISTS (SELECT 1 FROM events p WHERE p.subject = w.subject AND p.status = 'processing')
+        AND subject NOT IN (SELECT subject FROM busy)
     ORDER BY next_attempt_at, id LIMIT $2::int * 8
 ), subjects AS MATERIALIZED (
     SELECT subject FROM waiting GROUP BY subject ORDER BY min(next_attempt_at), min(id) LIMIT $2::int
