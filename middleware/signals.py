@@ -1,13 +1,29 @@
-"""Signals as an event of the loop."""
+"""What ends a program, as an event of the loop."""
 
 import asyncio
+import os
 import signal
+
+PARENT_VARIABLE = "TAIGA_BILLING_PARENT"
+"""Process id of the program that started this one and without which it is of no use; set by `up`."""
+
+SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set."""
+    """An event that SIGTERM and SIGINT set, and the death of the parent that `up` is: it may have been killed."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
+    parent = os.environ.get(PARENT_VARIABLE, "")
+    if parent.isdecimal():
+        _stop_without(int(parent), stop, loop)
     return stop
+
+
+def _stop_without(parent: int, stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
+    if os.getppid() != parent:
+        stop.set()
+    else:
+        loop.call_later(SECONDS_BETWEEN_LOOKS, _stop_without, parent, stop, loop)

@@ -17,6 +17,7 @@ from mappings.errors import MappingErrors
 from middleware.logs import configure_logs
 from middleware.settings import Settings, SettingsError, load_settings
 from middleware.store.database import STORE_ERRORS, NewerSchemaError, Pool, StoreUnavailableError, migrate, open_pool
+from middleware.store.text import storable
 
 FAILED = 1
 WRONG_USE = 2
@@ -102,15 +103,17 @@ async def store(settings: Settings) -> AsyncIterator[Pool]:
 
 
 def plain(value: Any) -> Any:
-    """A result as JSON can hold it: records become objects, decimals and times become texts."""
+    """A result as JSON can hold it: records become objects, decimals and times texts; all texts can be printed."""
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {storable(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, str):
+        return storable(value)
     return str(value) if isinstance(value, Decimal) else value
 
 

@@ -7,11 +7,14 @@ from datetime import UTC, datetime
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from middleware.clients.jsonbody import read_json
 from middleware.commands.actor import cli_actor
 from middleware.commands.common import (
     FailedError,
     json_option,
+    plain,
     print_json,
     run,
     servers_behind,
@@ -135,7 +138,8 @@ def _print_table(rows: list[EventRow]) -> None:
     for row in rows:
         received = f"{row.received_at:%Y-%m-%d %H:%M:%S}"
         cells = (str(row.id), received, row.type, row.subject, row.status, str(row.attempts), row.reason)
-        table.add_row(*cells)
+        # What people typed stands in the reasons: it is no markup.
+        table.add_row(*map(Text, cells))
     console = Console()
     # A pipe has no width: folded cells would be hard to read there.
     Console(width=None if console.is_terminal else PIPE_WIDTH).print(table if rows else "no events")
@@ -160,10 +164,13 @@ def _print_event(event: EventRow, attempts: list[AttemptRow], body: bytes) -> No
         for call in attempt.calls:
             answer = call["status"] if call["status"] is not None else call["error"]
             click.echo(f"    {call['system']} {call['method']} {call['path']} -> {answer} ({call['ms']} ms)")
-    payload = json.dumps(_decoded(body), indent=2, ensure_ascii=False)
+    payload = json.dumps(plain(_decoded(body)), indent=2, ensure_ascii=False)
     shown = payload if len(payload) <= PAYLOAD_PREVIEW else payload[:PAYLOAD_PREVIEW] + "\n  ... (--json shows all)"
     click.echo(f"  payload   {shown}")
 
 
 def _decoded(body: bytes) -> object:
-    return json.loads(body)
+    try:
+        return read_json(body)
+    except (ValueError, RecursionError):
+        return body.decode("utf-8", "replace")

@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 import click
 import structlog
@@ -12,7 +13,7 @@ import structlog
 from middleware.bootstrap import load_mapping
 from middleware.commands.common import run, servers_behind, settings_or_exit
 from middleware.settings import Settings
-from middleware.signals import stop_on_signals
+from middleware.signals import PARENT_VARIABLE, stop_on_signals
 from middleware.store.database import migrate
 
 log = structlog.get_logger()
@@ -41,17 +42,19 @@ async def up(settings: Settings) -> None:
     await migrate(settings.database_url.get_secret_value())
     stop = stop_on_signals()
     environment = child_environment(settings)
-    parts = [asyncio.create_task(keep_running(part, environment, stop, settings.shutdown_seconds)) for part in PARTS]
-    log.info("stack.started", address=f"http://{settings.host}:{settings.port}")
-    await asyncio.gather(*parts)
+    async with asyncio.TaskGroup() as parts:
+        for part in PARTS:
+            parts.create_task(keep_running(part, environment, stop, settings.shutdown_seconds))
+        log.info("stack.started", address=f"http://{settings.host}:{settings.port}")
 
 
 def child_environment(settings: Settings) -> Mapping[str, str]:
-    """The environment of the parts: they use the servers that run behind this process."""
+    """The environment of the parts: they use the servers that run behind this process, and end with it."""
     return {
         **os.environ,
         "DATABASE_URL": settings.database_url.get_secret_value(),
         "REDIS_URL": settings.redis_url.get_secret_value(),
+        PARENT_VARIABLE: str(os.getpid()),
     }
 
 
@@ -63,18 +66,28 @@ async def keep_running(part: str, environment: Mapping[str, str], stop: asyncio.
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "middleware", part, env=environment, start_new_session=True
         )
-        ended = asyncio.create_task(process.wait())
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if stop.is_set():
+        try:
+            await _first(process.wait(), stop.wait())
+        finally:
             await _end(process, grace)
+        if stop.is_set():
             return
         if asyncio.get_running_loop().time() - started > HEALTHY_AFTER:
             delay = 1.0
         log.error("part.died", part=part, exit_code=process.returncode, restart_in_s=delay)
-        await asyncio.wait({asyncio.create_task(stop.wait())}, timeout=delay)
+        await _first(stop.wait(), asyncio.sleep(delay))
         delay = min(delay * 2, LONGEST_RESTART_DELAY)
+
+
+async def _first(*waits: Coroutine[Any, Any, object]) -> None:
+    """Return when the first of these is over; the others are given up."""
+    tasks = [asyncio.create_task(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _end(process: asyncio.subprocess.Process, grace: float) -> None:
