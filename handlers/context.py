@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from handlers.invoice_world import InvoiceWorld
+from handlers.payment_link_world import LinkWorld
 from handlers.payment_world import PaymentWorld
 from mappings.config import MappingFile
 from mappings.models import AttributeDefinition, AttributeValues, NinjaTask, TimeEntry, WorkItem, WorkKind
@@ -141,6 +142,7 @@ class Context:
     reviews: Reviews
     taiga: TaigaWork | None = None
     payments: PaymentWorld | None = None
+    payment_links: LinkWorld | None = None
     invoicing: InvoiceWorld | None = None
 
 

@@ -12,6 +12,7 @@ from handlers.errors import NeedsPerson
 from handlers.event import Event, Work
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.payment_facts import INVOICE, OPERATOR, Told, gather
+from handlers.payment_link_upkeep import follow_payment
 from handlers.payment_settlement import Settlement
 from handlers.payment_world import PaymentRecord, PaymentWorld
 from mappings.stripe import BadStripeObject, Relevant, classify
@@ -99,10 +100,12 @@ async def _converge(subject: str, told: Told, context: Context, world: PaymentWo
             record = await _take_over(record, invoice, world)
     settlement = Settlement(told, record, context, world)
     try:
-        return await settlement.run()
+        outcome = await settlement.run()
     except NeedsPerson as error:
         await settlement.needs_person(error)
         raise
+    await follow_payment(record.identity, context)
+    return outcome
 
 
 async def _take_over(record: PaymentRecord, invoice: str, world: PaymentWorld) -> PaymentRecord:

@@ -10,11 +10,13 @@ import structlog
 
 from handlers.context import Context
 from handlers.invoice_world import InvoiceWorld
+from handlers.payment_link_world import LinkWorld
 from handlers.payment_world import PaymentWorld
 from mappings.config import MappingFile, parse_mapping
 from middleware.clients.connect import connect_invoice_ninja, connect_taiga
 from middleware.clients.invoiceninja import InvoiceNinja
-from middleware.clients.stripe import connect_stripe
+from middleware.clients.stripe import Stripe, connect_stripe
+from middleware.clients.stripe_links import StripeLinks
 from middleware.clients.taiga import Credentials, Taiga
 from middleware.internal_events import StoredInternalEvents
 from middleware.queue import Wakeups, open_queue
@@ -23,6 +25,7 @@ from middleware.store.database import STORE_ERRORS, Pool
 from middleware.store.events import EventStore
 from middleware.store.links import LinkStore, ReviewStore
 from middleware.store.locks import Locks
+from middleware.store.payment_links import PaymentLinkStore
 from middleware.store.payments import EventHistoryStore, PaymentStore
 from middleware.store.plans import PlanStore
 from middleware.store.workers import WorkerStore
@@ -107,6 +110,13 @@ async def open_payments(settings: Settings, ninja: InvoiceNinja, pool: Pool) -> 
         await locks.aclose()
 
 
+def payment_links(payments: PaymentWorld, pool: Pool) -> LinkWorld | None:
+    """What payment links need; None without a key of Stripe."""
+    if not isinstance(payments.stripe, Stripe):
+        return None
+    return LinkWorld(payments, PaymentLinkStore(pool), StripeLinks(payments.stripe))
+
+
 @asynccontextmanager
 async def open_internal_events(settings: Settings, pool: Pool) -> AsyncIterator[StoredInternalEvents]:
     """The door for events of our own; without Redis the workers find them by their sweep."""
@@ -149,6 +159,7 @@ async def open_context(settings: Settings, mapping: MappingFile, pool: Pool) -> 
                 reviews=ReviewStore(pool),
                 taiga=taiga,
                 payments=payments,
+                payment_links=payment_links(payments, pool),
                 invoicing=InvoiceWorld(ninja, PlanStore(pool), events),
             )
     finally:

@@ -23,9 +23,6 @@ UPSERT = (
     " updated_at = now()"
 )
 
-PAYMENT_LINK = "payment_link"
-"""The kind of `links` whose `remote_id` is a payment link or session of ours and whose state names the invoice."""
-
 
 class PaymentStore:
     """Implements `handlers.payment_world.PaymentMemory`, and answers what people ask.
@@ -90,12 +87,9 @@ class PaymentStore:
 
     async def our_links(self, ids: Collection[str]) -> Mapping[str, str]:
         """The invoice ids that payment links and sessions of ours were made for."""
-        query = (
-            "SELECT remote_id, state ->> 'invoice_id' AS invoice_id FROM links"
-            " WHERE kind = $1 AND remote_id = ANY ($2::text[]) AND state ->> 'invoice_id' <> ''"
-        )
-        rows = await _rows(self._pool, query, PAYMENT_LINK, [*ids]) if ids else []
-        return {row["remote_id"]: row["invoice_id"] for row in rows}
+        query = "SELECT link_id, invoice_id FROM payment_links WHERE link_id = ANY ($1::text[]) AND link_id <> ''"
+        rows = await _rows(self._pool, query, [*ids]) if ids else []
+        return {row["link_id"]: row["invoice_id"] for row in rows}
 
 
 class EventHistoryStore:
