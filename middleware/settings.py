@@ -3,6 +3,7 @@
 Nothing reads the environment at import time; tests build `Settings` with arguments.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -12,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 Source = Literal["taiga", "stripe"]
 KNOWN_SOURCES: tuple[Source, ...] = ("taiga", "stripe")
 KIBIBYTE = 1024
+_BETWEEN_URLS = re.compile(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 
 
 class SettingsError(Exception):
@@ -51,11 +53,20 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".data")
     mappings_file: Path = Path("mappings.json")
 
+    public_url: str = ""
+
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     worker_port: int = Field(default=8001, ge=0, le=65535, description="health and metrics of the worker; 0: none")
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    invoice_ninja_max_concurrency: int = Field(default=40, ge=1, description="requests at a time, of all workers")
+    invoice_ninja_max_rate: float = Field(default=0.0, ge=0, description="requests a second, of all workers; 0: any")
+    taiga_max_concurrency: int = Field(default=40, ge=1, description="requests at a time, of all workers")
+    taiga_max_rate: float = Field(default=0.0, ge=0, description="requests a second, of all workers; 0: any")
+    stripe_max_concurrency: int = Field(default=20, ge=1, description="requests at a time, of all workers")
+    stripe_max_rate: float = Field(default=20.0, ge=0, description="requests a second, of all workers; 0: any")
 
     max_body_bytes: int = Field(default=5 * KIBIBYTE * KIBIBYTE, ge=KIBIBYTE)
     body_timeout: float = Field(default=10.0, gt=0, description="seconds a sender may take for its body")
@@ -66,6 +77,10 @@ class Settings(BaseSettings):
     shutdown_seconds: float = Field(default=20.0, ge=0)
 
     reconcile_taiga_minutes: float = Field(default=15.0, ge=0, description="between two looks at Taiga; 0: none")
+
+    alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    alert_minutes: float = Field(default=15.0, gt=0, description="between two messages of a kind")
+    alert_silent_hours: float = Field(default=0.0, ge=0, description="without a webhook of a source; 0: learned")
 
     @field_validator("taiga_webhook_secrets", "stripe_webhook_secrets", mode="before")
     @classmethod
@@ -82,6 +97,19 @@ class Settings(BaseSettings):
     def _split_sources(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
+    @field_validator("alert_urls", mode="before")
+    @classmethod
+    def _split_urls(cls, value: object) -> object:
+        # A comma or blank ends an address only before the next one: it may stand inside one, too.
+        return [url for url in _BETWEEN_URLS.split(value.strip(" ,")) if url] if isinstance(value, str) else value
+
+    @field_validator("alert_urls")
+    @classmethod
+    def _refuse_plain_words(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not all("://" in url.get_secret_value() for url in value):
+            raise ValueError("holds something that is no address; write them like mailto://... or ntfy://host/topic")
+        return value
+
     @field_validator("taiga_webhook_secrets", "stripe_webhook_secrets")
     @classmethod
     def _refuse_blank_secrets(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
@@ -89,7 +117,7 @@ class Settings(BaseSettings):
             raise ValueError("holds an empty secret: anyone could sign with it")
         return value
 
-    @field_validator("taiga_api", "invoice_ninja_api", "stripe_api_base")
+    @field_validator("taiga_api", "invoice_ninja_api", "stripe_api_base", "public_url")
     @classmethod
     def _refuse_other_schemes(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):
