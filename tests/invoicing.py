@@ -34,7 +34,7 @@ from middleware.clients.invoiceninja import InvoiceNinja
 from middleware.sandbox.faults import Faults
 from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState, create_app
 from middleware.store.plans import read_time_link
-from tests.fakes import FakeLinks, FakeReviews
+from tests.fakes import FakeLinks, FakeReviews, FakeTaiga
 
 ZONE = "Europe/Brussels"
 DECEMBER = parse_period("2025-12", ZONE)
@@ -201,6 +201,7 @@ class Office:
         self.plans = MemoryPlans(self.links)
         self.events = MemoryEvents()
         self.mapping = MappingFile()
+        self.taiga: FakeTaiga | None = None
         self._numbers = count(1)
 
     @property
@@ -211,7 +212,9 @@ class Office:
     @property
     def context(self) -> Context:
         """What handlers get."""
-        return Context(self.mapping, self.clock, self.ninja, self.links, self.reviews, invoicing=self.world)
+        return Context(
+            self.mapping, self.clock, self.ninja, self.links, self.reviews, taiga=self.taiga, invoicing=self.world
+        )
 
     async def client(self, name: str = "Acme", **fields: Any) -> str:
         """A client of Invoice Ninja; returns its id."""
