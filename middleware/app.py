@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
+from middleware.dashboard.lazy import open_dashboard
 from middleware.health import Health
 from middleware.ingest import Ingest
 from middleware.metrics import REJECTED
@@ -33,7 +34,7 @@ async def source_is_off(request: Request) -> Response:
 
 
 def create_app(settings: Settings) -> Starlette:
-    """The receiver: webhooks, health and metrics. `settings` name the database and Redis."""
+    """The receiver: webhooks, health, metrics, and the dashboard. `settings` name the database and Redis."""
     return Starlette(lifespan=lambda app: _lifespan(app, settings))
 
 
@@ -43,17 +44,19 @@ async def _lifespan(app: Starlette, settings: Settings) -> AsyncIterator[None]:
         queue = open_queue(settings.redis_url.get_secret_value())
         wakeups = Wakeups(queue)
         await wakeups.start()
-        ingest = Ingest(EventStore(pool), wakeups)
-        app.router.routes.extend(
-            [
-                *(route for source in settings.enabled_sources for route in _routes(source, settings, ingest)),
-                Route("/webhooks/{source}", source_is_off, methods=["POST"]),
-                *Health(pool, queue).routes(),
-            ]
-        )
+        ingest, health = Ingest(EventStore(pool), wakeups), Health(pool, queue)
         app.state.ingest = ingest
         try:
-            yield
+            async with open_dashboard(settings, wakeups.notify, health.checks) as dashboard:
+                app.router.routes.extend(
+                    [
+                        *(route for source in settings.enabled_sources for route in _routes(source, settings, ingest)),
+                        Route("/webhooks/{source}", source_is_off, methods=["POST"]),
+                        *health.routes(),
+                        Mount("/", dashboard),
+                    ]
+                )
+                yield
         finally:
             await wakeups.stop()
 

@@ -16,6 +16,7 @@ from middleware.store.events import COLUMNS, EventRow
 from middleware.store.text import storable
 
 WINDOW = 10_000
+MOST_WINDOWS = 20
 # Statuses that partial indexes serve.
 RARE_STATUSES = ("received", "retrying", "processing", "dead", "discarded")
 # Ids are given in the order of arrival, but for transactions that ran at the same time.
@@ -48,6 +49,7 @@ class EventFilter:
     text: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    reason: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -126,17 +128,17 @@ class EventSearch:
             )
         return EventPage(rows, end["id"], end["received_at"]) if end else EventPage(rows, None)
 
-    async def matching(self, wanted: EventFilter, *, up_to_id: int | None, limit: int) -> list[EventRow]:
-        """The newest events that pass the filter, over as many pages as it takes; none newer than `up_to_id`."""
+    async def matching(self, wanted: EventFilter, *, up_to_id: int | None, limit: int) -> EventPage:
+        """The newest events that pass the filter, none newer than `up_to_id`, within `MOST_WINDOWS` windows."""
         found: list[EventRow] = []
         before = None if up_to_id is None else up_to_id + 1
-        while len(found) < limit:
+        for _ in range(MOST_WINDOWS):
             page = await self.page(wanted, before_id=before, limit=limit - len(found))
             found += page.rows
-            if page.next_before is None:
-                break
             before = page.next_before
-        return found
+            if before is None or len(found) >= limit:
+                return EventPage(found, before)
+        return EventPage(found, before, page.looked_back_to)
 
     async def _conditions(self, wanted: EventFilter, before_id: int | None) -> _Conditions:
         conditions = _Conditions()
@@ -169,6 +171,8 @@ def _add_tried(conditions: _Conditions, wanted: EventFilter) -> None:
         conditions.attempt("received_at >= $", wanted.since)
     if wanted.until is not None:
         conditions.attempt("received_at < $", wanted.until)
+    if wanted.reason:
+        conditions.attempt("reason ILIKE $", f"%{_literal(wanted.reason)}%")
     if wanted.text:
         like = f"%{_literal(wanted.text)}%"
         texts = ("reason", "subject", "type", "key", "hint")

@@ -1,0 +1,26 @@
+"""What the pages are given by the receiver."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from middleware.health import Check
+from middleware.settings import Settings
+from middleware.store.database import Pool
+
+Wake = Callable[[Sequence[int]], None]
+Checks = Callable[[], Awaitable[list[Check]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """`pool` is the dashboard's own, so that a slow page takes no connection from webhooks.
+
+    `wake` tells the workers of events that are due again; `checks` are those of `/readyz`.
+    """
+
+    settings: Settings
+    pool: Pool
+    wake: Wake
+    checks: Checks
+    clock: Callable[[], datetime]

@@ -1,0 +1,64 @@
+"""Names that pages show for the words of the program."""
+
+import re
+from collections.abc import Mapping
+
+from middleware.dashboard.formats import count_text
+
+SYSTEMS: Mapping[str, str] = {
+    "taiga": "Taiga",
+    "invoiceninja": "Invoice Ninja",
+    "stripe": "Stripe",
+    "postgresql": "PostgreSQL",
+    "redis": "Redis",
+    "worker": "Worker",
+    "schedule": "Schedule",
+}
+
+STATUS_HELP: Mapping[str, str] = {
+    "received": "waits for a worker",
+    "processing": "is at work",
+    "retrying": "is tried again by itself",
+    "processed": "is done",
+    "ignored": "needed nothing",
+    "dead": "waits for a person",
+    "discarded": "was closed by a person",
+}
+
+REVIEWS: Mapping[str, str] = {
+    "credit_proposal": "Hours became fewer after they were invoiced",
+    "unknown_project": "Recorded without a project",
+    "invoice_plan": "An invoice plan waits for approval",
+    "invoice_flagged": "An invoice is not as it should be",
+}
+
+
+def system_name(word: str) -> str:
+    """How people call a system or a source."""
+    return SYSTEMS.get(word, word)
+
+
+def review_name(kind: str) -> str:
+    """What a review is about; an unknown kind speaks for itself."""
+    return REVIEWS.get(kind, kind.replace("_", " ").capitalize())
+
+
+NOTICES: Mapping[str, str] = {
+    "replayed": "put back to work",
+    "discarded": "discarded",
+}
+
+
+def notice(said: str) -> str:
+    """What the last action did, of the word and number that its address carries; "" for anything else.
+
+    Addresses can be made by anybody, so they choose among our sentences and bring no text of their own.
+    """
+    found = re.fullmatch(r"([a-z]+)-(\d{1,9})", said, re.ASCII)
+    if found is None or found[1] not in NOTICES:
+        return ""
+    number = int(found[2])
+    if not number:
+        return "Nothing was done: what you chose is at work already, or changed meanwhile."
+    events = "1 event was" if number == 1 else f"{count_text(number)} events were"
+    return f"{events} {NOTICES[found[1]]}."
