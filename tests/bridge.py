@@ -14,7 +14,8 @@ from handlers.context import Context
 from handlers.reconcile_world import Report, Scope
 from handlers.registry import dispatch
 from mappings.config import MappingFile, parse_mapping
-from mappings.ninja_rows import read_client
+from mappings.models import NinjaTask
+from mappings.ninja_rows import read_client, read_invoice
 from middleware.clients.connect import connect_invoice_ninja, connect_taiga
 from middleware.clients.invoiceninja import InvoiceNinja
 from middleware.clients.taiga import Credentials, Taiga
@@ -116,6 +117,13 @@ class Bridge:
             for task in tasks
             if not task.is_deleted
         }
+
+    async def invoice(self, task: NinjaTask) -> None:
+        """Bill an entry on an invoice, as a person would in Invoice Ninja."""
+        line = {"task_id": task.id, "type_id": "2", "quantity": 1, "cost": 1, "notes": task.description}
+        body = {"client_id": task.client_id, "line_items": [line]}
+        await self.ninja._write(read_invoice, "POST", "/invoices", body)
+        assert (await self.ninja.task(task.id)).is_invoiced
 
     async def count(self, condition: str = "true") -> int:
         """How many events are stored."""

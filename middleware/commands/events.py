@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 from rich.console import Console
@@ -10,7 +11,6 @@ from rich.table import Table
 from rich.text import Text
 
 from middleware.clients.jsonbody import read_json
-from middleware.commands.actor import cli_actor
 from middleware.commands.common import (
     FailedError,
     json_option,
@@ -21,10 +21,11 @@ from middleware.commands.common import (
     settings_or_exit,
     store,
 )
-from middleware.queue import Wakeups, open_queue
+from middleware.commands.event_acting import discard, replay
+from middleware.commands.event_filters import event_filters, wanted
 from middleware.settings import Settings
-from middleware.store.event_actions import EventActions
-from middleware.store.events import STATUSES, AttemptRow, EventRow, EventStore
+from middleware.store.event_search import EventPage, EventSearch
+from middleware.store.events import AttemptRow, EventRow, EventStore
 
 PAYLOAD_PREVIEW = 4000
 PIPE_WIDTH = 200
@@ -35,30 +36,31 @@ def command() -> None:
     """List, show, replay and discard events."""
 
 
+command.add_command(replay)
+command.add_command(discard)
+
+
 @command.command("list")
-@click.option("--status", type=click.Choice(STATUSES), help="Only events in this status.")
-@click.option("--source", type=click.Choice(["taiga", "stripe", "schedule"]), help="Only events of this source.")
-@click.option("--subject", help="Only events of this subject, e.g. taiga:task:123.")
+@event_filters
 @click.option("--before", type=int, help="Only events with a smaller id: the next page.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @json_option
-def list_events(
-    *, status: str | None, source: str | None, subject: str | None, before: int | None, limit: int, as_json: bool
-) -> None:
-    """List events, newest first."""
+def list_events(*, before: int | None, limit: int, as_json: bool, **filters: Any) -> None:
+    """List events, newest first, page by page."""
 
-    async def read(settings: Settings) -> list[EventRow]:
+    async def read(settings: Settings) -> EventPage:
         async with store(settings) as pool:
-            return await EventStore(pool).list(
-                status=status, source=source, subject=subject, before_id=before, limit=limit
-            )
+            return await EventSearch(pool).page(wanted(**filters), before_id=before, limit=limit)
 
     with servers_behind(settings_or_exit()) as settings:
-        rows = run(read(settings))
+        page = run(read(settings))
     if as_json:
-        print_json(rows)
-    else:
-        _print_table(rows)
+        print_json(page.rows)
+        return
+    _print_table(page.rows)
+    if page.next_before is not None:
+        looked = f" (looked back to {page.looked_back_to:%Y-%m-%d %H:%M})" if page.looked_back_to else ""
+        click.echo(f"there may be more{looked}: --before {page.next_before}")
 
 
 @command.command("show")
@@ -82,53 +84,6 @@ async def _read_one(settings: Settings, event_id: int) -> tuple[EventRow, list[A
             raise FailedError(f"there is no event {event_id}")
         body, _headers = await events.body(event_id)
         return event, await events.attempts(event_id), body
-
-
-@command.command("replay")
-@click.argument("event_ids", type=int, nargs=-1, required=True)
-@json_option
-def replay(*, event_ids: tuple[int, ...], as_json: bool) -> None:
-    """Put finished events back to work; they converge again, so nothing is done twice."""
-
-    async def put_back(settings: Settings) -> dict[int, bool]:
-        async with store(settings) as pool:
-            done = await EventActions(pool).replay(event_ids, cli_actor())
-            results = {event_id: event_id in done for event_id in event_ids}
-        wakeups = Wakeups(open_queue(settings.redis_url.get_secret_value()))
-        wakeups.notify([event_id for event_id, done in results.items() if done])
-        await wakeups.stop()
-        return results
-
-    with servers_behind(settings_or_exit()) as settings:
-        results = run(put_back(settings))
-    _report(results, "put back to work", "is unknown, or at work already", as_json=as_json)
-
-
-@command.command("discard")
-@click.argument("event_ids", type=int, nargs=-1, required=True)
-@click.option("--why", required=True, help="The reason, kept with the event.")
-@json_option
-def discard(*, event_ids: tuple[int, ...], why: str, as_json: bool) -> None:
-    """Close dead or retrying events by your decision."""
-
-    async def close(settings: Settings) -> dict[int, bool]:
-        async with store(settings) as pool:
-            done = await EventActions(pool).discard(event_ids, why, cli_actor())
-            return {event_id: event_id in done for event_id in event_ids}
-
-    with servers_behind(settings_or_exit()) as settings:
-        results = run(close(settings))
-    _report(results, "discarded", "is neither dead nor retrying", as_json=as_json)
-
-
-def _report(results: dict[int, bool], done: str, not_done: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json([{"event_id": event_id, "done": is_done} for event_id, is_done in results.items()])
-    else:
-        for event_id, is_done in results.items():
-            click.echo(f"event {event_id} {done if is_done else not_done}")
-    if not all(results.values()):
-        raise click.exceptions.Exit(1)
 
 
 def _print_table(rows: list[EventRow]) -> None:

@@ -1,9 +1,8 @@
 """`taiga-billing reconcile`: finds what no webhook told, and puts it in. One sub-command for each source."""
 
-import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import click
 from rich.console import Console
@@ -13,6 +12,7 @@ from handlers.errors import RemoteError
 from handlers.reconcile_taiga import Progress as Tell
 from handlers.reconcile_world import Report, Scope
 from middleware.bootstrap import load_mapping, open_taiga
+from middleware.commands.ages import Ago
 from middleware.commands.common import (
     DIFFERENCES,
     FailedError,
@@ -30,28 +30,6 @@ from middleware.reconcile.taiga import AlreadyRunningError, Tools, reconcile
 from middleware.settings import Settings
 from middleware.store.database import Pool
 from middleware.store.events import EventStore
-
-UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-SPAN = re.compile(r"(\d{1,4})([mhdw])")
-
-
-class Ago(click.ParamType[datetime]):
-    """A moment: `30d`, `12h`, `90m`, `2w` ago, or an ISO date or time (UTC unless it says otherwise)."""
-
-    name = "age"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """The moment as aware UTC."""
-        if isinstance(value, datetime):
-            return value
-        text = str(value)
-        if span := SPAN.fullmatch(text):
-            return datetime.now(UTC) - timedelta(**{UNITS[span[2]]: int(span[1])})
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            self.fail(f"{text!r} is neither an age such as 30d, 12h, 90m nor a date such as 2026-11-01", param, ctx)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @click.group("reconcile")

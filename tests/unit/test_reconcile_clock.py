@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import click
 import pytest
 
-from middleware.commands.reconcile import Ago
+from middleware.commands.ages import Ago
 from middleware.periodic import every, nightly
 
 NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
