@@ -300,6 +300,15 @@ class Office:
         """One try."""
         return await dispatch(Work(event.subject, (event,), event), self.context)
 
+    async def settle_together(self, events: Sequence[Event]) -> str:
+        """One try for several events of a subject."""
+        return (await dispatch(Work(events[0].subject, tuple(events), events[-1]), self.context)).reason
+
+    @staticmethod
+    def month(name: str) -> Period:
+        """A month in the office's zone."""
+        return parse_period(name, ZONE)
+
     async def settle(self, event: Event, tries: int = 12) -> str:
         """Try as the worker does: again after a while, until it ends or a person is needed."""
         for _try in range(tries):
