@@ -54,10 +54,8 @@ async def test_replay_by_filter(pool: asyncpg.Pool) -> None:
     done = await _run("replay", "--status", "dead", "--source", "taiga", "--since", "7d", "--reason-like", "nonsense")
     assert (done.exit_code, done.output) == (0, "event 2 put back to work\n")
     assert await _statuses(pool) == "dead received dead processed retrying dead"
-    row = await pool.fetchrow(
-        "SELECT attempts, reason, series_started_at > received_at AS again FROM events WHERE id=2"
-    )
-    assert tuple(row) == (0, "", True)
+    query = "SELECT attempts = 0 AND reason = '' AND series_started_at > received_at FROM events WHERE id = 2"
+    assert await pool.fetchval(query) is True
     assert await pool.fetchval("SELECT summary FROM audit") == "put event 2 back to work"
 
 
