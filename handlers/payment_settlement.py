@@ -206,7 +206,8 @@ class Settlement:
             await settle_reopened(ledger, amounts, rules.timezone, close=rules.on_refund == "close")
             credit = credit_note(ledger, amounts)
             await keep_private_notes(ledger, private_notes(self._goal, self._record.customer))
-            await write_notes(ledger, notes_of(self._goal, [*notes, *placement.remarks, *credit]))
+            remarks = [*notes, *self._told.remarks, *placement.remarks, *credit]
+            await write_notes(ledger, notes_of(self._goal, remarks))
             await ledger.save(
                 status=self._goal.status,
                 reason=" ".join(credit),

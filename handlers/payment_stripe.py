@@ -31,7 +31,8 @@ async def _read(stripe: StripeMoney, key: str, payloads: Sequence[Json]) -> list
         return [charge, *await _money_back(stripe, charge, payloads, charge=key)]
     if key.startswith("in_"):
         links = await _all(stripe.invoice_payments(invoice=key))
-        return [await stripe.invoice(key), *links]
+        # A canceled link is the payment that Stripe had prepared before the invoice was paid past it.
+        return [await stripe.invoice(key), *(link for link in links if link.get("status") != "canceled")]
     return []
 
 

@@ -143,7 +143,7 @@ class StripeMoney(Protocol):
         ...
 
     async def invoice(self, invoice_id: str) -> Json:
-        """A Stripe invoice with its payments."""
+        """A Stripe invoice."""
         ...
 
     def refunds(self, **filters: str) -> AsyncIterator[Json]:

@@ -26,7 +26,10 @@ Form = Mapping[str, Any]
 
 
 def _is_missing(status: int, body: Any) -> bool:
-    return status == httpx.codes.NOT_FOUND and bool(_error(body))
+    """An address that Stripe does not know is a 404 too: that is a wrong base address, not a missing object."""
+    error = _error(body)
+    is_object = error.get("code") == "resource_missing" or str(error.get("message", "")).startswith("No such ")
+    return status == httpx.codes.NOT_FOUND and is_object
 
 
 def _never(_status: int, _body: Any) -> float | None:
@@ -86,12 +89,12 @@ class Stripe(RemoteClient):
         return await self.get(f"/v1/charges/{segment(charge_id)}", {"expand": ["balance_transaction"]})
 
     async def invoice(self, invoice_id: str) -> Row:
-        """GET /v1/invoices/{id} with its payments, which no event tells since 2025-03-31.
+        """GET /v1/invoices/{id}; `invoice_payments` tells its payments.
 
         Raises:
             NotFound: there is none in this account and mode.
         """
-        return await self.get(f"/v1/invoices/{segment(invoice_id)}", {"expand": ["payments"]})
+        return await self.get(f"/v1/invoices/{segment(invoice_id)}")
 
     def payment_intents(self, **filters: Any) -> AsyncIterator[Row]:
         """GET /v1/payment_intents, newest first; `created={"gte": unix seconds}` narrows it."""
@@ -187,7 +190,7 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for key, member in value.items():
             yield from _flat(f"{name}[{key}]", member)
-    elif isinstance(value, Sequence) and not isinstance(value, str):
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
         for index, member in enumerate(value):
             yield from _flat(f"{name}[{index}]" if isinstance(member, Mapping) else f"{name}[]", member)
     elif isinstance(value, bool):
