@@ -88,7 +88,7 @@ class Keeper:
         )
 
     async def tend(self) -> str:
-        """Close the link of an invoice that is paid, replace one over another amount; returns what was done, if anything.
+        """Close the link of an invoice that is paid, replace one over another amount; returns what was done or "".
 
         Raises:
             RemoteError: Stripe or Invoice Ninja failed.
