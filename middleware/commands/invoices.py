@@ -27,14 +27,17 @@ from middleware.commands.common import (
 )
 from middleware.commands.invoice_report import as_json as plan_json
 from middleware.commands.invoice_report import print_plan, print_sums
+from middleware.commands.invoices_link import link_command
 from middleware.invoice_runs import Ended, Runs, UnknownClientError, UnknownPlanError, open_runs
 from middleware.settings import Settings
 
 
 @click.group("invoices")
 def command() -> None:
-    """Plan the invoices of a period, and make them."""
+    """Plan the invoices of a period, make them, and their payment pages."""
 
+
+command.add_command(link_command)
 
 _month = click.option("--month", help="The month whose unbilled time is billed, such as 2025-12.")
 _period = click.option("--period", help="Another period: 2025-W49, or 2025-12-01..2025-12-14.")
