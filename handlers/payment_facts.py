@@ -54,6 +54,7 @@ async def gather(subject: str, world: PaymentWorld) -> Told | None:
     remarks: tuple[str, ...] = ()
     if world.stripe is not None:
         objects, remarks = await read_at_stripe(world.stripe, subject, _payloads(events, world.live))
+    _demand_all(subject, events, objects)
     facts = _facts(objects, events, world.live)
     if facts is None:
         return None
@@ -62,6 +63,19 @@ async def gather(subject: str, world: PaymentWorld) -> Told | None:
         events += await world.history.of_subjects(later)
         facts = _facts(objects, events, world.live) or facts
     return Told(facts, newest_decision(own), (*objects, *_payloads(events, world.live)), remarks)
+
+
+def _demand_all(subject: str, events: Iterable[Event], objects: Sequence[Json]) -> None:
+    """Without Stripe's own answer every event counts: one refund that is missing would look like money coming back.
+
+    Raises:
+        NeedsPerson: some were removed after their time.
+    """
+    if not objects and any(not event.payload for event in events if event.source != OPERATOR):
+        raise NeedsPerson(
+            f"{subject}: older events of this payment were removed (RETENTION_DAYS), and Stripe cannot be asked",
+            "set STRIPE_API_KEY and replay this event, or correct the payment in Invoice Ninja by hand",
+        )
 
 
 async def _link(subject: str, facts: PaymentFacts, known: Iterable[str], world: PaymentWorld) -> list[str]:
@@ -92,7 +106,8 @@ def _facts(objects: Sequence[Json], events: Iterable[Event], live: bool | None) 
 
 
 def _payloads(events: Iterable[Event], live: bool | None) -> list[Json]:
-    return [event.payload for event in events if event.source != OPERATOR and _counts(event.payload, live)]
+    told = (event.payload for event in events if event.source != OPERATOR and event.payload)
+    return [payload for payload in told if _counts(payload, live)]
 
 
 def _counts(payload: Json, live: bool | None) -> bool:

@@ -243,7 +243,7 @@ class PaymentMemory(Protocol):
         ...
 
     async def our_links(self, ids: Collection[str]) -> Mapping[str, str]:
-        """The invoice ids that payment links and sessions of ours were made for."""
+        """The invoice ids that payment links of ours were made for."""
         ...
 
 
@@ -251,7 +251,10 @@ class EventHistory(Protocol):
     """All that was ever received about something."""
 
     async def of_subjects(self, subjects: Collection[str]) -> Sequence[Event]:
-        """The stored events of these subjects, oldest first, without those that a person discarded."""
+        """The stored events of these subjects, oldest first, without those that a person discarded.
+
+        An event whose body was removed after its time has an empty payload.
+        """
         ...
 
 

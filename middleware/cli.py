@@ -19,6 +19,7 @@ COMMANDS = {
     "events": ("events", "List, show, replay and discard events."),
     "users": ("users", "Who may look at the dashboard, and who may act there."),
     "reconcile": ("reconcile", "Find what no webhook told and put it in."),
+    "payments": ("payments", "What Stripe's payments became; match or ignore those that wait for a person."),
     "invoices": ("invoices", "Plan the invoices of a period, and make them."),
     "demo": ("demo", "Show the whole flow against sandbox servers."),
     "bench": ("bench", "Measure speed and memory."),

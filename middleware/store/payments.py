@@ -86,7 +86,7 @@ class PaymentStore:
         return [row["subject"] for row in await _rows(self._pool, query, payment)]
 
     async def our_links(self, ids: Collection[str]) -> Mapping[str, str]:
-        """The invoice ids that payment links and sessions of ours were made for."""
+        """The invoice ids that payment links of ours were made for."""
         query = "SELECT link_id, invoice_id FROM payment_links WHERE link_id = ANY ($1::text[]) AND link_id <> ''"
         rows = await _rows(self._pool, query, [*ids]) if ids else []
         return {row["link_id"]: row["invoice_id"] for row in rows}
@@ -99,7 +99,10 @@ class EventHistoryStore:
         self._pool = pool
 
     async def of_subjects(self, subjects: Collection[str]) -> Sequence[Event]:
-        """The stored events of these subjects, oldest first, without those that a person discarded."""
+        """The stored events of these subjects, oldest first, without those that a person discarded.
+
+        An event whose body was removed has an empty payload.
+        """
         query = (
             "SELECT id, source, type, key, subject, occurred_at, received_at, body FROM events"
             " WHERE subject = ANY ($1::text[]) AND status <> 'discarded' ORDER BY occurred_at, id"
@@ -114,7 +117,8 @@ async def _rows(pool: asyncpg.Pool, query: str, *arguments: Any) -> list[asyncpg
 
 
 def _event(row: dict[str, Any]) -> Event:
-    return Event(payload=read_json(row.pop("body")), **row)
+    body = row.pop("body")
+    return Event(payload=read_json(body) if body else {}, **row)
 
 
 def _record(row: asyncpg.Record) -> PaymentRecord:

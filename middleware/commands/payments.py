@@ -1,0 +1,193 @@
+"""`taiga-billing payments`: what became of Stripe's payments, and decisions about those that wait for a person."""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from handlers.payment_world import PaymentRecord
+from mappings.stripe.target import money
+from middleware.commands.actor import cli_actor
+from middleware.commands.common import (
+    FailedError,
+    json_option,
+    print_json,
+    run,
+    servers_behind,
+    settings_or_exit,
+    store,
+)
+from middleware.ingest import Ingest
+from middleware.queue import Wakeups, open_queue
+from middleware.settings import Settings
+from middleware.store.audit import AuditStore, Deed
+from middleware.store.database import Pool
+from middleware.store.events import FINISHED, EventRow, EventStore, NewEvent
+from middleware.store.payments import PaymentStore
+
+PIPE_WIDTH = 200
+LOOK_SECONDS = 0.05
+
+STATUSES = (
+    *("unmatched", "needs_person", "ignored", "own_gateway", "paid", "partial", "disputed", "partially_refunded"),
+    *("refunded", "unpaid", "processing", "failed", "overdue", "canceled", "by_its_payments"),
+)
+
+_wait = click.option(
+    "--wait", type=click.FloatRange(0, 600), default=10, show_default=True, help="Seconds to wait for a worker."
+)
+_limit = click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
+_after = click.option("--after", default="", help="Only payments behind this one: the next page.")
+
+
+@click.group("payments")
+def command() -> None:
+    """What Stripe's payments became; match or ignore those that wait for a person."""
+
+
+@command.command("list")
+@click.option("--status", type=click.Choice(STATUSES), help="Only payments in this status.")
+@_limit
+@_after
+@json_option
+def list_payments(*, status: str | None, limit: int, after: str, as_json: bool) -> None:
+    """List payments by their ids."""
+    with servers_behind(settings_or_exit()) as settings:
+        records = run(_read(settings, status, limit, after))
+    if as_json:
+        print_json([shown(record) for record in records])
+    else:
+        _print_table(records)
+
+
+@command.command("unmatched")
+@_limit
+@_after
+@json_option
+def unmatched(*, limit: int, after: str, as_json: bool) -> None:
+    """List payments that are for no invoice yet, with the candidates and why each was not taken."""
+    with servers_behind(settings_or_exit()) as settings:
+        records = run(_read(settings, "unmatched", limit, after))
+    if as_json:
+        print_json([shown(record) for record in records])
+        return
+    for record in records:
+        click.echo(f"{record.identity}  {_amount(record)}  {_day(record)}  {record.payer or record.customer}")
+        click.echo(f"    {record.reason}")
+        for one in record.candidates:
+            click.echo(f"    invoice {one.number or one.invoice_id} (open: {one.balance}): {one.why_not}")
+    if not records:
+        click.echo("no payment waits for an invoice")
+
+
+@command.command("match")
+@click.argument("payment")
+@click.argument("invoice")
+@click.option("--why", default="", help="The reason, kept with the event.")
+@_wait
+@json_option
+def match(*, payment: str, invoice: str, why: str, wait: float, as_json: bool) -> None:
+    """Say which invoice (number or id) a payment (pi_..., ch_...) is for; the worker records it."""
+    _decide("match", payment, {"invoice": invoice, "why": why}, wait, as_json=as_json)
+
+
+@command.command("ignore")
+@click.argument("payment")
+@click.option("--why", required=True, help="The reason, kept with the event.")
+@_wait
+@json_option
+def ignore(*, payment: str, why: str, wait: float, as_json: bool) -> None:
+    """Say that a payment is for no invoice; a later `match` takes that back."""
+    _decide("ignore", payment, {"why": why}, wait, as_json=as_json)
+
+
+def _decide(action: str, payment: str, words: Mapping[str, str], wait: float, *, as_json: bool) -> None:
+    with servers_behind(settings_or_exit()) as settings:
+        row = run(_store_decision(settings, action, payment, words, wait))
+    if as_json:
+        print_json(row)
+    else:
+        said = f"{row.status}: {row.reason}" if row.status in FINISHED else "stored, it waits for a worker"
+        click.echo(f"event {row.id} {said}")
+        if row.hint:
+            click.echo(f"hint: {row.hint}")
+    if row.status == "dead":
+        raise click.exceptions.Exit(FailedError.exit_code)
+
+
+async def _store_decision(
+    settings: Settings, action: str, payment: str, words: Mapping[str, str], wait: float
+) -> EventRow:
+    async with store(settings) as pool:
+        record = await PaymentStore(pool).find(payment)
+        if record is None:
+            raise FailedError(f"there is no payment {payment}: see `taiga-billing payments list`")
+        wakeups = Wakeups(open_queue(settings.redis_url.get_secret_value()))
+        await wakeups.start()
+        try:
+            stored = await Ingest(EventStore(pool), wakeups).accept(decision(action, record, words, cli_actor()))
+        finally:
+            await wakeups.stop()
+        summary = f"payment {payment}: {action} {words.get('invoice', '')}".rstrip()
+        deed = Deed(cli_actor(), f"payment.{action}", summary, dict(words), (stored.event_id,))
+        await AuditStore(pool).record(deed)
+        return await _settled(pool, stored.event_id, wait)
+
+
+def decision(action: str, record: PaymentRecord, words: Mapping[str, str], actor: str) -> NewEvent:
+    """A person's decision about a payment, as an event of the payment's own subject."""
+    body = json.dumps({"payment": record.identity, "by": actor, **words}).encode()
+    key = f"{action}:{record.identity}:{uuid4()}"
+    return NewEvent("operator", f"payment.{action}", key, record.subject, datetime.now(UTC), body, {})
+
+
+async def _settled(pool: Pool, event_id: int, wait: float) -> EventRow:
+    """The event when it has ended, or as it is when the waiting does."""
+    ends_at = time.monotonic() + wait
+    while True:
+        row = await EventStore(pool).find(event_id)
+        if row is None:
+            raise FailedError(f"event {event_id} is gone")
+        if row.status in FINISHED or time.monotonic() >= ends_at:
+            return row
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _read(settings: Settings, status: str | None, limit: int, after: str) -> list[PaymentRecord]:
+    async with store(settings) as pool:
+        return await PaymentStore(pool).list(status=status, limit=limit, after=after)
+
+
+def shown(record: PaymentRecord) -> dict[str, Any]:
+    """A record as JSON shows it: without what only we need."""
+    names = ("identity", "status", "reason", "currency", "amount", "refunded", "fee", "fee_currency", "customer")
+    more = ("payer", "paid_at", "livemode", "client_id", "invoice_id", "invoice_number", "payment_number", "matched_by")
+    return {name: getattr(record, name) for name in (*names, *more, "candidates")}
+
+
+def _print_table(records: list[PaymentRecord]) -> None:
+    table = Table(show_edge=False, pad_edge=False)
+    for heading in ("payment", "paid", "amount", "status", "invoice", "of", "reason"):
+        table.add_column(heading, overflow="fold")
+    for record in records:
+        who = record.payer or record.customer
+        cells = (record.identity, _day(record), _amount(record), record.status, record.invoice_number, who)
+        table.add_row(*cells, record.reason)
+    console = Console()
+    Console(width=None if console.is_terminal else PIPE_WIDTH).print(table if records else "no payments")
+
+
+def _amount(record: PaymentRecord) -> str:
+    back = f" (-{money(record.refunded, record.currency)})" if record.refunded else ""
+    return f"{money(record.amount, record.currency)}{back}" if record.currency else ""
+
+
+def _day(record: PaymentRecord) -> str:
+    return f"{record.paid_at:%Y-%m-%d}" if record.paid_at else ""
