@@ -46,6 +46,7 @@ def review_name(kind: str) -> str:
 NOTICES: Mapping[str, str] = {
     "replayed": "put back to work",
     "discarded": "discarded",
+    "closed": "closed",
 }
 
 
@@ -60,5 +61,4 @@ def notice(said: str) -> str:
     number = int(found[2])
     if not number:
         return "Nothing was done: what you chose is at work already, or changed meanwhile."
-    events = "1 event was" if number == 1 else f"{count_text(number)} events were"
-    return f"{events} {NOTICES[found[1]]}."
+    return f"Done: {count_text(number)} {NOTICES[found[1]]}."

@@ -62,4 +62,9 @@ async def _chart(visit: Visit, statistics: Statistics) -> DayChart:
     last = visit.now.date()
     first = last - timedelta(days=DAYS - 1)
     counts = {(count.day, count.source): count.events for count in await statistics.by_day(first)}
-    return day_chart(counts, first, last, sorted({source for _, source in counts}) or ["taiga"])
+    return day_chart(counts, first, last, sources_in_order({source for _, source in counts}))
+
+
+def sources_in_order(sources: set[str]) -> list[str]:
+    """Taiga first: it is always there and sends most."""
+    return ["taiga", *sorted(sources - {"taiga"})]
