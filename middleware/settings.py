@@ -4,15 +4,18 @@ Nothing reads the environment at import time; tests build `Settings` with argume
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Source = Literal["taiga", "stripe"]
 KNOWN_SOURCES: tuple[Source, ...] = ("taiga", "stripe")
 KIBIBYTE = 1024
+DECIDE_ON_SOURCES = {"sources", "taiga_webhook_secrets", "stripe_webhook_secrets", "stripe_api_key"}
 _BETWEEN_URLS = re.compile(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 
 
@@ -69,12 +72,14 @@ class Settings(BaseSettings):
     stripe_max_rate: float = Field(default=20.0, ge=0, description="requests a second, of all workers; 0: any")
 
     max_body_bytes: int = Field(default=5 * KIBIBYTE * KIBIBYTE, ge=KIBIBYTE)
-    body_timeout: float = Field(default=10.0, gt=0, description="seconds a sender may take for its body")
+    body_timeout: float = Field(
+        default=10.0, gt=0, allow_inf_nan=False, description="seconds a sender may take for its body"
+    )
     worker_concurrency: int = Field(default=20, ge=1, le=500)
-    attempt_timeout: float = Field(default=120.0, gt=0, description="seconds")
-    retry_hours: float = Field(default=72.0, gt=0)
-    sweep_seconds: float = Field(default=2.0, gt=0)
-    shutdown_seconds: float = Field(default=20.0, ge=0)
+    attempt_timeout: float = Field(default=120.0, gt=0, allow_inf_nan=False, description="seconds")
+    retry_hours: float = Field(default=72.0, gt=0, le=24 * 365)
+    sweep_seconds: float = Field(default=2.0, gt=0, allow_inf_nan=False)
+    shutdown_seconds: float = Field(default=20.0, ge=0, le=3600)
 
     reconcile_taiga_minutes: float = Field(default=15.0, ge=0, description="between two looks at Taiga; 0: none")
 
@@ -173,7 +178,20 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks them
     except ValidationError as error:
-        raise SettingsError([_problem(item["loc"], item["msg"]) for item in error.errors()]) from error
+        found = error.errors()
+    raise SettingsError([_problem(item["loc"], item["msg"]) for item in found + _hidden_behind(found, overrides)])
+
+
+def _hidden_behind(found: list[ErrorDetails], overrides: Mapping[str, object]) -> list[ErrorDetails]:
+    """The mistakes in how settings fit together, which are looked for only when each is right by itself."""
+    wrong = {str(item["loc"][0]) for item in found if item["loc"]}
+    if not wrong or wrong & DECIDE_ON_SOURCES:
+        return []
+    try:
+        Settings(**{**overrides, **{name: Settings.model_fields[name].default for name in wrong}})
+    except ValidationError as error:
+        return error.errors()
+    return []
 
 
 def _problem(location: tuple[int | str, ...], message: str) -> str:

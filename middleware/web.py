@@ -1,5 +1,6 @@
 """How every HTTP server of this program runs: uvicorn with bounded headers and quick shutdown."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -38,3 +39,12 @@ def web_server(app: ASGIApp, host: str, port: int, *, grace: float = 5) -> Quiet
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         )
     )
+
+
+def listen_on(host: str, port: int) -> socket.socket:
+    """A socket that listens; before the server runs, because uvicorn ends the whole process when it cannot.
+
+    Raises:
+        OSError: the address is taken, or is none of this machine.
+    """
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)

@@ -23,9 +23,10 @@ from handlers.event import Work
 from handlers.outcome import Outcome
 from handlers.registry import dispatch
 from mappings.config import MappingFile
-from middleware.bootstrap import RemoteObserver, load_mapping, open_context
+from middleware.bootstrap import RemoteObserver, load_mapping, open_context, open_outages
 from middleware.clockwork import run_clockwork
 from middleware.health import Health
+from middleware.outage import Outages
 from middleware.processor import Limits, Processor
 from middleware.queue import (
     JOB_NAME,
@@ -44,7 +45,7 @@ from middleware.store.database import STORE_ERRORS, Pool, open_pool
 from middleware.store.plans import PlanStore
 from middleware.store.workers import WorkerStore
 from middleware.version import VERSION
-from middleware.web import web_server
+from middleware.web import listen_on, web_server
 
 log = structlog.get_logger()
 
@@ -78,9 +79,12 @@ async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> N
     stop = stop or stop_on_signals()
     mapping = load_mapping(settings.mappings_file)
     url = settings.database_url.get_secret_value()
-    async with open_pool(url, size=POOL_SIZE) as pool, open_context(settings, mapping, pool) as context:
+    async with contextlib.AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(open_pool(url, size=POOL_SIZE))
+        outages = open_outages(settings, pool)
+        context = await stack.enter_async_context(open_context(settings, mapping, pool, outages))
         workers = WorkerStore(pool)
-        processor = _processor(settings, context, RemoteObserver(workers))
+        processor = _processor(settings, context, RemoteObserver(workers), outages)
         async with _background(
             processor.run(),
             _run_arq(settings, processor, _schedule(mapping, context, pool)),
@@ -102,7 +106,7 @@ def _schedule(mapping: MappingFile, context: Context, pool: Pool) -> Schedule | 
     return Schedule(mapping, PlanStore(pool), context.invoicing.events)
 
 
-def _processor(settings: Settings, context: Context, observer: RemoteObserver) -> Processor:
+def _processor(settings: Settings, context: Context, observer: RemoteObserver, outages: Outages) -> Processor:
     async def settle(work: Work) -> Outcome:
         return await dispatch(work, context)
 
@@ -112,7 +116,8 @@ def _processor(settings: Settings, context: Context, observer: RemoteObserver) -
         sweep_seconds=settings.sweep_seconds,
         keep_trying=timedelta(hours=settings.retry_hours),
     )
-    return Processor(settings.database_url.get_secret_value(), settle, observer, limits)
+    url = settings.database_url.get_secret_value()
+    return Processor(url, settle, observer, limits, held_sources=outages.held_sources)
 
 
 @contextlib.asynccontextmanager
@@ -174,9 +179,8 @@ async def _beat(workers: WorkerStore) -> None:
 async def _serve_health(settings: Settings, pool: Pool) -> None:
     if not settings.worker_port:
         return
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        listener = socket.create_server((settings.host, settings.worker_port), family=family)
+        listener = listen_on(settings.host, settings.worker_port)
     except OSError as error:
         # A second worker on this machine, most likely: it works all the same.
         log.warning("health.unavailable", port=settings.worker_port, error=str(error), hint="set another WORKER_PORT")

@@ -7,12 +7,12 @@ import click
 import structlog
 
 from middleware.app import create_app
-from middleware.commands.common import run, servers_behind, settings_or_exit
+from middleware.commands.common import FailedError, run, servers_behind, settings_or_exit
 from middleware.settings import Settings
 from middleware.signals import stop_on_signals
 from middleware.store.database import migrate
 from middleware.version import VERSION
-from middleware.web import web_server
+from middleware.web import listen_on, web_server
 
 log = structlog.get_logger()
 
@@ -27,12 +27,19 @@ def command() -> None:
 async def serve(settings: Settings) -> None:
     """Migrate, then receive until a signal comes; running requests are finished."""
     await migrate(settings.database_url.get_secret_value())
+    try:
+        listener = listen_on(settings.host, settings.port)
+    except OSError as error:
+        raise FailedError(
+            f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}; stop the program that uses it, "
+            "or set another HOST or PORT"
+        ) from error
     server = web_server(create_app(settings), settings.host, settings.port)
     stop = stop_on_signals()
     log.info(
         "receiver.started", version=VERSION, host=settings.host, port=settings.port, sources=settings.enabled_sources
     )
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
@@ -40,4 +47,5 @@ async def serve(settings: Settings) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await stopped
     await serving
+    listener.close()
     log.info("receiver.stopped")
