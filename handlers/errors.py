@@ -5,6 +5,7 @@
      +- RetryLater             the handler itself asks for another try after a delay
      +- RemoteError            a remote system failed us; raised by the clients only
          +- Unreachable        no connection: the request was not carried out
+             +- Suspended      not even sent: the system has been failing everybody, or is asked too much
          +- Doubtful           sent, but the answer is lost or makes no sense: it may have been carried out
          +- ServerError        5xx: it may have been carried out
          +- Throttled          429, or Invoice Ninja's "Duplicate request": later, after `retry_after` seconds
@@ -50,10 +51,21 @@ class RemoteError(WorkError):
         self.request = request
         self.message = message
         self.status = status
+        self.is_outage = False
+        """Whether the system fails everybody at present: then no event is given up because of it."""
 
 
 class Unreachable(RemoteError):
     """The connection could not be made: nothing was carried out."""
+
+
+class Suspended(Unreachable):
+    """Not sent: the system is left alone for now. Try again after `delay` seconds; this try counts for nothing."""
+
+    def __init__(self, system: str, request: str, message: str, *, delay: float) -> None:
+        super().__init__(system, request, message)
+        self.delay = delay
+        self.is_outage = True
 
 
 class Doubtful(RemoteError):

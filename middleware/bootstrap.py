@@ -19,8 +19,10 @@ from middleware.clients.stripe import Stripe, connect_stripe
 from middleware.clients.stripe_links import StripeLinks
 from middleware.clients.taiga import Credentials, Taiga
 from middleware.internal_events import StoredInternalEvents
+from middleware.outage import Outages, Rate, needs_of
 from middleware.queue import Wakeups, open_queue
 from middleware.settings import Settings, SettingsError
+from middleware.store.circuits import CircuitStore
 from middleware.store.database import STORE_ERRORS, Pool
 from middleware.store.events import EventStore
 from middleware.store.links import LinkStore, ReviewStore
@@ -133,8 +135,10 @@ async def open_internal_events(settings: Settings, pool: Pool) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def open_context(settings: Settings, mapping: MappingFile, pool: Pool) -> AsyncIterator[Context]:
-    """Everything a handler may use, closed at the end.
+async def open_context(
+    settings: Settings, mapping: MappingFile, pool: Pool, outages: Outages | None = None
+) -> AsyncIterator[Context]:
+    """Everything a handler may use, closed at the end; with `outages`, its requests keep to the ways of these.
 
     Raises:
         SettingsError: an address or token is missing or cannot be one.
@@ -151,6 +155,8 @@ async def open_context(settings: Settings, mapping: MappingFile, pool: Pool) -> 
             open_payments(settings, ninja, pool) as payments,
             open_internal_events(settings, pool) as events,
         ):
+            if outages is not None:
+                _send_through(outages, ninja, taiga, payments)
             yield Context(
                 mapping=mapping,
                 clock=lambda: datetime.now(UTC),
@@ -164,6 +170,26 @@ async def open_context(settings: Settings, mapping: MappingFile, pool: Pool) -> 
             )
     finally:
         await ninja.aclose()
+
+
+def open_outages(settings: Settings, pool: Pool) -> Outages:
+    """The ways to the three systems, at the rates that are set."""
+    rates = {
+        "invoiceninja": Rate(settings.invoice_ninja_max_concurrency, settings.invoice_ninja_max_rate),
+        "taiga": Rate(settings.taiga_max_concurrency, settings.taiga_max_rate),
+        "stripe": Rate(settings.stripe_max_concurrency, settings.stripe_max_rate),
+    }
+    has_stripe = bool(settings.stripe_api_key.get_secret_value())
+    needs = needs_of(taiga=settings.has_taiga_credentials, stripe=has_stripe)
+    return Outages(CircuitStore(pool), rates, needs)
+
+
+def _send_through(outages: Outages, ninja: InvoiceNinja, taiga: Taiga | None, payments: PaymentWorld) -> None:
+    ninja.through(outages.passage("invoiceninja"))
+    if taiga is not None:
+        taiga.through(outages.passage("taiga"))
+    if isinstance(payments.stripe, Stripe):
+        payments.stripe.through(outages.passage("stripe"))
 
 
 class RemoteObserver:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 from arq.connections import ArqRedis
@@ -11,6 +12,7 @@ from starlette.routing import Route
 
 from middleware import metrics
 from middleware.queue import REDIS_ERRORS
+from middleware.store.circuits import CircuitStore
 from middleware.store.database import STORE_ERRORS, Pool, StoreUnavailableError, ping
 from middleware.store.events import backlog
 from middleware.store.workers import WorkerStore
@@ -64,7 +66,7 @@ async def check_worker(workers: WorkerStore) -> Check:
     return Check("worker", "ok", f"heartbeat {age:.0f} s ago")
 
 
-async def check_remotes(workers: WorkerStore) -> list[Check]:
+async def check_remotes(pool: Pool, workers: WorkerStore) -> list[Check]:
     """What the workers last learned of Taiga, Invoice Ninja and Stripe."""
     hints = {
         "refused": "the credentials are not accepted: correct them and restart; the events wait",
@@ -72,9 +74,11 @@ async def check_remotes(workers: WorkerStore) -> list[Check]:
     }
     try:
         states = await workers.remotes()
-    except STORE_ERRORS:
+        away = await _away(pool)
+    except (StoreUnavailableError, *STORE_ERRORS):
         return []
-    return [
+    named = {check.name for check in away}
+    return away + [
         Check(
             remote.system,
             "ok" if remote.state == "ok" else "degraded",
@@ -84,6 +88,26 @@ async def check_remotes(workers: WorkerStore) -> list[Check]:
             hints.get(remote.state, ""),
         )
         for remote in states
+        if remote.system not in named
+    ]
+
+
+async def _away(pool: Pool) -> list[Check]:
+    """The systems that are left alone because they fail everybody."""
+    circuits = {system: one for system, one in (await CircuitStore(pool).all()).items() if one.is_open}
+    if not circuits:
+        return []
+    waiting = await backlog(pool)
+    now = datetime.now(UTC)
+    return [
+        Check(
+            system,
+            "degraded",
+            f"away since {one.open_since:%Y-%m-%d %H:%M:%S} UTC ({one.message}); "
+            f"{waiting.received + waiting.retrying} events wait, next try in {one.seconds_to_probe(now):.0f} s",
+            "it is tried again by itself; the events wait",
+        )
+        for system, one in sorted(circuits.items())
     ]
 
 
@@ -129,7 +153,7 @@ class Health:
             check_database(self._pool),
             check_redis(self._queue),
             check_worker(self._workers),
-            check_remotes(self._workers),
+            check_remotes(self._pool, self._workers),
         )
         return [database, redis, worker, *remotes]
 

@@ -181,7 +181,7 @@ class Runs:
             keep_trying=timedelta(hours=self._settings.retry_hours),
         )
         url = self._settings.database_url.get_secret_value()
-        processor = Processor(url, settle, RemoteObserver(WorkerStore(self._pool)), limits, SUBJECT_PREFIXES)
+        processor = Processor(url, settle, RemoteObserver(WorkerStore(self._pool)), limits, only=SUBJECT_PREFIXES)
         running = asyncio.create_task(processor.run())
         try:
             yield

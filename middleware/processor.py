@@ -14,10 +14,10 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from handlers.errors import Refused, RemoteError, Unreachable
+from handlers.errors import Refused, Suspended, Unreachable
 from handlers.event import Work
 from handlers.outcome import Outcome
-from middleware.clients.calls import Call, recorded_calls
+from middleware.clients.calls import Call, acting_for, recorded_calls
 from middleware.reporting import report
 from middleware.retry import LONGEST_DELAY, Try, Verdict, judge
 from middleware.store.claimed import Claim
@@ -29,6 +29,8 @@ log = structlog.get_logger()
 
 Dispatch = Callable[[Work], Awaitable[Outcome]]
 Observe = Callable[[str, str, str], Awaitable[None]]
+HeldSources = Callable[[], Awaitable[Sequence[str] | None]]
+"""Sources whose events are left to wait; None for all of them."""
 
 # Seconds that a claim under way gets at the end; PostgreSQL may hang.
 LONGEST_LAST_CLAIM = 5.0
@@ -52,8 +54,16 @@ class InHand:
     task: asyncio.Task[None]
 
 
+async def nothing_held() -> Sequence[str] | None:
+    """No source is left to wait."""
+    return ()
+
+
 class Processor:
-    """Owns the work in hand of this process. With `only`, it takes just the subjects that begin with one of these."""
+    """Owns the work in hand of this process. With `only`, it takes just the subjects that begin with one of these.
+
+    `held_sources` names the sources whose events are left to wait, because a system that they need is away.
+    """
 
     def __init__(
         self,
@@ -61,11 +71,14 @@ class Processor:
         dispatch: Dispatch,
         observe_remote: Observe,
         limits: Limits,
+        *,
         only: Sequence[str] = (),
+        held_sources: HeldSources = nothing_held,
     ) -> None:
         self._dispatch = dispatch
         self._observe_remote = observe_remote
         self._limits = limits
+        self._held_sources = held_sources
         self._claims = Claims(database_url, self._drop_everything, only)
         self._running: dict[str, InHand] = {}
         self._ended: list[Ended] = []
@@ -153,7 +166,10 @@ class Processor:
             free = self._limits.concurrency - len(self._running)
             if free <= 0:
                 return
-            claims = await self._claims.claim(free, list(self._running))
+            held = await self._held_sources()
+            if held is None:
+                return
+            claims = await self._claims.claim(free, list(self._running), held)
             for claim in claims:
                 task = asyncio.create_task(self._try(claim), name=f"try:{claim.subject}")
                 self._running[claim.subject] = InHand(claim, task)
@@ -163,6 +179,7 @@ class Processor:
     async def _try(self, claim: Claim) -> None:
         started_at, started = datetime.now(UTC), time.perf_counter()
         structlog.contextvars.bind_contextvars(subject=claim.subject)
+        acting_for.set(claim.subject)
         with recorded_calls() as calls:
             result = await self._attempt(claim)
         verdict = self._judged(claim, result)
@@ -201,7 +218,7 @@ class Processor:
     async def _learn(self, calls: Sequence[Call], result: Outcome | BaseException) -> None:
         """Pass on what the calls of a try say about the remote systems."""
         states = {call.system: ("ok", "answers") for call in calls if call.status is not None}
-        if isinstance(result, RemoteError) and isinstance(result, Refused | Unreachable):
+        if isinstance(result, Refused | Unreachable) and not isinstance(result, Suspended):
             states[result.system] = ("refused" if isinstance(result, Refused) else "unreachable", result.message)
         for system, (state, message) in states.items():
             await self._observe_remote(system, state, message)
@@ -228,7 +245,7 @@ class Processor:
             await self._claims.settle(
                 hold,
                 [settlement for item in batch for settlement in item.settlements],
-                [item.attempt for item in batch],
+                [item.attempt for item in batch if item.attempt is not None],
                 [item.claim.subject for item in batch],
             )
         finally:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from handlers.errors import Refused
+from handlers.errors import Refused, Suspended
 from handlers.outcome import Outcome
 from middleware import metrics
 from middleware.retry import Verdict
@@ -33,7 +33,10 @@ def report(lead: ClaimedEvent, verdict: Verdict, seconds: float, result: Outcome
         line["next_attempt_in_s"] = round(verdict.delay, 1)
     if verdict.hint:
         line["hint"] = verdict.hint
-    if verdict.reason.startswith("unforeseen"):
+    if isinstance(result, Suspended):
+        # The outage has a line of its own.
+        log.debug("event.attempted", **line)
+    elif verdict.reason.startswith("unforeseen"):
         log.error("event.attempted", **line, exc_info=result)
     elif verdict.status in ("processed", "ignored"):
         log.info("event.attempted", **line)

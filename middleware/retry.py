@@ -9,6 +9,7 @@ from handlers.errors import (
     Rejected,
     RemoteError,
     RetryLater,
+    Suspended,
     Throttled,
     WorkError,
 )
@@ -22,16 +23,19 @@ REFUSED_DELAY = 60.0
 LONGEST_REFUSED_DELAY = 600.0
 # An error nobody foresaw is most likely a mistake of ours that repeats; a few tries cover the rest.
 UNFORESEEN_TRIES = 5
+# Nothing is given up before it was tried this often, however long it waited for an outage to end.
+GIVE_UP_TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of an event. `delay` in seconds, for `retrying` only."""
+    """What becomes of an event. `delay` in seconds, for `retrying` only; `is_free`: the try counts for nothing."""
 
     status: str
     reason: str
     hint: str = ""
     delay: float = 0.0
+    is_free: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +57,16 @@ def backoff(attempt: int, jitter: float, *, longest: float = LONGEST_DELAY) -> f
 def judge(result: Outcome | BaseException, this: Try, keep_trying: timedelta) -> Verdict:
     """Decide what becomes of an event after this try.
 
-    `keep_trying` is how long failing tries are repeated, from the beginning of the series; refused credentials and
-    waits asked for by a handler go on for as long as it takes.
+    `keep_trying` is how long failing tries are repeated, from the beginning of the series; refused credentials, an
+    outage of the whole system and waits asked for by a handler go on for as long as it takes.
     """
     match result:
         case Processed(reason) | Ignored(reason):
             return Verdict("processed" if isinstance(result, Processed) else "ignored", reason)
         case NeedsPerson() | BadInput() | NotUnderstood() | Rejected():
             return _dead(result)
+        case Suspended():
+            return Verdict("retrying", str(result), delay=result.delay + this.jitter, is_free=True)
         case RetryLater():
             return Verdict("retrying", result.reason, delay=result.delay)
         case Refused():
@@ -88,7 +94,9 @@ def _failed(error: BaseException, this: Try, keep_trying: timedelta) -> Verdict:
         reason = f"unforeseen {type(error).__name__}: {reason}"
     if not foreseen and this.attempt >= UNFORESEEN_TRIES:
         return Verdict("dead", reason, "this is most likely a mistake in taiga-billing: see the log, and report it")
-    if this.now - this.series_started_at >= keep_trying:
+    is_outage = isinstance(error, RemoteError) and error.is_outage
+    is_over = this.attempt >= GIVE_UP_TRIES and this.now - this.series_started_at >= keep_trying
+    if is_over and not is_outage:
         hours = int(keep_trying.total_seconds() // 3600)
         return Verdict(
             "dead", f"gave up after {hours} hours: {reason}", "when the cause is repaired, replay this event"

@@ -16,11 +16,11 @@ HANDED_BACK = "handed back: the worker was stopped"
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A try that ended: everything its settlement needs."""
+    """A try that ended: everything its settlement needs. `attempt` is None when it is not worth a row."""
 
     claim: Claim
     settlements: tuple[Settlement, ...]
-    attempt: AttemptRecord
+    attempt: AttemptRecord | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,22 @@ def ended(claim: Claim, verdict: Verdict, took: Took, now: datetime) -> Ended:
     """How the events of a claim leave a try."""
     lead = lead_of(claim)
     next_attempt_at = now + timedelta(seconds=verdict.delay) if verdict.status == "retrying" else None
+    if verdict.is_free:
+        return _put_off(claim, verdict, took, next_attempt_at)
     own = Settlement(lead.id, verdict.status, verdict.reason, verdict.hint, next_attempt_at)
     reason = f"taken together with event {lead.id} of the same subject"
     others = [Settlement(event.id, "ignored", reason) for event in claim.due if event.id != lead.id]
     return Ended(claim, (own, *others), _record(lead, verdict.status, verdict.reason, took))
+
+
+def _put_off(claim: Claim, verdict: Verdict, took: Took, next_attempt_at: datetime | None) -> Ended:
+    """All events of a claim wait as if nobody had looked at them; a try without any request leaves no trace."""
+    settlements = tuple(
+        Settlement(event.id, "retrying", verdict.reason, next_attempt_at=next_attempt_at, is_free=True)
+        for event in claim.due
+    )
+    record = _record(lead_of(claim), verdict.status, verdict.reason, took) if took.calls else None
+    return Ended(claim, settlements, record)
 
 
 def handed_back(claim: Claim, now: datetime) -> Ended:

@@ -23,6 +23,9 @@ class Call:
 
 _calls: ContextVar[list[Call] | None] = ContextVar("calls", default=None)
 
+acting_for: ContextVar[str] = ContextVar("acting_for", default="")
+"""The subject for which requests are made now; "" outside a try."""
+
 
 @contextmanager
 def recorded_calls() -> Iterator[list[Call]]:

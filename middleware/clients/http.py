@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -30,6 +31,8 @@ _LONGEST_TARGET = 300
 Params = Mapping[str, str | int]
 Row = Mapping[str, Any]
 Record = TypeVar("Record")
+Passage = Callable[[str], AbstractAsyncContextManager[None]]
+"""Around each request, given its label: waits for its turn, or raises `Suspended`; sees how the request ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,11 @@ class RemoteClient:
     def __init__(self, http: httpx.AsyncClient, dialect: Dialect) -> None:
         self._http = http
         self._dialect = dialect
+        self._passage: Passage = _always_open
+
+    def through(self, passage: Passage) -> None:
+        """From now on every request goes through `passage`, which limits and interrupts the traffic to the system."""
+        self._passage = passage
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -91,6 +99,10 @@ class RemoteClient:
     async def _exchange(self, request: httpx.Request, *, is_read: bool) -> Reply:
         target = shortened(request.url.raw_path.decode("ascii"), _LONGEST_TARGET)
         label = f"{request.method} {target}"
+        async with self._passage(label):
+            return await self._recorded(request, target, label, is_read=is_read)
+
+    async def _recorded(self, request: httpx.Request, target: str, label: str, *, is_read: bool) -> Reply:
         started = time.monotonic()
         status: int | None = None
         error: str | None = "cancelled"
@@ -121,7 +133,7 @@ class RemoteClient:
             raise not_the_api(self._dialect, request, is_read=is_read, status=httpx.codes.OK, what=what) from error
 
     async def _send(self, request: httpx.Request, label: str) -> httpx.Response:
-        """The one place where requests leave: what limits or interrupts the traffic to a system belongs here."""
+        """The one place where requests leave."""
         try:
             async with asyncio.timeout(LONGEST_REQUEST):
                 return await self._http.send(request)
@@ -144,6 +156,10 @@ class RemoteClient:
             what = f"an answer that is not JSON ({response.headers.get('content-type', 'no content type')})"
             raise not_the_api(self._dialect, label, is_read=is_read, status=response.status_code, what=what)
         return Reply(label, response.status_code, response.headers, data)
+
+
+def _always_open(_label: str) -> AbstractAsyncContextManager[None]:
+    return nullcontext()
 
 
 def _decoded(response: httpx.Response) -> Any:

@@ -43,13 +43,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How one event leaves this try. `next_attempt_at` is given for `retrying` only."""
+    """How one event leaves this try. `next_attempt_at` is given for `retrying` only; `is_free`: it was no try."""
 
     event_id: int
     status: str
     reason: str
     hint: str = ""
     next_attempt_at: datetime | None = None
+    is_free: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ def settlement_columns(settlements: Sequence[Settlement]) -> tuple[list[object],
         [storable(item.reason) for item in settlements],
         [storable(item.hint) for item in settlements],
         [item.next_attempt_at for item in settlements],
+        [int(item.is_free) for item in settlements],
     )
 
 

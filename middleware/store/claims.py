@@ -38,7 +38,7 @@ WITH busy AS MATERIALIZED (
 ), waiting AS MATERIALIZED (
     SELECT subject, next_attempt_at, id FROM events w
     WHERE status IN ('received', 'retrying') AND next_attempt_at <= now() AND subject <> ALL ($1::text[])
-        AND ($3::text[] = '{{}}' OR subject ^@ ANY ($3::text[]))
+        AND ($3::text[] = '{{}}' OR subject ^@ ANY ($3::text[])) AND source <> ALL ($4::text[])
         AND subject NOT IN (SELECT subject FROM busy)
     ORDER BY next_attempt_at, id LIMIT $2::int * 8
 ), subjects AS MATERIALIZED (
@@ -63,10 +63,10 @@ ORDER BY claimed.occurred_at, claimed.id
 
 SETTLE = """
 UPDATE events e SET status = s.status, reason = s.reason, hint = s.hint,
-    next_attempt_at = coalesce(s.next_attempt_at, e.next_attempt_at),
+    next_attempt_at = coalesce(s.next_attempt_at, e.next_attempt_at), attempts = e.attempts - s.free,
     finished_at = CASE WHEN s.status IN ('processed', 'ignored', 'dead') THEN now() END
-FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
-    AS s (id, status, reason, hint, next_attempt_at)
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::int[])
+    AS s (id, status, reason, hint, next_attempt_at, free)
 WHERE e.id = s.id AND e.status = 'processing'
 """
 
@@ -112,8 +112,10 @@ class Claims:
         self._hold = 0
         self._turn = asyncio.Lock()
 
-    async def claim(self, limit: int, running: Sequence[str]) -> list[Claim]:
+    async def claim(self, limit: int, running: Sequence[str], held_sources: Sequence[str] = ()) -> list[Claim]:
         """Take the due events of at most `limit` subjects, oldest first; `running` are subjects in our hands already.
+
+        Events of `held_sources` are left to wait.
 
         Raises:
             ClaimsLostError: PostgreSQL is away; all claims of this worker are void.
@@ -121,7 +123,7 @@ class Claims:
         async with self._turn:
             connection = await self._connected()
             with self._letting_go(connection):
-                rows = await connection.fetch(CLAIM, list(running), limit, self._only)
+                rows = await connection.fetch(CLAIM, list(running), limit, self._only, list(held_sources))
                 claimed = [row for row in rows if row["id"] is not None]
                 newest = await _finished_newest(connection, claimed)
                 if empty := [row["locked_subject"] for row in rows if row["id"] is None]:

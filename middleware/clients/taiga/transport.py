@@ -7,7 +7,7 @@ import httpx
 
 from handlers.errors import NotFound, Refused
 from middleware.clients.failures import not_the_api
-from middleware.clients.http import Params, Record, RemoteClient, Reply, Row
+from middleware.clients.http import Params, Passage, Record, RemoteClient, Reply, Row
 from middleware.clients.taiga.session import DIALECT, TaigaSession
 
 _PAGE = 200
@@ -20,6 +20,11 @@ class TaigaTransport(RemoteClient):
     def __init__(self, http: httpx.AsyncClient, session: TaigaSession) -> None:
         super().__init__(http, DIALECT)
         self._session = session
+
+    def through(self, passage: Passage) -> None:
+        """From now on every request, the login too, goes through `passage`."""
+        super().through(passage)
+        self._session.through(passage)
 
     async def _exchange(self, request: httpx.Request, *, is_read: bool) -> Reply:
         authorization = await self._session.authorization()

@@ -1,0 +1,76 @@
+"""How fast and how much at a time requests leave for one system. In memory: each worker keeps its share."""
+
+import asyncio
+from collections import deque
+
+BURST_SECONDS = 0.1
+"""What was not used during this time may be made up for at once."""
+
+
+class Pace:
+    """At most `per_second` requests a second, evenly; 0 is without limit. Times are seconds of any steady clock."""
+
+    def __init__(self, per_second: float) -> None:
+        self.per_second = per_second
+        self._next = 0.0
+
+    def reserve(self, now: float, longest: float) -> float | None:
+        """Seconds to one's turn, which is reserved; None, and nothing reserved, when it is beyond `longest`."""
+        step = 1 / self.per_second if self.per_second else 0.0
+        turn = max(self._next, now - BURST_SECONDS) if step else max(self._next, now)
+        wait = turn - now
+        if wait > longest:
+            return None
+        self._next = turn + step
+        return max(0.0, wait)
+
+    def halt(self, until: float) -> None:
+        """Nobody's turn comes before this moment: the server said that it is asked too much."""
+        self._next = max(self._next, until)
+
+    def seconds_to_turn(self, now: float) -> float:
+        """How long the next turn is away."""
+        return max(0.0, self._next - now)
+
+
+class Slots:
+    """At most `limit` at a time, first come first served; the limit may change while they are held."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def resize(self, limit: int) -> None:
+        """Another limit from now on; what is held already stays held."""
+        self._limit = limit
+        self._admit()
+
+    async def __aenter__(self) -> None:
+        """Wait for a place."""
+        if self._held < self._limit and not self._waiting:
+            self._held += 1
+            return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                self._leave()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give the place back."""
+        self._leave()
+
+    def _leave(self) -> None:
+        self._held -= 1
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and self._held < self._limit:
+            place = self._waiting.popleft()
+            if not place.done():
+                self._held += 1
+                place.set_result(None)

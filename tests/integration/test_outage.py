@@ -1,0 +1,282 @@
+"""An outage of a remote system, with real workers on a real store and a clock that a test moves."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import httpx
+import pytest
+
+from handlers.errors import ServerError, Suspended, Throttled
+from handlers.event import Work
+from handlers.outcome import Outcome, Processed
+from middleware.breaker import LONGEST_PAUSE
+from middleware.clients.calls import acting_for
+from middleware.clients.connect import connect_invoice_ninja
+from middleware.clients.invoiceninja import InvoiceNinja
+from middleware.health import check_remotes
+from middleware.outage import Outages, Rate, needs_of
+from middleware.processor import Limits, Processor
+from middleware.store.circuits import CircuitStore
+from middleware.store.database import open_pool
+from middleware.store.events import EventStore
+from middleware.store.workers import WorkerStore
+from tests.pipeline import new_event, statuses, until
+
+LIMITS = Limits(concurrency=8, attempt_timeout=5, sweep_seconds=0.02, keep_trying=timedelta(hours=72))
+NEEDS = needs_of(taiga=False, stripe=False)
+
+
+class Ninja:
+    """Invoice Ninja as these tests need it: it answers, or everything is 502; counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.requests = 0
+        self.running = self.most = 0
+        self.order: list[str] = []
+        self.poison: set[str] = set()
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request."""
+        self.requests += 1
+        self.running += 1
+        self.most = max(self.most, self.running)
+        await asyncio.sleep(0.002)
+        self.running -= 1
+        number = request.url.path.rpartition("/")[2]
+        if self.is_away or number in self.poison:
+            return httpx.Response(502, json={"message": "Bad Gateway"})
+        self.order.append(number)
+        return httpx.Response(200, json={"data": {"id": number, "number": number, "client_id": "c", "time_log": "[]"}})
+
+
+class World:
+    """Workers that ask Ninja once for each work, on one store, with one clock."""
+
+    def __init__(self, url: str, pool: asyncpg.Pool) -> None:
+        self.url = url
+        self.pool = pool
+        self.store = EventStore(pool)
+        self.ninja = Ninja()
+        self.ahead = timedelta()
+        self.rate = Rate(100, 0)
+
+    def clock(self) -> datetime:
+        """The moment as the workers believe it."""
+        return datetime.now(UTC) + self.ahead
+
+    def outages(self) -> Outages:
+        """The ways of one worker."""
+        return Outages(CircuitStore(self.pool), {"invoiceninja": self.rate}, NEEDS, self.clock)
+
+    @asynccontextmanager
+    async def client(self, outages: Outages) -> AsyncIterator[InvoiceNinja]:
+        """A client whose requests keep to these ways."""
+        client = connect_invoice_ninja("https://ninja.example", "tok", httpx.MockTransport(self.ninja.answer))
+        client.through(outages.passage("invoiceninja"))
+        try:
+            yield client
+        finally:
+            await client.aclose()
+
+    @asynccontextmanager
+    async def worker(self) -> AsyncIterator[Processor]:
+        """A worker at work."""
+        outages = self.outages()
+        async with self.client(outages) as client:
+
+            async def dispatch(work: Work) -> Outcome:
+                await client.task(work.subject.rpartition(":")[2])
+                return Processed("asked")
+
+            processor = Processor(self.url, dispatch, _observe, LIMITS, held_sources=outages.held_sources)
+            task = asyncio.create_task(processor.run())
+            try:
+                yield processor
+            finally:
+                await processor.stop(grace=5)
+                await task
+
+    async def put(self, *numbers: int) -> None:
+        """Store an event of each of these tasks, oldest first."""
+        for number in numbers:
+            await self.store.store([new_event(f"taiga:task:{number}")])
+
+    async def opened(self) -> None:
+        """Wait until the circuit is open."""
+
+        async def is_open() -> bool:
+            circuit = (await CircuitStore(self.pool).all()).get("invoiceninja")
+            return circuit is not None and circuit.is_open
+
+        await until(is_open)
+
+    async def asked_more_than(self, requests: int) -> None:
+        """Wait until Invoice Ninja was asked once more."""
+        await until(lambda: _is(self.ninja.requests > requests))
+
+    async def done(self, count: int) -> None:
+        """Wait until this many events are processed."""
+
+        async def is_done() -> bool:
+            return (await statuses(self.pool)).get("processed") == count
+
+        await until(is_done)
+
+
+async def _observe(_system: str, _state: str, _message: str) -> None:
+    """These tests look at the circuit itself."""
+
+
+@pytest.fixture
+async def world(clean_database: str) -> AsyncIterator[World]:
+    """A world with an empty store."""
+    async with open_pool(clean_database, size=8) as pool:
+        yield World(clean_database, pool)
+
+
+async def test_hours_of_outage(world: World) -> None:
+    """Two workers, 60 subjects, Invoice Ninja away for three hours: few requests, no event given up, all done after."""
+    world.ninja.is_away = True
+    await world.put(*range(60))
+    async with world.worker(), world.worker():
+        await world.opened()
+        await asyncio.sleep(0.3)
+        before = world.ninja.requests
+        for _ in range(10):
+            world.ahead += timedelta(minutes=20)
+            await world.asked_more_than(world.ninja.requests)
+        await asyncio.sleep(0.3)
+        # One request for each time that somebody might try, however many events and workers there are.
+        assert world.ninja.requests - before <= 12
+        assert "dead" not in await statuses(world.pool)
+        most_tries = await world.pool.fetchval("SELECT max(attempts) FROM events")
+        assert most_tries <= 12
+        world.ninja.is_away = False
+        world.ahead += timedelta(seconds=LONGEST_PAUSE)
+        await _due_now(world)
+        await world.done(60)
+
+
+async def _is(condition: bool) -> bool:
+    return condition
+
+
+async def _due_now(world: World) -> None:
+    """What failed before the circuit opened waits some seconds by the clock of PostgreSQL: not in a test."""
+    await world.pool.execute("UPDATE events SET next_attempt_at = now() WHERE status = 'retrying'")
+
+
+async def test_waiting_costs_nothing(world: World) -> None:
+    """What arrives while Invoice Ninja is away is not even claimed, and readiness says since when and how many."""
+    world.ninja.is_away = True
+    await world.put(*range(20))
+    async with world.worker():
+        await world.opened()
+        await asyncio.sleep(0.1)
+        await world.put(*range(100, 130))
+        await asyncio.sleep(0.2)
+        fresh = await world.pool.fetch("SELECT attempts FROM events WHERE subject LIKE 'taiga:task:1__'")
+        assert [row["attempts"] for row in fresh] == [0] * 30
+        (check,) = await check_remotes(world.pool, WorkerStore(world.pool))
+        assert check.state == "degraded"
+        assert "away since" in check.message
+        assert "50 events wait" in check.message
+
+
+async def test_recovery_is_bounded_and_oldest_first(world: World) -> None:
+    """When it is back, events are settled in the order in which they came, at the pace that is set."""
+    world.rate = Rate(3, 0)
+    world.ninja.is_away = True
+    await world.put(900, 901)
+    async with world.worker():
+        await world.opened()
+        await world.put(*range(100, 140))
+        world.ninja.is_away = False
+        world.ninja.most = 0
+        world.ahead += timedelta(seconds=LONGEST_PAUSE)
+        await _due_now(world)
+        await world.done(42)
+    assert world.ninja.most <= 3
+    arrived = [int(number) for number in world.ninja.order if int(number) < 900]
+    # Eight are in hand at a time, so neighbours may overtake each other, but nobody more.
+    assert all(abs(place - (number - 100)) <= 8 for place, number in enumerate(arrived))
+
+
+async def test_one_poisoned_subject_stops_nobody(world: World) -> None:
+    """A task on which Invoice Ninja always fails is tried again by itself; the others are settled meanwhile."""
+    world.ninja.poison = {"7"}
+    await world.put(7)
+    async with world.worker():
+        for number in range(20, 26):
+            await world.pool.execute("UPDATE events SET next_attempt_at = now() WHERE status = 'retrying'")
+            await world.put(number)
+            await asyncio.sleep(0.02)
+        await world.done(6)
+        circuit = (await CircuitStore(world.pool).all()).get("invoiceninja")
+    assert circuit is None or not circuit.is_open
+
+
+async def test_too_many_requests_halts_the_way(world: World) -> None:
+    """After a 429 the next requests are not sent before the wait is over: the server is not asked in vain."""
+    outages = world.outages()
+    passage = outages.passage("invoiceninja")
+    with pytest.raises(Throttled):
+        async with passage("GET /a"):
+            raise Throttled("invoiceninja", "GET /a", "too many", retry_after=50, status=429)
+    with pytest.raises(Suspended) as suspended:
+        async with passage("GET /b"):
+            pytest.fail("it was sent")
+    assert 45 < suspended.value.delay <= 50
+    assert await outages.held_sources() is None
+
+
+async def test_requests_wait_for_the_one_who_tries(world: World) -> None:
+    """When it is time, one request tries; others of the same worker wait for its end and go on."""
+    outages = world.outages()
+    await _fail(outages, 6)
+    world.ahead += timedelta(seconds=5)
+    passage, sent, answer = outages.passage("invoiceninja"), [], asyncio.Event()
+
+    async def ask(name: str) -> None:
+        async with passage(name):
+            sent.append(name)
+            await answer.wait()
+
+    asking = [asyncio.create_task(ask(name)) for name in ("a", "b", "c")]
+    await until(lambda: _is(bool(sent)))
+    await asyncio.sleep(0.05)
+    assert sent == ["a"]
+    answer.set()
+    await asyncio.gather(*asking)
+    assert sent == ["a", "b", "c"]
+
+
+async def test_without_postgresql_each_worker_goes_by_itself(world: World) -> None:
+    """The store away as well: the circuit still opens for this worker, and closes when the system answers."""
+    outages = world.outages()
+    async with open_pool("postgresql://nobody@127.0.0.1:9/none", size=1) as closed:
+        outages.store = CircuitStore(closed)
+        await _fail(outages, 6)
+        assert outages.circuit("invoiceninja").is_open
+        with pytest.raises(Suspended):
+            async with outages.passage("invoiceninja")("GET /b"):
+                pytest.fail("it was sent")
+        world.ahead += timedelta(seconds=5)
+        async with outages.passage("invoiceninja")("GET /c"):
+            pass
+        assert not outages.circuit("invoiceninja").is_open
+
+
+async def _fail(outages: Outages, times: int) -> None:
+    async def one(number: int) -> None:
+        acting_for.set(f"taiga:task:{number}")
+        with suppress(ServerError, Suspended):
+            async with outages.passage("invoiceninja")("GET /a"):
+                raise ServerError("invoiceninja", "GET /a", "away", status=502)
+
+    for number in range(times):
+        await asyncio.create_task(one(number))
