@@ -1,6 +1,6 @@
 """Web composition root: settings in, Starlette application out."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -9,12 +9,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from middleware.dashboard.lazy import open_dashboard
+from middleware.door_notes import DoorNotes
 from middleware.health import Health
 from middleware.ingest import Ingest
 from middleware.metrics import REJECTED
 from middleware.queue import Wakeups, open_queue
 from middleware.receiver import Receiver
-from middleware.settings import KNOWN_SOURCES, Settings, Source
+from middleware.settings import KNOWN_SOURCES, Settings
 from middleware.store.database import open_pool
 from middleware.store.events import EventStore
 
@@ -30,6 +31,8 @@ async def source_is_off(request: Request) -> Response:
         message = f"there is no source {source!r}; known are {', '.join(KNOWN_SOURCES)}"
         source = "unknown"
     REJECTED.labels(source, "unknown_source").inc()
+    sender = request.client.host if request.client else ""
+    request.app.state.notes.refused(source, "unknown_source", message, address=sender, headers=dict(request.headers))
     return JSONResponse({"status": "rejected", "reason": "unknown_source", "message": message}, status_code=404)
 
 
@@ -44,13 +47,15 @@ async def _lifespan(app: Starlette, settings: Settings) -> AsyncIterator[None]:
         queue = open_queue(settings.redis_url.get_secret_value())
         wakeups = Wakeups(queue)
         await wakeups.start()
-        ingest, health = Ingest(EventStore(pool), wakeups), Health(pool, queue)
+        ingest, health, notes = Ingest(EventStore(pool), wakeups), Health(pool, queue), DoorNotes(pool)
+        await notes.start()
         app.state.ingest = ingest
+        app.state.notes = notes
         try:
             async with open_dashboard(settings, wakeups.notify, health.checks) as dashboard:
                 app.router.routes.extend(
                     [
-                        *(route for source in settings.enabled_sources for route in _routes(source, settings, ingest)),
+                        *_webhooks(settings, ingest, notes),
                         Route("/webhooks/{source}", source_is_off, methods=["POST"]),
                         *health.routes(),
                         Mount("/", dashboard),
@@ -58,10 +63,13 @@ async def _lifespan(app: Starlette, settings: Settings) -> AsyncIterator[None]:
                 )
                 yield
         finally:
+            await notes.stop()
             await wakeups.stop()
 
 
-def _routes(source: Source, settings: Settings, ingest: Ingest) -> list[Route]:
-    receive = Receiver(source, settings, ingest).receive
-    # With a slash at the end as well: senders do not follow the redirect that Starlette would answer, and send once.
-    return [Route(path, receive, methods=["POST"]) for path in (f"/webhooks/{source}", f"/webhooks/{source}/")]
+def _webhooks(settings: Settings, ingest: Ingest, notes: DoorNotes) -> Iterator[Route]:
+    for source in settings.enabled_sources:
+        receive = Receiver(source, settings, ingest, notes).receive
+        # With a slash at the end as well: senders do not follow the redirect of Starlette, and send once.
+        for path in (f"/webhooks/{source}", f"/webhooks/{source}/"):
+            yield Route(path, receive, methods=["POST"])

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from mappings.errors import NotUnderstood
+from middleware.door_notes import DoorNotes, fingerprint
 from middleware.ingest import Ingest
 from middleware.metrics import ACK_SECONDS, RECEIVED, REJECTED
 from middleware.settings import Settings, Source
@@ -32,19 +33,22 @@ DUPLICATE = b'{"status":"duplicate","event_id":%d}'
 class RejectedDeliveryError(Exception):
     """The request is refused: `status` and `reason` are what the sender is told and what is counted."""
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    def __init__(self, status: int, reason: str, message: str, body: bytes = b"") -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
+        self.body = body
 
 
 class Receiver:
     """The endpoint of one source."""
 
-    def __init__(self, source: Source, settings: Settings, ingest: Ingest) -> None:
+    def __init__(self, source: Source, settings: Settings, ingest: Ingest, notes: DoorNotes) -> None:
         self._source = source
         self._rules = SOURCES[source]
         self._secrets = settings.webhook_secrets(source)
+        self._fingerprints = [fingerprint(secret) for secret in self._secrets]
+        self._notes = notes
         self._tolerance = settings.stripe_tolerance
         self._max_body = settings.max_body_bytes
         self._body_timeout = settings.body_timeout
@@ -67,16 +71,19 @@ class Receiver:
     async def _take(self, request: Request) -> Stored:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
         delivery = Delivery(await self._body(request, headers), headers, datetime.now(UTC))
+        body = delivery.body
         try:
-            self._rules.verify(delivery, self._secrets, self._tolerance)
+            used = self._rules.verify(delivery, self._secrets, self._tolerance)
+            self._notes.key_used(self._source, self._fingerprints[used], delivery.received_at)
             event = self._rules.read(delivery, decode(delivery.body))
             return await self._ingest.accept(event)
         except SignatureError as error:
-            raise RejectedDeliveryError(403, error.reason, str(error)) from error
+            raise RejectedDeliveryError(403, error.reason, str(error), body) from error
         except NotJsonError as error:
-            raise RejectedDeliveryError(400, "not_json", str(error)) from error
+            raise RejectedDeliveryError(400, "not_json", str(error), body) from error
         except NotUnderstood as error:
-            raise RejectedDeliveryError(400, "not_understood", f"not a {self._source} webhook: {error}") from error
+            message = f"not a {self._source} webhook: {error}"
+            raise RejectedDeliveryError(400, "not_understood", message, body) from error
         except StoreUnavailableError as error:
             raise RejectedDeliveryError(503, "store_unavailable", "not stored; please send it again") from error
 
@@ -111,6 +118,11 @@ class Receiver:
 
     def _refuse(self, request: Request, rejection: RejectedDeliveryError) -> Response:
         REJECTED.labels(self._source, rejection.reason).inc()
+        sender = request.client.host if request.client else ""
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
+        self._notes.refused(
+            self._source, rejection.reason, str(rejection), address=sender, headers=headers, body=rejection.body
+        )
         now = time.monotonic()
         if now - self._last_line.get(rejection.reason, -SECONDS_BETWEEN_LINES) >= SECONDS_BETWEEN_LINES:
             self._last_line[rejection.reason] = now
@@ -119,12 +131,12 @@ class Receiver:
                 source=self._source,
                 reason=rejection.reason,
                 message=str(rejection),
-                sender=request.client.host if request.client else None,
+                sender=sender or None,
             )
         # Who trickles is cut off; everybody else may read the answer to the end and keep the connection.
-        headers = {503: {"Retry-After": "5"}, 408: {"Connection": "close"}}.get(rejection.status)
+        answered = {503: {"Retry-After": "5"}, 408: {"Connection": "close"}}.get(rejection.status)
         return JSONResponse(
             {"status": "rejected", "reason": rejection.reason, "message": str(rejection)},
             status_code=rejection.status,
-            headers=headers,
+            headers=answered,
         )
