@@ -13,7 +13,8 @@ async def clean_database(database_url: str) -> str:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        await connection.execute("TRUNCATE events, attempts, links, reviews, remotes, workers, circuits RESTART IDENTITY")
+        tables = "events, attempts, links, reviews, remotes, workers, circuits"
+        await connection.execute(f"TRUNCATE {tables} RESTART IDENTITY")
     finally:
         await connection.close()
     return database_url
