@@ -42,6 +42,8 @@ SECURITY_HEADERS = {
 # The address of a static file names its content.
 FOR_EVER = "public, max-age=31536000, immutable"
 
+AWAY = (StoreUnavailableError, *STORE_ERRORS)
+
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -124,7 +126,7 @@ class SafeSite:
             return self._page(error.status_code, "This cannot be asked here.")
         if isinstance(error, RefusedError):
             return self._page(error.status, str(error))
-        if isinstance(error, StoreUnavailableError | STORE_ERRORS):
+        if isinstance(error, AWAY):
             log.warning("store.unreachable", error=str(error))
             return self._page(503, "PostgreSQL does not answer. Webhooks are refused and sent again; try again soon.")
         log.error("page.failed", exc_info=error)
