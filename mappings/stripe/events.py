@@ -13,11 +13,12 @@ from mappings.stripe.reading import BadStripeObject, Fields
 
 IgnoredReason = Literal["thin_event", "connect_account", "other_mode", "unknown_type", "not_about_a_payment"]
 
+# `reconcile` is our own: an object as a list of the API showed it, when no webhook told of it.
 _OF_INTENTS: Final = frozenset(
-    f"payment_intent.{what}" for what in ("succeeded", "payment_failed", "processing", "canceled")
+    f"payment_intent.{what}" for what in ("succeeded", "payment_failed", "processing", "canceled", "reconcile")
 )
 _OF_CHARGES: Final = frozenset(
-    f"charge.{what}" for what in ("succeeded", "captured", "updated", "pending", "failed", "refunded")
+    f"charge.{what}" for what in ("succeeded", "captured", "updated", "pending", "failed", "refunded", "reconcile")
 )
 _OF_MONEY_BACK: Final = frozenset(
     [

@@ -24,6 +24,7 @@ from middleware.commands.common import (
     settings_or_exit,
     store,
 )
+from middleware.commands.reconcile_stripe import reconcile_stripe
 from middleware.ingest import Ingest
 from middleware.queue import Wakeups, open_queue
 from middleware.reconcile.taiga import AlreadyRunningError, Tools, reconcile
@@ -35,6 +36,9 @@ from middleware.store.events import EventStore
 @click.group("reconcile")
 def command() -> None:
     """Find what no webhook told and put it in."""
+
+
+command.add_command(reconcile_stripe)
 
 
 @command.command("taiga")

@@ -38,6 +38,11 @@ class PaymentStore:
         rows = await _rows(self._pool, f"SELECT {_COLUMNS} FROM payments WHERE identity = $1", identity)
         return _record(rows[0]) if rows else None
 
+    async def many(self, identities: Collection[str]) -> Mapping[str, PaymentRecord]:
+        """The records of these payments, as far as there are any."""
+        rows = await _rows(self._pool, f"SELECT {_COLUMNS} FROM payments WHERE identity = ANY ($1)", list(identities))
+        return {row["identity"]: _record(row) for row in rows}
+
     async def save(self, record: PaymentRecord) -> None:
         """Insert or replace the record of a payment."""
         await _rows(self._pool, UPSERT, *(_column(name, getattr(record, name)) for name in _NAMES))

@@ -1,13 +1,14 @@
 """What the looks at Taiga found (`seen`), and the runs of reconciling."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence, Sized
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Protocol
 
 import asyncpg
 
-from handlers.reconcile_world import Report, Seen
+from handlers.reconcile_world import Seen
 from mappings.models import WorkKind
 from middleware.store.database import away_is_unavailable
 from middleware.store.text import storable
@@ -66,6 +67,19 @@ class Run:
     differed: int
     postponed: int
     message: str
+
+
+class Counts(Protocol):
+    """What is kept of the report of a run."""
+
+    @property
+    def looked_at(self) -> int: ...  # noqa: D102 - as in `reconcile_runs`
+    @property
+    def items_read(self) -> int: ...  # noqa: D102 - as in `reconcile_runs`
+    @property
+    def postponed(self) -> int: ...  # noqa: D102 - as in `reconcile_runs`
+    @property
+    def differences(self) -> Sized: ...  # noqa: D102 - as in `reconcile_runs`
 
 
 class SeenStore:
@@ -129,15 +143,15 @@ class RunStore:
         self._pool = pool
 
     @asynccontextmanager
-    async def alone(self) -> AsyncIterator[bool]:
+    async def alone(self, lock: int = RUN_LOCK) -> AsyncIterator[bool]:
         """Whether this is the only run, for as long as the block is open: two at a time would read everything twice."""
         async with self._pool.acquire() as connection:
-            is_alone = await connection.fetchval("SELECT pg_try_advisory_lock($1)", RUN_LOCK)
+            is_alone = await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock)
             try:
                 yield bool(is_alone)
             finally:
                 if is_alone:
-                    await connection.execute("SELECT pg_advisory_unlock($1)", RUN_LOCK)
+                    await connection.execute("SELECT pg_advisory_unlock($1)", lock)
 
     async def begin(self, source: str, scope: str) -> int:
         """A run begins; returns its id. Only the last runs are kept."""
@@ -148,7 +162,7 @@ class RunStore:
             await self._pool.execute("DELETE FROM reconcile_runs WHERE id <= $1", run_id - RUNS_KEPT)
         return run_id
 
-    async def end(self, run_id: int, report: Report | None, message: str) -> None:
+    async def end(self, run_id: int, report: Counts | None, message: str) -> None:
         """A run is over; `report` is None when it failed."""
         with away_is_unavailable():
             await self._pool.execute(

@@ -93,6 +93,8 @@ def test_every_relevant_type_but_the_rare_ones_has_a_recorded_event() -> None:
     assert {
         "payment_intent.canceled",
         "refund.failed",
+        "payment_intent.reconcile",
+        "charge.reconcile",
     } == set(RELEVANT_TYPES) - recorded
 
 

@@ -53,6 +53,12 @@ class PaymentsApi(NinjaTransport):
                     found[payment.id] = payment
         return list(found.values())
 
+    async def payments_since(self, moment: int) -> AsyncIterator[Payment]:
+        """All payments that were made or changed since (unix seconds), by id, deleted ones included."""
+        filters = {"updated_at": moment}
+        async for payment in self._list(read_payment, "/payments", filters, lambda one: one.updated_at >= moment):
+            yield payment
+
     async def payments(self, *, client_id: str = "") -> AsyncIterator[Payment]:
         """All payments that are not deleted, by id; of a client when given."""
         filters = {"status": "active,archived"} | ({"client_id": client_id} if client_id else {})
