@@ -18,6 +18,8 @@ COMMANDS = {
     "check": ("check", "Check settings, mapping file and every system; says how to repair what is wrong."),
     "events": ("events", "List, show, replay and discard events."),
     "users": ("users", "Who may look at the dashboard, and who may act there."),
+    "rejections": ("rejections", "Requests that were refused at the door."),
+    "verify": ("verify", "Say which mistake made a webhook fail its proof."),
     "reconcile": ("reconcile", "Find what no webhook told and put it in."),
     "payments": ("payments", "What Stripe's payments became; match or ignore those that wait for a person."),
     "invoices": ("invoices", "Plan the invoices of a period, and make them."),

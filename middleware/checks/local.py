@@ -6,10 +6,12 @@ from mappings.config import MappingFile
 from mappings.errors import MappingErrors
 from middleware.bootstrap import load_mapping
 from middleware.checks.findings import Finding
+from middleware.door_notes import fingerprint
 from middleware.health import check_redis
 from middleware.queue import open_queue
 from middleware.settings import Settings, SettingsError
-from middleware.store.database import STORE_ERRORS, connect, migrations
+from middleware.store.database import STORE_ERRORS, StoreUnavailableError, connect, migrations, open_pool
+from middleware.store.rejections import RejectionStore
 
 
 def check_mapping(file: Path) -> tuple[list[Finding], MappingFile | None]:
@@ -48,6 +50,24 @@ async def check_database(settings: Settings) -> Finding:
             "postgresql", "warning", f"{version}: schema {present}, needed is {newest}", "run taiga-billing migrate"
         )
     return Finding("postgresql", "ok", f"{version}, schema {present}")
+
+
+async def check_keys(settings: Settings) -> list[Finding]:
+    """When each webhook key proved a delivery last: an old one that is used no more may be removed."""
+    try:
+        async with open_pool(settings.database_url.get_secret_value(), size=1) as pool:
+            used = {(use.source, use.fingerprint): use.last_at for use in await RejectionStore(pool).key_uses()}
+    except (StoreUnavailableError, *STORE_ERRORS, ValueError):
+        return []
+    findings = []
+    for source in settings.enabled_sources:
+        secrets = settings.webhook_secrets(source)
+        for index, secret in enumerate(secrets):
+            last = used.get((source, fingerprint(secret)))
+            name = f"{source} key {index + 1} of {len(secrets)}"
+            when = f"used last {last:%Y-%m-%d %H:%M} UTC" if last else "never used"
+            findings.append(Finding(name, "ok", f"fingerprint {fingerprint(secret)}, {when}"))
+    return findings
 
 
 async def check_queue(settings: Settings) -> Finding:

@@ -6,7 +6,7 @@ from rich.console import Console
 from mappings.config import MappingFile, mapping_schema
 from middleware.bootstrap import open_taiga
 from middleware.checks import Finding
-from middleware.checks.local import check_database, check_mapping, check_queue
+from middleware.checks.local import check_database, check_keys, check_mapping, check_queue
 from middleware.checks.ninja import check_invoice_ninja
 from middleware.checks.taiga import check_taiga
 from middleware.clients.connect import connect_invoice_ninja
@@ -53,6 +53,7 @@ async def look_at_everything(settings: Settings) -> list[Finding]:
         Finding("settings", "ok", f"webhooks of {sources} are received"),
         *mapping_findings,
         await check_database(settings),
+        *await check_keys(settings),
         await check_queue(settings),
         *await _look_at_invoice_ninja(settings, mapping),
         *await _look_at_taiga(settings, mapping),
