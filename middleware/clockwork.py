@@ -1,6 +1,6 @@
 """What this installation does by the clock: reconciling and housekeeping, in the workers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from mappings.config import MappingFile
@@ -14,8 +14,8 @@ from middleware.store.database import Pool
 from middleware.store.events import EventStore
 
 
-async def run_clockwork(settings: Settings, mapping: MappingFile, pool: Pool) -> None:
-    """Do everything in its time, until cancelled."""
+async def run_clockwork(settings: Settings, mapping: Callable[[], MappingFile], pool: Pool) -> None:
+    """Do everything in its time, until cancelled; `mapping` gives the file as it is at that time."""
     async with AsyncExitStack() as stack:
         ingest = await stack.enter_async_context(_door(settings, pool))
         periodics = await _reconciling(settings, mapping, pool, ingest, stack)
@@ -23,19 +23,22 @@ async def run_clockwork(settings: Settings, mapping: MappingFile, pool: Pool) ->
 
 
 async def _reconciling(
-    settings: Settings, mapping: MappingFile, pool: Pool, ingest: Ingest, stack: AsyncExitStack
+    settings: Settings, mapping: Callable[[], MappingFile], pool: Pool, ingest: Ingest, stack: AsyncExitStack
 ) -> list[Periodic]:
     taiga = await stack.enter_async_context(open_taiga(settings))
     if taiga is None or not settings.reconcile_taiga_minutes:
         return []
-    tools = Tools(taiga, mapping, pool, ingest)
+
+    def tools() -> Tools:
+        return Tools(taiga, mapping(), pool, ingest)
+
     return [
         Periodic(
             "reconcile taiga: recent",
             every(settings.reconcile_taiga_minutes),
-            lambda: reconcile_by_clock(tools, "recent"),
+            lambda: reconcile_by_clock(tools(), "recent"),
         ),
-        Periodic("reconcile taiga: all", nightly(2, 20), lambda: reconcile_by_clock(tools, "all")),
+        Periodic("reconcile taiga: all", nightly(2, 20), lambda: reconcile_by_clock(tools(), "all")),
     ]
 
 

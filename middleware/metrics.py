@@ -43,6 +43,12 @@ QUEUE_DEPTH = Gauge("taiga_billing_events", "Events that are not done, by status
 OLDEST_DUE_SECONDS = Gauge(
     "taiga_billing_oldest_due_seconds", "Age of the oldest event that waits for a worker.", registry=REGISTRY
 )
+ALERTS = Counter("taiga_billing_alerts", "Messages to people, by kind.", ["kind", "result"], registry=REGISTRY)
+MAPPING_VALID = Gauge(
+    "taiga_billing_mapping_valid",
+    "1: the mapping file is in use as it is; 0: broken, the last good one is used.",
+    registry=REGISTRY,
+)
 
 
 def render() -> bytes:

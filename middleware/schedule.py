@@ -1,5 +1,6 @@
 """Cron ticks: which runs are due by now. Every worker may tick, often: a run has a key, so it begins once."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 import structlog
@@ -48,3 +49,21 @@ class Schedule:
             await self.tick(now)
         except StoreUnavailableError as error:
             log.warning("store.unreachable", error=str(error), hint="the runs that are due begin with the next tick")
+
+
+class LiveSchedule:
+    """The schedule by the mapping as it is at each tick; what was begun is asked of the store again after a change."""
+
+    def __init__(self, mapping: Callable[[], MappingFile], plans: PlanStore, events: InternalEvents) -> None:
+        self._mapping = mapping
+        self._plans = plans
+        self._events = events
+        self._made_of = mapping()
+        self._schedule = Schedule(self._made_of, plans, events)
+
+    async def safe_tick(self, now: datetime) -> None:
+        """Begin the runs that are due by now."""
+        present = self._mapping()
+        if present is not self._made_of:
+            self._made_of, self._schedule = present, Schedule(present, self._plans, self._events)
+        await self._schedule.safe_tick(now)

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import sys
+from collections.abc import Callable
 
 PARENT_VARIABLE = "TAIGA_BILLING_PARENT"
 """Process id of the program that started this one and without which it is of no use; set by `up`."""
@@ -27,3 +29,9 @@ def _stop_without(parent: int, stop: asyncio.Event, loop: asyncio.AbstractEventL
         stop.set()
     else:
         loop.call_later(SECONDS_BETWEEN_LOOKS, _stop_without, parent, stop, loop)
+
+
+def on_hangup(act: Callable[[], None]) -> None:
+    """What SIGHUP does from now on. In a terminal it keeps its meaning: the terminal is gone, and so is the process."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, act)

@@ -9,7 +9,8 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,10 +23,11 @@ from handlers.context import Context
 from handlers.event import Work
 from handlers.outcome import Outcome
 from handlers.registry import dispatch
-from mappings.config import MappingFile
-from middleware.bootstrap import RemoteObserver, load_mapping, open_context, open_outages
+from middleware.alerts.looking import run_alerts
+from middleware.bootstrap import RemoteObserver, open_context, open_outages
 from middleware.clockwork import run_clockwork
 from middleware.health import Health
+from middleware.mapping_watch import WatchedMapping
 from middleware.outage import Outages
 from middleware.processor import Limits, Processor
 from middleware.queue import (
@@ -38,9 +40,9 @@ from middleware.queue import (
     open_queue,
     redis_settings,
 )
-from middleware.schedule import Schedule
+from middleware.schedule import LiveSchedule
 from middleware.settings import Settings
-from middleware.signals import stop_on_signals
+from middleware.signals import on_hangup, stop_on_signals
 from middleware.store.database import STORE_ERRORS, Pool, open_pool
 from middleware.store.plans import PlanStore
 from middleware.store.workers import WorkerStore
@@ -65,7 +67,7 @@ async def process_events(ctx: dict[str, Any], _event_ids: list[int]) -> None:
 
 async def tick(ctx: dict[str, Any]) -> None:
     """The arq cron job: begin the runs that are due, each in its own time zone."""
-    schedule: Schedule = ctx["schedule"]
+    schedule: LiveSchedule = ctx["schedule"]
     await schedule.safe_tick(datetime.now(UTC))
 
 
@@ -77,21 +79,24 @@ async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> N
         MappingErrors: the mapping file has mistakes.
     """
     stop = stop or stop_on_signals()
-    mapping = load_mapping(settings.mappings_file)
+    mapping = WatchedMapping(settings.mappings_file)
+    on_hangup(mapping.look_now)
     url = settings.database_url.get_secret_value()
     async with contextlib.AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(url, size=POOL_SIZE))
         outages = open_outages(settings, pool)
-        context = await stack.enter_async_context(open_context(settings, mapping, pool, outages))
+        context = await stack.enter_async_context(open_context(settings, mapping.current(), pool, outages))
         workers = WorkerStore(pool)
-        processor = _processor(settings, context, RemoteObserver(workers), outages)
+        processor = _processor(settings, live_context(context, mapping), RemoteObserver(workers), outages)
         async with _background(
             processor.run(),
             _run_arq(settings, processor, _schedule(mapping, context, pool)),
             listen(settings.redis_url.get_secret_value(), processor.wake),
             _beat(workers),
             _serve_health(settings, pool),
-            run_clockwork(settings, mapping, pool),
+            run_clockwork(settings, mapping.current, pool),
+            mapping.run(pool),
+            run_alerts(settings, pool, mapping.problem),
         ):
             log.info("worker.started", version=VERSION, concurrency=settings.worker_concurrency)
             await stop.wait()
@@ -100,15 +105,22 @@ async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> N
     log.info("worker.stopped")
 
 
-def _schedule(mapping: MappingFile, context: Context, pool: Pool) -> Schedule | None:
+def live_context(context: Context, mapping: WatchedMapping) -> Callable[[], Context]:
+    """What a try gets: the same clients, and the mapping as it is at its beginning."""
+    return lambda: replace(context, mapping=mapping.current())
+
+
+def _schedule(mapping: WatchedMapping, context: Context, pool: Pool) -> LiveSchedule | None:
     if context.invoicing is None:
         return None
-    return Schedule(mapping, PlanStore(pool), context.invoicing.events)
+    return LiveSchedule(mapping.current, PlanStore(pool), context.invoicing.events)
 
 
-def _processor(settings: Settings, context: Context, observer: RemoteObserver, outages: Outages) -> Processor:
+def _processor(
+    settings: Settings, context: Callable[[], Context], observer: RemoteObserver, outages: Outages
+) -> Processor:
     async def settle(work: Work) -> Outcome:
-        return await dispatch(work, context)
+        return await dispatch(work, context())
 
     limits = Limits(
         concurrency=settings.worker_concurrency,
@@ -132,7 +144,7 @@ async def _background(*parts: Any) -> AsyncIterator[None]:
                 task.cancel()
 
 
-async def _run_arq(settings: Settings, processor: Processor, schedule: Schedule | None) -> None:
+async def _run_arq(settings: Settings, processor: Processor, schedule: LiveSchedule | None) -> None:
     delay = 1
     while True:
         started = time.monotonic()

@@ -9,7 +9,7 @@ import structlog
 from middleware.app import create_app
 from middleware.commands.common import FailedError, run, servers_behind, settings_or_exit
 from middleware.settings import Settings
-from middleware.signals import stop_on_signals
+from middleware.signals import on_hangup, stop_on_signals
 from middleware.store.database import migrate
 from middleware.version import VERSION
 from middleware.web import listen_on, web_server
@@ -36,6 +36,7 @@ async def serve(settings: Settings) -> None:
         ) from error
     server = web_server(create_app(settings), settings.host, settings.port)
     stop = stop_on_signals()
+    on_hangup(lambda: log.info("receiver.unchanged", hint="the workers read the mapping file, the receiver does not"))
     log.info(
         "receiver.started", version=VERSION, host=settings.host, port=settings.port, sources=settings.enabled_sources
     )

@@ -1,10 +1,11 @@
 """`taiga-billing up`: the whole stack on one machine, each part a process of its own."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, MutableMapping
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ import structlog
 from middleware.bootstrap import load_mapping
 from middleware.commands.common import run, servers_behind, settings_or_exit
 from middleware.settings import Settings
-from middleware.signals import PARENT_VARIABLE, stop_on_signals
+from middleware.signals import PARENT_VARIABLE, on_hangup, stop_on_signals
 from middleware.store.database import migrate
 
 log = structlog.get_logger()
@@ -42,9 +43,11 @@ async def up(settings: Settings) -> None:
     await migrate(settings.database_url.get_secret_value())
     stop = stop_on_signals()
     environment = child_environment(settings)
+    running: dict[str, asyncio.subprocess.Process] = {}
+    on_hangup(lambda: _pass_on_hangup(running.values()))
     async with asyncio.TaskGroup() as parts:
         for part in PARTS:
-            parts.create_task(keep_running(part, environment, stop, settings.shutdown_seconds))
+            parts.create_task(keep_running(part, environment, stop, settings.shutdown_seconds, running))
         log.info("stack.started", address=f"http://{settings.host}:{settings.port}")
 
 
@@ -58,14 +61,28 @@ def child_environment(settings: Settings) -> Mapping[str, str]:
     }
 
 
-async def keep_running(part: str, environment: Mapping[str, str], stop: asyncio.Event, grace: float) -> None:
-    """Run one part until `stop`, starting it again with a growing delay when it dies."""
+def _pass_on_hangup(processes: Iterable[asyncio.subprocess.Process]) -> None:
+    """Let the parts read the mapping file again."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGHUP)
+
+
+async def keep_running(
+    part: str,
+    environment: Mapping[str, str],
+    stop: asyncio.Event,
+    grace: float,
+    running: MutableMapping[str, asyncio.subprocess.Process],
+) -> None:
+    """Run one part until `stop`, starting it again with a growing delay when it dies; `running` is told its process."""
     delay = 1.0
     while not stop.is_set():
         started = asyncio.get_running_loop().time()
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "middleware", part, env=environment, start_new_session=True
         )
+        running[part] = process
         try:
             await _first(process.wait(), stop.wait())
         finally:

@@ -1,0 +1,144 @@
+"""What is wrong now, read from the store."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+
+from middleware.alerts.records import Condition, Reading
+from middleware.store.database import Pool
+from middleware.store.events import backlog
+from middleware.store.needs import NeedsStore, OpenReview, Troubled
+
+MOST = 500
+"""Of each kind; what goes beyond is told when there are fewer again."""
+
+AWAY_FOR = timedelta(minutes=5)
+"""A system that is away for less is not worth a message: it is tried again by itself."""
+
+WAITS_SECONDS = 900.0
+LEARNED_FROM = timedelta(days=56)
+FEWEST_DAYS = 5
+
+_REVIEW_KINDS = {"invoice_plan": "plan_to_review", "unmatched_payment": "unmatched_payment"}
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What is looked at beside the store. `silent_hours` 0: learned. `mapping_problem` gives "" while all is well."""
+
+    sources: Sequence[str]
+    silent_hours: float
+    host: str
+    mapping_problem: Callable[[], str]
+
+
+async def read_conditions(pool: Pool, watched: Watched, now: datetime) -> list[Reading]:
+    """Every kind, as it is now.
+
+    Raises:
+        StoreUnavailableError: PostgreSQL is away.
+    """
+    needs = NeedsStore(pool)
+    troubled = await needs.troubled()
+    return [
+        await _dead_events(needs),
+        *_reviews(await needs.open_reviews(MOST)),
+        refused(troubled),
+        away(troubled, now),
+        await _silent(needs, watched, now),
+        await _waiting(pool),
+        mapping(watched),
+    ]
+
+
+async def _dead_events(needs: NeedsStore) -> Reading:
+    rows = await needs.dead_events(MOST)
+    oldest = rows[-1].id if len(rows) == MOST else 0
+    conditions = [Condition("dead_event", str(row.id), f"event {row.id}, {row.subject}: {row.reason}") for row in rows]
+    return Reading("dead_event", tuple(conditions), lambda key: int(key) >= oldest)
+
+
+def _reviews(rows: Sequence[OpenReview]) -> list[Reading]:
+    by_kind: dict[str, list[Condition]] = {"plan_to_review": [], "unmatched_payment": [], "review": []}
+    oldest = rows[-1].id if len(rows) == MOST else 0
+    for row in rows:
+        kind = _REVIEW_KINDS.get(row.kind, "review")
+        by_kind[kind].append(Condition(kind, str(row.id), row.summary))
+    return [Reading(kind, tuple(found), lambda key: int(key) >= oldest) for kind, found in by_kind.items()]
+
+
+def refused(troubled: Sequence[Troubled]) -> Reading:
+    """Systems that do not accept our credentials: nothing goes on there before a person has acted."""
+    return Reading(
+        "credentials_refused",
+        tuple(
+            Condition("credentials_refused", one.system, f"{one.system}: {one.message}")
+            for one in troubled
+            if one.state == "refused"
+        ),
+    )
+
+
+def away(troubled: Sequence[Troubled], now: datetime) -> Reading:
+    """Systems that do not answer for some minutes."""
+    first: dict[str, Troubled] = {}
+    for one in troubled:
+        if one.state == "away" and one.since <= now - AWAY_FOR:
+            first.setdefault(one.system, one)
+    return Reading(
+        "system_away",
+        tuple(
+            Condition("system_away", one.system, f"{one.system} since {one.since:%Y-%m-%d %H:%M} UTC: {one.message}")
+            for one in first.values()
+        ),
+    )
+
+
+async def _silent(needs: NeedsStore, watched: Watched, now: datetime) -> Reading:
+    last = await needs.last_webhooks(watched.sources)
+    if watched.silent_hours:
+        limits: Mapping[str, timedelta | None] = dict.fromkeys(last, timedelta(hours=watched.silent_hours))
+    else:
+        days = await needs.days_with_webhooks(watched.sources, (now - LEARNED_FROM).astimezone(UTC).date())
+        limits = {source: learned_limit(days.get(source, ())) for source in last}
+    return silent(last, limits, now)
+
+
+def learned_limit(days: Sequence[date]) -> timedelta | None:
+    """A day more than the longest pause between days with webhooks; None while too few days are known."""
+    if len(days) < FEWEST_DAYS:
+        return None
+    longest = max(later - earlier for earlier, later in pairwise(days))
+    return longest + timedelta(days=1)
+
+
+def silent(last: Mapping[str, datetime], limits: Mapping[str, timedelta | None], now: datetime) -> Reading:
+    """Sources of which nothing came for longer than usual; one that never sent anything is not set up yet."""
+    found = []
+    for source, moment in last.items():
+        limit = limits.get(source)
+        if limit is not None and now - moment > limit:
+            hours = round((now - moment) / timedelta(hours=1))
+            summary = (
+                f"{source}: the last webhook came {hours} hours ago ({moment:%Y-%m-%d %H:%M} UTC); "
+                "taiga-billing check shows whether it is still registered, and what its deliveries ended with"
+            )
+            found.append(Condition("source_silent", source, summary))
+    return Reading("source_silent", tuple(found))
+
+
+async def _waiting(pool: Pool) -> Reading:
+    waiting = await backlog(pool)
+    if waiting.oldest_due_seconds < WAITS_SECONDS:
+        return Reading("work_waits", ())
+    minutes = round(waiting.oldest_due_seconds / 60)
+    summary = f"an event waits for a worker since {minutes} minutes, {waiting.received + waiting.retrying} in all"
+    return Reading("work_waits", (Condition("work_waits", "queue", summary),))
+
+
+def mapping(watched: Watched) -> Reading:
+    """The mapping file of this host; other workers speak for theirs."""
+    problem = watched.mapping_problem()
+    found = (Condition("mapping_broken", watched.host, f"{watched.host}: {problem}"),) if problem else ()
+    return Reading("mapping_broken", found, lambda key: key == watched.host)

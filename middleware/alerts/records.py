@@ -1,0 +1,89 @@
+"""What alerts are about, and the records that flow from a look into the store to a message."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of trouble: what one and several of it are called, and which page of the dashboard shows it."""
+
+    one: str
+    many: str
+    page: str
+
+
+KINDS: Mapping[str, Kind] = {
+    "dead_event": Kind("event is dead", "events are dead", "/events?status=dead"),
+    "source_silent": Kind("source is silent", "sources are silent", "/"),
+    "credentials_refused": Kind("system refuses our credentials", "systems refuse our credentials", "/"),
+    "system_away": Kind("system does not answer", "systems do not answer", "/"),
+    "plan_to_review": Kind("invoice run waits for approval", "invoice runs wait for approval", "/invoices"),
+    "unmatched_payment": Kind("payment fits no invoice", "payments fit no invoice", "/payments"),
+    "review": Kind("thing waits for a person", "things wait for a person", "/"),
+    "work_waits": Kind("event waits too long", "events wait too long", "/events"),
+    "mapping_broken": Kind("mapping file is broken", "mapping files are broken", "/mapping"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Something that needs a person now. `key` names it within its kind."""
+
+    kind: str
+    key: str
+    summary: str
+
+
+def _everything(_key: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one look says of a kind. What it does not list is over, if it `speaks_of` that key."""
+
+    kind: str
+    conditions: tuple[Condition, ...]
+    speaks_of: Callable[[str], bool] = _everything
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A condition as it is remembered. `told_at` None: no message named it yet; `recovered_at` None: it lasts."""
+
+    kind: str
+    key: str
+    summary: str
+    since: datetime
+    told_at: datetime | None = None
+    recovered_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KindState:
+    """When a message of a kind was sent, and when sending failed (and how often in a row)."""
+
+    sent_at: datetime | None = None
+    failed_at: datetime | None = None
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the next message of a kind tells: what is new, what is over, and how many go on that were told before."""
+
+    kind: str
+    new: tuple[Known, ...]
+    over: tuple[Known, ...]
+    lasting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent."""
+
+    title: str
+    body: str
+    is_good_news: bool = False

@@ -1,0 +1,105 @@
+"""What needs a person, as the store knows it: dead events, open reviews, systems in trouble, arrivals."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import asyncpg
+
+from middleware.store.database import away_is_unavailable
+
+# One look into an index of (type, id) for each type: what reconciling put in proves no webhook.
+_LAST_WEBHOOKS = """
+SELECT t.source, max(e.received_at) AS last_at
+FROM (SELECT DISTINCT source, type FROM event_days WHERE source = ANY ($1)
+      UNION SELECT DISTINCT source, type FROM events WHERE source = ANY ($1)
+          AND id > (SELECT event_id FROM event_days_through)) AS t
+CROSS JOIN LATERAL (
+    SELECT received_at FROM events
+    WHERE type = t.type AND source = t.source AND NOT headers ? 'x-reconciled-because' ORDER BY id DESC LIMIT 1
+) AS e
+GROUP BY t.source
+"""
+_TROUBLED = """
+SELECT system, 'away' AS state, open_since AS since, message FROM circuits WHERE open_since IS NOT NULL
+UNION ALL
+SELECT system, CASE state WHEN 'refused' THEN 'refused' ELSE 'away' END, since, message FROM remotes
+WHERE state <> 'ok'
+ORDER BY system, since
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadEvent:
+    """An event that waits for a person."""
+
+    id: int
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenReview:
+    """A decision that waits for a person."""
+
+    id: int
+    kind: str
+    subject: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Troubled:
+    """A system that does not work for us. `state`: refused (credentials) or away."""
+
+    system: str
+    state: str
+    since: datetime
+    message: str
+
+
+class NeedsStore:
+    """Bounded reads; every method raises `StoreUnavailableError` while PostgreSQL is away."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def dead_events(self, limit: int) -> list[DeadEvent]:
+        """The newest dead events."""
+        with away_is_unavailable():
+            rows = await self._pool.fetch(
+                "SELECT id, subject, reason FROM events WHERE status = 'dead' ORDER BY id DESC LIMIT $1", limit
+            )
+        return [DeadEvent(**row) for row in rows]
+
+    async def open_reviews(self, limit: int) -> list[OpenReview]:
+        """The newest open reviews."""
+        with away_is_unavailable():
+            rows = await self._pool.fetch(
+                "SELECT id, kind, subject, summary FROM reviews WHERE closed_at IS NULL ORDER BY id DESC LIMIT $1",
+                limit,
+            )
+        return [OpenReview(**row) for row in rows]
+
+    async def troubled(self) -> list[Troubled]:
+        """The systems that refuse us or do not answer."""
+        with away_is_unavailable():
+            rows = await self._pool.fetch(_TROUBLED)
+        return [Troubled(**row) for row in rows]
+
+    async def last_webhooks(self, sources: Sequence[str]) -> Mapping[str, datetime]:
+        """When the last webhook of each source came; what reconciling put in does not count."""
+        with away_is_unavailable():
+            rows = await self._pool.fetch(_LAST_WEBHOOKS, list(sources))
+        return {row["source"]: row["last_at"] for row in rows}
+
+    async def days_with_webhooks(self, sources: Sequence[str], since: date) -> Mapping[str, list[date]]:
+        """The days (UTC) on which events of each source came, in order."""
+        with away_is_unavailable():
+            rows = await self._pool.fetch(
+                "SELECT source, array_agg(DISTINCT day ORDER BY day) AS days FROM event_days"
+                " WHERE source = ANY ($1) AND day >= $2 GROUP BY source",
+                list(sources),
+                since,
+            )
+        return {row["source"]: list(row["days"]) for row in rows}
