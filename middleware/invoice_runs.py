@@ -142,8 +142,11 @@ class Runs:
     ) -> list[Ended]:
         """Work the events off, beside whatever workers there are; `report` is told of each that ends."""
         store, done = EventStore(self._pool), dict[int, Ended]()
-        async with self._processor():
+        async with self._processor() as running:
             while len(done) < len(events):
+                if running.done():
+                    # It works until it is stopped: an end is an error, and nobody would work on.
+                    running.result()
                 rows = [row for event_id in events.keys() - done.keys() if (row := await store.find(event_id))]
                 for row in sorted(rows, key=lambda one: one.id):
                     if row.status in FINISHED or _is_for_later(row):
@@ -170,7 +173,7 @@ class Runs:
         return plan(work, self._context.mapping, only=clients)
 
     @asynccontextmanager
-    async def _processor(self) -> AsyncIterator[None]:
+    async def _processor(self) -> AsyncIterator["asyncio.Task[None]"]:
         async def settle(work: Work) -> Outcome:
             return await dispatch(work, self._context)
 
@@ -184,7 +187,7 @@ class Runs:
         processor = Processor(url, settle, RemoteObserver(WorkerStore(self._pool)), limits, only=SUBJECT_PREFIXES)
         running = asyncio.create_task(processor.run())
         try:
-            yield
+            yield running
         finally:
             await processor.stop(self._settings.shutdown_seconds)
             running.cancel()

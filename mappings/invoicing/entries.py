@@ -113,7 +113,8 @@ class _Selector:
                 project_id=task.project_id,
                 project=(project.name if project else "") or self.scopes.project_name(taiga_id),
                 description=one_line(task.description) or "Work",
-                person=(link.person if link else "") or self.work.people.get(task.person_id, ""),
+                # What the bridge made belongs to its own user in Invoice Ninja, who did nothing of it.
+                person=link.person if link else self.work.people.get(task.person_id, ""),
                 first_day=local_date(min(entry.started_at for entry in log), zone),
                 day=local_date(max(entry.ended_at for entry in log), zone),
                 seconds=seconds,

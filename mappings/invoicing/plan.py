@@ -133,7 +133,7 @@ def _refusal(client_id: str, scope: str, members: list[Entry], work: PeriodWork,
 def _unrecorded(work: PeriodWork, scopes: Scopes) -> Iterator[LeftOut]:
     """Taiga events that are not done: their hours are not in Invoice Ninja, or not the right ones."""
     recorded = {link.subject for link in work.links.values()}
-    for event in work.unresolved:
+    for event in {event.subject: event for event in work.unresolved}.values():
         client_id = scopes.client_of_taiga_project.get(event.taiga_project_id or 0, "")
         if event.subject not in recorded:
             client = work.clients.get(client_id)

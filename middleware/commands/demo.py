@@ -11,7 +11,7 @@ import httpx
 from mappings.models import NinjaTask
 from middleware.clients.connect import connect_invoice_ninja
 from middleware.commands.common import FailedError, run
-from middleware.demo import report, work
+from middleware.demo import invoices, report, work
 from middleware.demo.stack import NINJA_TOKEN, DemoFailedError, Stack, running_stack
 from middleware.embedded import EmbeddedServerError, embedded_servers
 from middleware.logs import configure_logs
@@ -25,7 +25,7 @@ SETTLE_SECONDS = 60
 @click.command("demo")
 @click.option("--keep", is_flag=True, help="Leave everything running at the end and print the addresses.")
 def command(*, keep: bool) -> None:
-    """Play people's work in a sandbox Taiga; show what arrives in a sandbox Invoice Ninja, and why the rest does not.
+    """Play people's work in a sandbox Taiga; show what arrives in a sandbox Invoice Ninja, and the invoices made of it.
 
     Exit code 0 when everything arrived as expected.
     """
@@ -54,9 +54,12 @@ async def demo(database_url: str, redis_url: str, *, keep: bool) -> bool:
         stories = work.play(team, f"{stack.receiver_url}/webhooks/taiga")
         await team.deliver()
         await until_settled(pool)
-        seen = await report.look(stories, await entries(stack), pool)
+        recorded = await entries(stack)
+        seen = await report.look(stories, recorded, pool)
         report.print_report(seen)
-        ended_well = all(one.is_as_expected for one in seen)
+        are_billed = await invoices.bill(stack, redis_url, recorded)
+        await until_settled(pool)
+        ended_well = are_billed and all(one.is_as_expected for one in seen)
         if keep:
             await stay(stack)
         return ended_well

@@ -1,0 +1,69 @@
+"""The worker makes the invoices of a missed run by itself: cron tick, run, one event a client, mails."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from mappings.invoicing.calendars import calendars_of
+from mappings.invoicing.period import latest_run
+from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, create_app
+from middleware.sandbox.serve import serve
+from middleware.settings import Settings
+from middleware.store.database import open_pool
+from middleware.store.events import EventStore
+from middleware.store.plans import PlanStore
+from middleware.worker import run_worker
+from tests.invoicing import ZONE, office
+from tests.pipeline import until
+
+
+async def test_a_missed_run(fresh_database: str, fresh_redis: str, tmp_path: Path) -> None:
+    """A worker that starts after the day of the run makes up for it once; every step is an event that ended well."""
+    now = datetime.now(UTC)
+    async with (
+        office(now) as bureau,
+        serve(create_app(bureau.state, bureau.faults)) as url,
+        open_pool(fresh_database, size=2) as pool,
+    ):
+        acme, beta = await bureau.client("Acme"), await bureau.client("Beta")
+        bureau.rules(acme, beta, auto_send=True)
+        (calendar,) = calendars_of(bureau.mapping)
+        await PlanStore(pool).calendar_known_since(calendar.name, now - timedelta(days=60))
+        period = latest_run(calendar, now).period
+        for client in (acme, beta):
+            await bureau.work(client, "2", f"{period.last} 12:00")
+        rules = {"timezone": ZONE, "approval": "automatic", "auto_send": True}
+        mapping = {"client_rules": {acme: {}, beta: {}}, "billing_rules": rules}
+        (tmp_path / "mappings.json").write_text(json.dumps(mapping))
+        settings = Settings(
+            database_url=fresh_database,
+            redis_url=fresh_redis,
+            invoice_ninja_api=f"{url}/api/v1",
+            invoice_ninja_token=DEFAULT_TOKEN,
+            taiga_webhook_secrets="secret",
+            mappings_file=tmp_path / "mappings.json",
+            worker_port=0,
+        )
+        stop = asyncio.Event()
+        worker = asyncio.create_task(run_worker(settings, stop))
+
+        async def is_done() -> bool:
+            return len(bureau.state.mails) == 2
+
+        try:
+            await until(is_done)
+        finally:
+            stop.set()
+            await worker
+        invoices = await bureau.invoices()
+        assert {(invoice.client_id, invoice.amount) for invoice in invoices} == {
+            (acme, Decimal(160)),
+            (beta, Decimal(160)),
+        }
+        await bureau.check_books()
+        rows = await EventStore(pool).list(source="schedule")
+        assert {row.status for row in rows} <= {"processed", "ignored"}
+        assert sorted({row.type for row in rows}) == ["invoice.due", "invoice.send", "invoices.run"]
+        assert len([row for row in rows if row.type == "invoices.run"]) == 1
