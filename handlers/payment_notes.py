@@ -40,8 +40,6 @@ def private_notes(goal: PaymentTarget, customer: str) -> tuple[str, ...]:
 
 async def keep_private_notes(rows: PaymentRows, lines: Sequence[str]) -> None:
     """Add the lines that are missing, and correct the kind of payment; what people wrote stays."""
-    if not rows.live:
-        return
     first = rows.live[0]
     present = first.private_notes.splitlines()
     missing = [line for line in lines if line not in present]

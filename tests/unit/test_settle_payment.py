@@ -11,8 +11,10 @@ import pytest
 from handlers.errors import NeedsPerson, Rejected
 from handlers.event import Work
 from handlers.outcome import Ignored, Processed
+from handlers.payment_amounts import open_amount
 from handlers.settle_payment import settle_payment
-from mappings.ninja import PaymentDraft
+from mappings.ninja import Invoice, PaymentDraft
+from mappings.payment_types import payment_type
 from middleware.sandbox.invoiceninja import reference
 from tests.payments import Bench, bench, intent, stripe_event
 from tests.stripe_stories import Json, changed, story
@@ -329,6 +331,33 @@ class TestDoor:
         assert desk.payments()[0]["refunded"] == 5
 
 
+class TestHistory:
+    """All events of a payment count, not only those that are due."""
+
+    async def test_removed_events_need_stripe_or_a_person(self, desk: Bench) -> None:
+        """A refund that is missing would look like money that came back."""
+        await open_invoice(desk)
+        await desk.deliver(paid(10000, invoice_number="R-1"))
+        (told,) = desk.history.events["stripe:payment:pi_1"]
+        desk.history.events["stripe:payment:pi_1"] = [replace(told, payload={})]
+        error = await desk.converge("stripe:payment:pi_1")
+        assert isinstance(error, NeedsPerson)
+        assert "RETENTION_DAYS" in error.reason
+        assert "STRIPE_API_KEY" in error.hint
+
+    async def test_what_is_no_event_at_all_needs_a_person(self, desk: Bench) -> None:
+        """Something without id and type stands in the history."""
+        desk.store("stripe", "x", "stripe:payment:pi_1", {"object": "event"}, DAY)
+        error = await desk.converge("stripe:payment:pi_1")
+        assert isinstance(error, NeedsPerson)
+        assert "cannot be read" in error.reason
+
+    async def test_blank_address_is_nobodys(self, desk: Bench) -> None:
+        """A client without an address is not found by an empty one."""
+        await desk.client(email=" ")
+        assert await desk.ninja.clients_with_email("  ") == []
+
+
 class TestKind:
     """How it was paid."""
 
@@ -345,6 +374,46 @@ class TestKind:
         await desk.deliver_all(story("a3_invoice_ninja_own_gateway").events)
         (record,) = desk.memory.records.values()
         assert (record.status, record.payment_id) == ("own_gateway", "")
+
+
+@pytest.mark.parametrize(
+    ("details", "kind"),
+    [
+        ({"type": "card", "card": {"brand": "visa"}}, "5"),
+        ({"type": "card", "card": {"brand": "eftpos_au"}}, "12"),
+        ({"type": "card", "card": None}, "12"),
+        ({"type": "card_present", "card_present": {"brand": "amex"}}, "7"),
+        ({"type": "sepa_debit"}, "29"),
+        ({"type": "us_bank_account"}, "4"),
+        ({"type": "something_new"}, ""),
+        (None, ""),
+    ],
+)
+def test_kinds_of_payments(details: Json | None, kind: str) -> None:
+    """What Invoice Ninja knows no kind for stays without one."""
+    charge = {"object": "charge", "status": "succeeded", "created": 5, "payment_method_details": details}
+    failed = {**charge, "status": "failed", "created": 9, "payment_method_details": {"type": "paypal"}}
+    intent_with_charges = {"object": "payment_intent", "charges": {"object": "list", "data": [failed, charge]}}
+    assert payment_type([{"data": {"object": intent_with_charges}}, {**charge, "created": None}]) == kind
+
+
+def test_deleted_invoice_takes_nothing() -> None:
+    """Not even what its balance says."""
+    invoice = Invoice(
+        id="i1",
+        number="R-1_Deleted",
+        client_id="c1",
+        status_id="2",
+        amount=Decimal(5),
+        balance=Decimal(5),
+        paid_to_date=Decimal(0),
+        total_taxes=Decimal(0),
+        date="",
+        due_date="",
+        lines=(),
+        is_deleted=True,
+    )
+    assert open_amount(invoice) == 0
 
 
 async def test_two_workers_at_once_make_one_payment(desk: Bench) -> None:

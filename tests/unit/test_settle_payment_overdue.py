@@ -156,6 +156,13 @@ async def test_failure_without_a_name_changes_nothing(desk: Bench) -> None:
     assert desk.memory.records["in_1"].status == "overdue"
 
 
+async def test_failure_of_an_unknown_invoice_changes_nothing(desk: Bench) -> None:
+    """The reason says which invoice is not there."""
+    outcome = await desk.deliver(FAILED)
+    assert isinstance(outcome, Ignored)
+    assert "no invoice with the number 'R-1'" in outcome.reason
+
+
 async def test_failure_that_names_two_invoices_changes_nothing(desk: Bench) -> None:
     """Several invoices on one failed payment are for nobody to choose from."""
     await open_invoice(desk)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from handlers.errors import NeedsPerson
+from handlers.errors import NeedsPerson, Rejected
 from handlers.outcome import Ignored, Processed
 from tests.payments import Bench, bench, events_of, intent, stripe_event
 
@@ -178,6 +178,56 @@ class TestClose:
         desk.rule(on_refund="close")
         await desk.deliver(events[0])
         assert live_credits(desk) == [("re_1", 88)]
+
+
+class TestOldVersions:
+    """Before 2024-10-28 only the charge tells what was refunded, as a sum."""
+
+    async def test_each_growth_is_settled(self, desk: Bench) -> None:
+        """Credits are numbered by the payment: there is no refund to name them by."""
+        events = await events_of(desk, [])
+        charge = {
+            "id": "ch_1",
+            "object": "charge",
+            "payment_intent": "pi_1",
+            "amount": 8800,
+            "captured": True,
+            "status": "succeeded",
+            "currency": "eur",
+            "created": DAY,
+        }
+        for minutes, gone in enumerate((1000, 3000, 8800)):
+            body = {**charge, "amount_refunded": gone}
+            events.append(stripe_event("charge.refunded", DAY + 60 * minutes, body, api_version="2023-10-16"))
+        await desk.deliver_all(events)
+        assert money(desk) == [("pi_1", 88, 88, 88)]
+        assert live_credits(desk) == [("pi_1-C1", 10), ("pi_1-C2", 20), ("pi_1-C3", 58)]
+        assert invoice(desk)[:2] == ("4", 0)
+
+
+class TestRefused:
+    """What Invoice Ninja refuses is told in its words."""
+
+    async def test_refund(self, desk: Bench) -> None:
+        """Nothing is remembered as refunded."""
+        events = await events_of(desk, REFUNDED)
+        await desk.deliver(events[0])
+        body = {"message": "The given data was invalid.", "errors": {"date": ["no"]}}
+        desk.faults.add(method="POST", path="/payments/refund", status=422, body=body)
+        error = await desk.deliver(events[1])
+        assert isinstance(error, Rejected)
+        assert money(desk) == [("pi_1", 88, 88, 0)]
+
+    async def test_applying(self, desk: Bench) -> None:
+        """What a crash left unapplied cannot be applied."""
+        events = await events_of(desk, [])
+        (row,) = desk.state.tables["invoices"]
+        made = {"client_id": row["client_id"], "amount": 88, "transaction_reference": "pi_1"}
+        await desk.post("/payments", made)
+        body = {"message": "The given data was invalid.", "errors": {"invoices": ["no"]}}
+        desk.faults.add(method="PUT", path="/payments/", status=422, body=body)
+        error = await desk.deliver(events[0])
+        assert isinstance(error, Rejected)
 
 
 class TestOverpaid:
