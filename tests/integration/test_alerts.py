@@ -1,0 +1,181 @@
+"""Alerts over a real PostgreSQL and, once, through apprise to a real socket."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from middleware.alerts.looking import Alerts
+from middleware.alerts.records import Message
+from middleware.alerts.sending import Sent, send
+from middleware.sandbox.serve import serve
+from middleware.settings import Settings
+from middleware.store.alerts import AlertStore
+from middleware.store.database import Pool, open_pool
+from middleware.store.links import ReviewStore
+from middleware.store.needs import NeedsStore
+from middleware.store.workers import WorkerStore
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+class Post:
+    """Takes messages; `is_away` takes none."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.is_away = False
+
+    async def __call__(self, urls: Sequence[str], message: Message) -> list[Sent]:
+        """Take the message for every address."""
+        if not self.is_away:
+            self.messages.append(message)
+        return [Sent("1 (json)", is_ok=not self.is_away, said="refused" if self.is_away else "") for _ in urls]
+
+
+@pytest.fixture
+async def pool(fresh_database: str) -> AsyncIterator[Pool]:
+    """A pool on an empty database."""
+    async with open_pool(fresh_database, size=6) as opened:
+        yield opened
+
+
+def _settings(**changes: object) -> Settings:
+    fields = {"taiga_webhook_secrets": "key", "alert_urls": "json://host/one", "public_url": "https://b.example"}
+    return Settings(_env_file=None, **(fields | changes))  # type: ignore[arg-type]  # pydantic checks them
+
+
+async def _event(pool: Pool, status: str, *, received: datetime = NOW, headers: str = "{}") -> int:
+    event_id: int = await pool.fetchval(
+        "INSERT INTO events (source, type, key, subject, occurred_at, received_at, body, status, reason, headers)"
+        " VALUES ('taiga', 'task.change', gen_random_uuid()::text, 'taiga:task:1', $1, $1, '', $2, 'no rate',"
+        " $3::text::jsonb) RETURNING id",
+        received,
+        status,
+        headers,
+    )
+    return event_id
+
+
+async def test_told_once_grouped_and_recovered(pool: Pool) -> None:
+    """Dead events are told once; later ones together after the window; the end is told, too."""
+    post = Post()
+    first = await _event(pool, "dead")
+    assert await Alerts(_settings(), pool, str, post).look(NOW) == 1
+    assert f"https://b.example/events/{first}" in post.messages[0].body
+    await _event(pool, "dead")
+    await _event(pool, "dead")
+    # Another process: what was told is in PostgreSQL.
+    restarted = Alerts(_settings(), pool, str, post)
+    assert await restarted.look(NOW + timedelta(minutes=14)) == 0
+    assert await restarted.look(NOW + timedelta(minutes=16)) == 1
+    assert post.messages[1].title == "taiga-billing: 2 events are dead"
+    await pool.execute("UPDATE events SET status = 'processed'")
+    assert await restarted.look(NOW + timedelta(minutes=40)) == 1
+    assert (post.messages[2].is_good_news, post.messages[2].body.count("- event")) == (True, 3)
+    assert await restarted.look(NOW + timedelta(minutes=80)) == 0
+    assert await AlertStore(pool).known() == []
+
+
+async def test_every_kind(pool: Pool) -> None:
+    """Reviews, plans, unmatched payments, refused credentials and a broken file are told, each in its own message."""
+    reviews = ReviewStore(pool)
+    await reviews.open("schedule:run", "invoice_plan", "November: 3 invoices", {})
+    await reviews.open("stripe:payment:pi_1", "unmatched_payment", "100.00 EUR", {})
+    await reviews.open("taiga:task:1", "credit_proposal", "2 h less", {})
+    await WorkerStore(pool).note("taiga", "refused", "401")
+    post = Post()
+    await Alerts(_settings(), pool, lambda: "line 1 is not JSON", post).look(NOW)
+    assert sorted(message.title.partition(": ")[2] for message in post.messages) == [
+        "1 invoice run waits for approval",
+        "1 mapping file is broken",
+        "1 payment fits no invoice",
+        "1 system refuses our credentials",
+        "1 thing waits for a person",
+    ]
+
+
+async def test_open_circuit_and_waiting_work(pool: Pool) -> None:
+    """A system that is left alone, and work that waits, are told after some minutes."""
+    now = datetime.now(UTC)
+    await pool.execute(
+        "INSERT INTO circuits (system, open_since, message) VALUES ('stripe', $1, 'no connection')",
+        now - timedelta(minutes=6),
+    )
+    await pool.execute(
+        "INSERT INTO events (source, type, key, subject, occurred_at, next_attempt_at, body)"
+        " VALUES ('taiga', 'task.change', 'k', 's', $1, $1, '')",
+        now - timedelta(minutes=20),
+    )
+    post = Post()
+    await Alerts(_settings(), pool, str, post).look(now)
+    assert [message.title for message in post.messages] == [
+        "taiga-billing: 1 system does not answer",
+        "taiga-billing: 1 event waits too long",
+    ]
+
+
+async def test_silence_is_not_broken_by_reconciling(pool: Pool) -> None:
+    """What reconciling put in proves no webhook."""
+    now = datetime.now(UTC)
+    await _event(pool, "processed", received=now - timedelta(hours=30))
+    await _event(pool, "processed", received=now, headers='{"x-reconciled-because": "closed"}')
+    last = await NeedsStore(pool).last_webhooks(["taiga"])
+    assert last["taiga"] == now - timedelta(hours=30)
+    post = Post()
+    await Alerts(_settings(alert_silent_hours=24), pool, str, post).look(now)
+    assert [message.title for message in post.messages] == ["taiga-billing: 1 source is silent"]
+
+
+async def test_nobody_took_it(pool: Pool) -> None:
+    """A message that no address took is sent again later, and not lost."""
+    post = Post()
+    post.is_away = True
+    await _event(pool, "dead")
+    alerts = Alerts(_settings(), pool, str, post)
+    await alerts.look(NOW)
+    post.is_away = False
+    assert await alerts.look(NOW + timedelta(seconds=30)) == 0
+    assert await alerts.look(NOW + timedelta(seconds=61)) == 1
+    assert len(post.messages) == 1
+
+
+async def test_one_sender(pool: Pool) -> None:
+    """While one worker sends, the others leave it alone."""
+    await _event(pool, "dead")
+    post = Post()
+    async with AlertStore(pool).only_sender() as is_ours:
+        assert is_ours
+        assert await Alerts(_settings(), pool, str, post).look(NOW) == 0
+    results = await asyncio.gather(*(Alerts(_settings(), pool, str, post).look(NOW) for _ in range(3)))
+    assert (sum(results), len(post.messages)) == (1, 1)
+
+
+async def test_apprise_sends() -> None:
+    """A message goes through apprise to a server; what is refused or unknown is named without its address."""
+    arrived = []
+
+    async def take(request: Request) -> Response:
+        arrived.append(await request.json())
+        return Response(status_code=200)
+
+    async def refuse(_request: Request) -> Response:
+        return Response(status_code=500)
+
+    app = Starlette(routes=[Route("/take", take, methods=["POST"]), Route("/refuse", refuse, methods=["POST"])])
+    async with serve(app) as url:
+        host = url.removeprefix("http://")
+        urls = [f"json://{host}/take", f"json://user:hidden@{host}/refuse", "nonsense://hidden"]
+        results = await send(urls, Message("A title", "Line 1\nLine 2 <b>"))
+    assert [(result.name, result.is_ok) for result in results] == [
+        ("1 (json)", True),
+        ("2 (json)", False),
+        ("3 (nonsense)", False),
+    ]
+    assert (arrived[0]["title"], arrived[0]["message"]) == ("A title", "Line 1\nLine 2 <b>")
+    assert "hidden" not in repr(results)
