@@ -31,7 +31,7 @@ def test_nobody_bills_the_rest(event_type: str) -> None:
 
 def test_types_belong_to_their_source() -> None:
     """Another source's event of the same name is not Taiga's."""
-    assert find_handler("stripe", "task.change") is None
+    assert find_handler("operator", "task.change") is None
 
 
 async def test_unhandled_types_end_with_a_reason() -> None:
