@@ -1,10 +1,11 @@
 """The worker makes the invoices of a missed run by itself: cron tick, run, one event a client, mails."""
 
-import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+
+import pytest
 
 from mappings.invoicing.calendars import calendars_of
 from mappings.invoicing.period import latest_run
@@ -14,9 +15,11 @@ from middleware.settings import Settings
 from middleware.store.database import open_pool
 from middleware.store.events import EventStore
 from middleware.store.plans import PlanStore
-from middleware.worker import run_worker
 from tests.invoicing import ZONE, office
 from tests.pipeline import until
+from tests.stack import ARQ_CLOSES_AS_OF_OLD, worker
+
+pytestmark = pytest.mark.filterwarnings(ARQ_CLOSES_AS_OF_OLD)
 
 
 async def test_a_missed_run(fresh_database: str, fresh_redis: str, tmp_path: Path) -> None:
@@ -27,6 +30,7 @@ async def test_a_missed_run(fresh_database: str, fresh_redis: str, tmp_path: Pat
         serve(create_app(bureau.state, bureau.faults)) as url,
         open_pool(fresh_database, size=2) as pool,
     ):
+        bureau.state.clock = lambda: datetime.now(UTC)
         acme, beta = await bureau.client("Acme"), await bureau.client("Beta")
         bureau.rules(acme, beta, auto_send=True)
         (calendar,) = calendars_of(bureau.mapping)
@@ -46,17 +50,13 @@ async def test_a_missed_run(fresh_database: str, fresh_redis: str, tmp_path: Pat
             mappings_file=tmp_path / "mappings.json",
             worker_port=0,
         )
-        stop = asyncio.Event()
-        worker = asyncio.create_task(run_worker(settings, stop))
 
         async def is_done() -> bool:
-            return len(bureau.state.mails) == 2
+            waiting = await pool.fetchval("SELECT count(*) FROM events WHERE finished_at IS NULL")
+            return len(bureau.state.mails) == 2 and not waiting
 
-        try:
+        async with worker(settings):
             await until(is_done)
-        finally:
-            stop.set()
-            await worker
         invoices = await bureau.invoices()
         assert {(invoice.client_id, invoice.amount) for invoice in invoices} == {
             (acme, Decimal(160)),
