@@ -19,6 +19,8 @@ from middleware.store.workers import WorkerStore
 from middleware.version import VERSION
 
 STALE_HEARTBEAT_SECONDS = 60
+# Who asks for readiness wants an answer, also when PostgreSQL hangs.
+PATIENCE_SECONDS = 3.0
 
 State = Literal["ok", "degraded", "failed"]
 
@@ -56,7 +58,8 @@ async def check_worker(workers: WorkerStore) -> Check:
     """Whether a worker is alive."""
     hint = "start a worker: taiga-billing worker"
     try:
-        age = await workers.seconds_since_beat()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            age = await workers.seconds_since_beat()
     except STORE_ERRORS as error:
         return Check("worker", "degraded", f"not known: {error}", hint)
     if age is None:
@@ -73,8 +76,9 @@ async def check_remotes(pool: Pool, workers: WorkerStore) -> list[Check]:
         "unreachable": "it is tried again by itself; the events wait",
     }
     try:
-        states = await workers.remotes()
-        away = await _away(pool)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            states = await workers.remotes()
+            away = await _away(pool)
     except (StoreUnavailableError, *STORE_ERRORS):
         return []
     named = {check.name for check in away}

@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+import asyncpg
 import httpx
 import pytest
 from starlette.applications import Starlette
 
+from middleware import health
 from middleware.app import create_app
 from middleware.metrics import ACK_SECONDS, RECEIVED, REGISTRY, REJECTED
 from middleware.settings import Settings
@@ -316,6 +318,19 @@ async def test_redis_away_does_not_matter(receiver: httpx.AsyncClient) -> None:
     assert ready.json()["checks"]["redis"]["status"] == "degraded"
     assert ready.json()["checks"]["postgresql"]["status"] == "ok"
     assert ready.json()["checks"]["worker"]["hint"] == "start a worker: taiga-billing worker"
+
+
+async def test_readiness_while_postgresql_hangs(
+    receiver: httpx.AsyncClient, clean_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readiness is told within its time, also when a table is locked."""
+    monkeypatch.setattr(health, "PATIENCE_SECONDS", 0.05)
+    blocker = await asyncpg.connect(clean_database)
+    await blocker.execute("BEGIN; LOCK TABLE workers, remotes")
+    ready = (await receiver.get("/readyz")).json()
+    await blocker.close()
+    assert ready["checks"]["worker"]["status"] == "degraded"
+    assert ready["checks"]["postgresql"]["status"] == "ok"
 
 
 async def test_metrics(receiver: httpx.AsyncClient) -> None:

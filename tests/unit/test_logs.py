@@ -10,6 +10,8 @@ import structlog
 
 from middleware.logs import configure_logs
 
+SECRET = "hunter2"
+
 
 @pytest.fixture(autouse=True)
 def own_logging() -> Iterator[None]:
@@ -59,12 +61,12 @@ def test_tracebacks_without_local_variables(
     """A traceback names the places and the error, not what the variables held."""
     configure_logs(log_format, "info")
     try:
-        log_in("".join(["hun", "ter2"]))
+        log_in(SECRET)
     except ValueError:
         structlog.get_logger().exception("event.attempted")
     text = capsys.readouterr().err
     assert "2 things went wrong" in text
-    assert "hunter2" not in text
+    assert SECRET not in text
 
 
 def test_console_takes_any_text(capsys: pytest.CaptureFixture[str]) -> None:
