@@ -3,23 +3,27 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from handlers.context import Context
 from mappings.config import MappingFile
 from middleware.bootstrap import open_taiga
 from middleware.ingest import Ingest
 from middleware.periodic import Periodic, every, nightly, run_periodics
 from middleware.queue import Wakeups, open_queue
+from middleware.reconcile.stripe_clock import stripe_periodics
 from middleware.reconcile.taiga import Tools, reconcile_by_clock
 from middleware.settings import Settings
 from middleware.store.database import Pool
 from middleware.store.events import EventStore
 
 
-async def run_clockwork(settings: Settings, mapping: Callable[[], MappingFile], pool: Pool) -> None:
-    """Do everything in its time, until cancelled; `mapping` gives the file as it is at that time."""
+async def run_clockwork(
+    settings: Settings, mapping: Callable[[], MappingFile], pool: Pool, context: Callable[[], Context]
+) -> None:
+    """Do everything in its time, until cancelled; `mapping` and `context` are as they are at that time."""
     async with AsyncExitStack() as stack:
         ingest = await stack.enter_async_context(_door(settings, pool))
         periodics = await _reconciling(settings, mapping, pool, ingest, stack)
-        await run_periodics(pool, periodics)
+        await run_periodics(pool, [*periodics, *stripe_periodics(context, pool, ingest)])
 
 
 async def _reconciling(

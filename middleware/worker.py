@@ -94,7 +94,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> N
             listen(settings.redis_url.get_secret_value(), processor.wake),
             _beat(workers),
             _serve_health(settings, pool),
-            run_clockwork(settings, mapping.current, pool),
+            run_clockwork(settings, mapping.current, pool, live_context(context, mapping)),
             mapping.run(pool),
             run_alerts(settings, pool, mapping.problem),
         ):

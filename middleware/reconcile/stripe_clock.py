@@ -1,0 +1,43 @@
+"""What is done by the clock with Stripe: the daily reconciliation, and the round over the open payment links."""
+
+from collections.abc import Callable
+
+import structlog
+
+from handlers.context import Context
+from handlers.errors import RemoteError
+from handlers.payment_link_upkeep import tend_all
+from middleware.clients.invoiceninja import InvoiceNinja
+from middleware.clients.stripe import Stripe
+from middleware.ingest import Ingest
+from middleware.periodic import Periodic, every, nightly
+from middleware.reconcile.stripe import Tools, reconcile_by_clock
+from middleware.store.database import Pool
+
+log = structlog.get_logger()
+
+LINK_MINUTES = 15.0
+
+
+def stripe_periodics(context: Callable[[], Context], pool: Pool, ingest: Ingest) -> list[Periodic]:
+    """Nothing without a key of Stripe; `context` gives what is valid at that time."""
+    world = context().payments
+    if world is None or not isinstance(world.stripe, Stripe) or not isinstance(world.books, InvoiceNinja):
+        return []
+    tools = Tools(world.stripe, world.books, pool, ingest)
+    return [
+        Periodic("reconcile stripe", nightly(2, 50), lambda: reconcile_by_clock(tools)),
+        Periodic("payment links", every(LINK_MINUTES), lambda: tend_by_clock(context())),
+    ]
+
+
+async def tend_by_clock(context: Context) -> str:
+    """A round that nobody waits for: says in one line how it went."""
+    try:
+        upkeep = await tend_all(context)
+    except RemoteError as error:
+        log.warning("payment_links.failed", error=str(error), hint="tried again at the next tick")
+        return str(error)
+    if upkeep.changed or upkeep.problems:
+        log.info("payment_links.tended", changed=list(upkeep.changed[:20]), problems=list(upkeep.problems[:20]))
+    return f"{upkeep.looked_at} open, {len(upkeep.changed)} changed, {len(upkeep.problems)} failed"
