@@ -1,12 +1,10 @@
 """`taiga-billing payments`: what became of Stripe's payments, and decisions about those that wait for a person."""
 
 import asyncio
-import json
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 import click
 from rich.console import Console
@@ -25,11 +23,12 @@ from middleware.commands.common import (
     store,
 )
 from middleware.ingest import Ingest
+from middleware.payment_decisions import Decision, decision_event
 from middleware.queue import Wakeups, open_queue
 from middleware.settings import Settings
 from middleware.store.audit import AuditStore, Deed
 from middleware.store.database import Pool
-from middleware.store.events import FINISHED, EventRow, EventStore, NewEvent
+from middleware.store.events import FINISHED, EventRow, EventStore
 from middleware.store.payments import PaymentStore
 
 PIPE_WIDTH = 200
@@ -108,7 +107,7 @@ def ignore(*, payment: str, why: str, wait: float, as_json: bool) -> None:
     _decide("ignore", payment, {"why": why}, wait, as_json=as_json)
 
 
-def _decide(action: str, payment: str, words: Mapping[str, str], wait: float, *, as_json: bool) -> None:
+def _decide(action: Decision, payment: str, words: Mapping[str, str], wait: float, *, as_json: bool) -> None:
     with servers_behind(settings_or_exit()) as settings:
         row = run(_store_decision(settings, action, payment, words, wait))
     if as_json:
@@ -123,7 +122,7 @@ def _decide(action: str, payment: str, words: Mapping[str, str], wait: float, *,
 
 
 async def _store_decision(
-    settings: Settings, action: str, payment: str, words: Mapping[str, str], wait: float
+    settings: Settings, action: Decision, payment: str, words: Mapping[str, str], wait: float
 ) -> EventRow:
     async with store(settings) as pool:
         record = await PaymentStore(pool).find(payment)
@@ -132,20 +131,15 @@ async def _store_decision(
         wakeups = Wakeups(open_queue(settings.redis_url.get_secret_value()))
         await wakeups.start()
         try:
-            stored = await Ingest(EventStore(pool), wakeups).accept(decision(action, record, words, cli_actor()))
+            stored = await Ingest(EventStore(pool), wakeups).accept(
+                decision_event(action, record, words, cli_actor(), datetime.now(UTC))
+            )
         finally:
             await wakeups.stop()
         summary = f"payment {payment}: {action} {words.get('invoice', '')}".rstrip()
         deed = Deed(cli_actor(), f"payment.{action}", summary, dict(words), (stored.event_id,))
         await AuditStore(pool).record(deed)
         return await _settled(pool, stored.event_id, wait)
-
-
-def decision(action: str, record: PaymentRecord, words: Mapping[str, str], actor: str) -> NewEvent:
-    """A person's decision about a payment, as an event of the payment's own subject."""
-    body = json.dumps({"payment": record.identity, "by": actor, **words}).encode()
-    key = f"{action}:{record.identity}:{uuid4()}"
-    return NewEvent("operator", f"payment.{action}", key, record.subject, datetime.now(UTC), body, {})
 
 
 async def _settled(pool: Pool, event_id: int, wait: float) -> EventRow:

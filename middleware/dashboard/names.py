@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mappings.config import MappingFile
+from mappings.config import MappingFile, parse_mapping
 from mappings.errors import MappingErrors
-from middleware.bootstrap import load_mapping
-from middleware.settings import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +19,13 @@ class ReadMapping:
 def read_mapping(file: Path) -> ReadMapping:
     """Read the mapping file; mistakes are for the page, not for the log."""
     try:
-        return ReadMapping(load_mapping(file))
+        return ReadMapping(parse_mapping(file.read_text(encoding="utf-8")))
     except MappingErrors as error:
         return ReadMapping(problems=tuple(str(error).splitlines()))
-    except SettingsError as error:
-        return ReadMapping(problems=tuple(error.problems))
+    except FileNotFoundError:
+        return ReadMapping(problems=(f"there is no {file.name}: copy mappings.example.json and name your projects",))
+    except (OSError, UnicodeDecodeError) as error:
+        return ReadMapping(problems=(f"{file.name} cannot be read: {error}",))
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,12 @@ class BillingApi(WideReading, InvoicesApi, CompanyApi):
         async for invoice in self._list(read_invoice, "/invoices", filters, keep):
             yield invoice
 
+    async def invoices_changed_since(self, moment: int) -> AsyncIterator[Invoice]:
+        """GET /invoices: those that changed since a moment (unix seconds), deleted ones included."""
+        filters: Params = {"status": "active,archived,deleted", "updated_at": moment}
+        async for invoice in self._list(read_invoice, "/invoices", filters, lambda one: one.updated_at >= moment):
+            yield invoice
+
     async def email_invoices(self, invoice_ids: Collection[str]) -> list[Invoice]:
         """POST /invoices/bulk email: one request for all; drafts become sent.
 

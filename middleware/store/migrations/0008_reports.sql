@@ -90,3 +90,33 @@ CREATE TRIGGER links_recorded_time_gone AFTER DELETE ON links FOR EACH ROW
 
 -- What is there already passes through the trigger once.
 UPDATE links SET state = state WHERE kind IN ('time_entry', 'invoiced');
+
+-- Payments as people look at them: newest first, and the money of a month.
+CREATE INDEX payments_newest ON payments (created_at DESC, identity);
+CREATE INDEX payments_paid ON payments (paid_at) WHERE paid_at IS NOT NULL;
+
+-- What Invoice Ninja's books said when they were read last, for pages; never used to decide anything.
+CREATE TABLE book_clients (
+    client_id text PRIMARY KEY,
+    name      text NOT NULL,
+    -- ISO code; '' when it is not known.
+    currency  text NOT NULL
+);
+CREATE TABLE book_invoices (
+    invoice_id text PRIMARY KEY,
+    number     text    NOT NULL,
+    client_id  text    NOT NULL,
+    status_id  text    NOT NULL,
+    amount     numeric NOT NULL,
+    balance    numeric NOT NULL,
+    date       date,
+    due_date   date,
+    is_deleted boolean NOT NULL,
+    -- Unix seconds, by Invoice Ninja's clock.
+    updated_at bigint  NOT NULL
+);
+CREATE INDEX book_invoices_date ON book_invoices (coalesce(date, '-infinity'), invoice_id) WHERE NOT is_deleted;
+CREATE INDEX book_invoices_open ON book_invoices (due_date)
+    WHERE NOT is_deleted AND balance > 0 AND status_id IN ('2', '3');
+CREATE INDEX book_invoices_updated ON book_invoices (updated_at);
+CREATE INDEX invoice_plans_newest ON invoice_plans (created_at DESC, id);

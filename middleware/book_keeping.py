@@ -1,0 +1,56 @@
+"""Reads Invoice Ninja's clients and changed invoices now and then, so that pages show them without asking."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+from mappings.models import NinjaClient
+from mappings.ninja import Company, Invoice, Statics
+from middleware.store.books import BookStore
+
+OVERLAP_SECONDS = 120
+ROWS = 200
+
+
+class Books(Protocol):
+    """Invoice Ninja as the book keeping sees it."""
+
+    async def client_list(self) -> Sequence[NinjaClient]:
+        """All clients that are not deleted."""
+        ...
+
+    async def company(self) -> Company:
+        """The company."""
+        ...
+
+    async def statics(self) -> Statics:
+        """Invoice Ninja's own tables."""
+        ...
+
+    def invoices_changed_since(self, moment: int) -> AsyncIterator[Invoice]:
+        """The invoices that changed since a moment (unix seconds), deleted ones included."""
+        ...
+
+
+async def keep_books(books: Books, store: BookStore) -> str:
+    """Bring what is remembered up to date; returns what was read, in words.
+
+    Raises:
+        RemoteError: Invoice Ninja failed; what was read before is kept.
+        StoreUnavailableError: PostgreSQL is away.
+    """
+    clients, company, statics = await books.client_list(), await books.company(), await books.statics()
+    codes: Mapping[str, str] = {key: currency.code for key, currency in statics.currencies.items()}
+    await store.save_clients(
+        [(one.id, one.name, codes.get(one.currency_id or company.currency_id, "")) for one in clients]
+    )
+    # Changes of one second may come in two reads.
+    since = max(0, await store.newest_update() - OVERLAP_SECONDS)
+    batch: list[Invoice] = []
+    number = 0
+    async for invoice in books.invoices_changed_since(since):
+        batch.append(invoice)
+        if len(batch) >= ROWS:
+            await store.save_invoices(batch)
+            number, batch = number + len(batch), []
+    await store.save_invoices(batch)
+    return f"{len(clients)} clients, {number + len(batch)} changed invoices"
