@@ -56,6 +56,8 @@ def shown_value(value: Any) -> str:
         return {True: "true", False: "false", None: "none"}[value]
     if isinstance(value, Decimal):
         return f"{value:f}"
+    if isinstance(value, dict):
+        return " ".join(f"{name} {shown_value(one)}" for name, one in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(shown_value(one) for one in value) or "none"
     return str(value)
