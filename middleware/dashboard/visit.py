@@ -70,7 +70,7 @@ class Visit:
             raise RefusedError(403, "This form does not belong to your session. Go back, load the page, and try again.")
         return fields
 
-    def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
+    def page(self, template: str, **values: Any) -> Response:
         """Render a template."""
         html = self.desk.templates.get_template(template).render(
             session=self.session,
@@ -80,7 +80,7 @@ class Visit:
             said=notice(self.asked("said")),
             **values,
         )
-        return HTMLResponse(html, status)
+        return HTMLResponse(html)
 
 
 Page = Callable[[Visit], Awaitable[Response]]

@@ -30,6 +30,8 @@ REVIEWS: Mapping[str, str] = {
     "unknown_project": "Recorded without a project",
     "invoice_plan": "An invoice plan waits for approval",
     "invoice_flagged": "An invoice is not as it should be",
+    "unmatched_payment": "A payment is for no invoice yet",
+    "payment_problem": "A payment contradicts the books",
 }
 
 
@@ -47,6 +49,8 @@ NOTICES: Mapping[str, str] = {
     "replayed": "put back to work",
     "discarded": "discarded",
     "closed": "closed",
+    "decided": "decided; a worker carries it out",
+    "applied": "to be made; a worker makes them now",
 }
 
 

@@ -1,5 +1,6 @@
 """Sums and lists for people: recorded hours, payments, and what waits for a person."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -73,6 +74,39 @@ class Unrecorded:
     reason: str
     hint: str
     received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Money of a span in one currency, in its minor units."""
+
+    currency: str
+    amount: int
+    refunded: int
+    payments: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """A stored plan of invoices: how many, how many of them are made, and whether a review waits for it."""
+
+    id: str
+    period: Mapping[str, str]
+    created_at: datetime
+    invoices: int
+    made: int
+    waits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DueRow:
+    """The newest order to make the invoices of a client from a plan."""
+
+    client_id: str
+    event_id: int
+    status: str
+    reason: str
+    hint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +213,60 @@ class Reports:
         with away_is_unavailable():
             rows = await self._pool.fetch(_UNRECORDED, before_id, UNRECORDED_WINDOW, limit)
         return [Unrecorded(**row) for row in rows]
+
+    async def received(self, since: datetime) -> list[Received]:
+        """Money that was paid since a moment, by currency."""
+        with away_is_unavailable():
+            rows = await self._pool.fetch(
+                "SELECT upper(currency) AS currency, sum(amount)::bigint AS amount, sum(refunded)::bigint AS refunded,"
+                " count(*) AS payments FROM payments WHERE paid_at >= $1 AND currency <> '' GROUP BY 1 ORDER BY 2 DESC",
+                since,
+            )
+        return [Received(**row) for row in rows]
+
+    async def newest_payments(
+        self, status: str, after: tuple[datetime, str] | None, limit: int
+    ) -> list[tuple[datetime, str]]:
+        """When payments were first heard of and their identities, newest first; `after` is a page's last one."""
+        moment, identity = after or (None, "")
+        with away_is_unavailable():
+            rows = await self._pool.fetch(
+                "SELECT created_at, identity FROM payments WHERE ($1 = '' OR status = $1) AND ($2::timestamptz IS NULL"
+                " OR created_at < $2 OR (created_at = $2 AND identity > $3))"
+                " ORDER BY created_at DESC, identity LIMIT $4",
+                status,
+                moment,
+                identity,
+                limit,
+            )
+        return [(row["created_at"], row["identity"]) for row in rows]
+
+    async def plans(self, limit: int) -> list[PlanRow]:
+        """The newest plans of invoices."""
+        with away_is_unavailable():
+            rows = await self._pool.fetch(
+                "SELECT p.id, p.period, p.created_at, count(i.plan_id) AS invoices,"
+                " count(*) FILTER (WHERE i.invoice_id <> '') AS made, EXISTS (SELECT 1 FROM reviews r"
+                "   WHERE r.kind = 'invoice_plan' AND r.closed_at IS NULL AND r.details ->> 'plan_id' = p.id) AS waits"
+                " FROM (SELECT id, period, created_at FROM invoice_plans ORDER BY created_at DESC, id LIMIT $1) p"
+                " LEFT JOIN planned_invoices i ON i.plan_id = p.id GROUP BY p.id, p.period, p.created_at"
+                " ORDER BY p.created_at DESC, p.id",
+                limit,
+            )
+        return [PlanRow(**row) for row in rows]
+
+    async def dues(self, plan_id: str, client_ids: Sequence[str]) -> dict[str, DueRow]:
+        """What became of the newest order to make the invoices of each client from this plan."""
+        with away_is_unavailable():
+            rows = await self._pool.fetch(
+                "SELECT DISTINCT ON (client_id) client_id, id AS event_id, status, reason, hint"
+                " FROM unnest($2::text[]) AS client_id JOIN events ON subject = 'invoice:' || client_id"
+                " WHERE source = 'schedule' AND type = 'invoice.due'"
+                " AND starts_with(key, 'due:' || $1 || ':' || client_id || ':') ORDER BY client_id, id DESC",
+                plan_id,
+                list(client_ids),
+            )
+        return {row["client_id"]: DueRow(**row) for row in rows}
 
     async def open_reviews(self) -> list[ReviewCount]:
         """What waits for a person, by kind."""

@@ -3,16 +3,24 @@
 import json
 import random
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import asyncpg
 
+from handlers.payment_world import Candidate, PaymentRecord
+from mappings.invoicing.period import parse_period
+from mappings.invoicing.records import Entry, InvoicePlan, LeftOut, Line, PlannedInvoice, Terms, Totals
+from mappings.ninja import Invoice, Tax
 from middleware.accounts.passwords import hash_password
+from middleware.store.books import BookStore
+from middleware.store.payments import PaymentStore
+from middleware.store.plans import PlanStore
 
 PASSWORD = "correct horse battery"
 ADMIN, VIEWER = "ada", "vic"
+UNMATCHED, PLAN = "pi_3SeedUnmatched", "p-3f9a1c20b7de"
 MAPPING: Mapping[str, Any] = {
     "project_mappings": [
         {
@@ -81,6 +89,9 @@ async def seed(pool: asyncpg.Pool, now: datetime | None = None) -> None:
     await _troubles(pool, end)
     await _stripe(pool, dice, end)
     await _reviews(pool)
+    await _books(pool, end)
+    await _payments(pool, end)
+    await _plan(pool)
 
 
 async def _people(pool: asyncpg.Pool) -> None:
@@ -231,3 +242,135 @@ def _task(number: int, title: str, project: int, person: str, moment: datetime) 
             },
         }
     ).encode()
+
+
+async def _books(pool: asyncpg.Pool, end: datetime) -> None:
+    names = dict(zip(_CLIENTS, ("Acme GmbH", "Globex Ltd", "Initech SA"), strict=True))
+    books = BookStore(pool)
+    await books.save_clients([(client_id, name, "EUR") for client_id, name in names.items()])
+    told = (
+        ("1", 0, 30),
+        ("2", 1, 30),
+        ("3", 0, 12),
+        ("2", 2, -8),
+        ("2", 0, -44),
+        ("4", 1, -30),
+        ("4", 2, -60),
+        ("5", 1, 0),
+    )
+    invoices = []
+    for number, (status, client, due_in) in enumerate(told):
+        amount = Decimal(400 + 137 * number)
+        balance = {"4": Decimal(0), "5": Decimal(0), "3": amount / 2}.get(status, amount)
+        due = (end + timedelta(days=due_in)).date()
+        invoices.append(
+            Invoice(
+                id=f"inv{number}",
+                number=f"2026-01{number}",
+                client_id=_CLIENTS[client],
+                status_id=status,
+                amount=amount,
+                balance=balance,
+                paid_to_date=amount - balance,
+                total_taxes=Decimal(0),
+                date=(due - timedelta(days=30)).isoformat(),
+                due_date=due.isoformat(),
+                lines=(),
+                updated_at=1_790_000_000 + number,
+            )
+        )
+    await books.save_invoices(invoices)
+
+
+async def _payments(pool: asyncpg.Pool, end: datetime) -> None:
+    payments = PaymentStore(pool)
+    told = (
+        ("paid", 53700, 0, "inv5"),
+        ("refunded", 80000, 80000, "inv6"),
+        ("partial", 33700, 0, "inv2"),
+        ("paid", 12000, 0, ""),
+    )
+    for number, (status, amount, refunded, invoice) in enumerate(told, start=1):
+        await payments.save(
+            PaymentRecord(
+                identity=f"pi_3SeedPayment{number:04}",
+                subject=f"stripe:payment:pi_3SeedPayment{number:04}",
+                status=status,
+                reason="recorded" if invoice else "paid through Invoice Ninja's own gateway",
+                currency="eur",
+                amount=amount,
+                refunded=refunded,
+                payer="billing@acme.example",
+                paid_at=end - timedelta(days=number),
+                client_id=_CLIENTS[0],
+                invoice_id=invoice,
+                invoice_number=f"2026-01{invoice[3:]}" if invoice else "",
+                livemode=True,
+            )
+        )
+    candidates = (
+        Candidate("inv1", "2026-011", _CLIENTS[1], "537.00", "open for 537.00 EUR, the payment has 530.00 EUR"),
+        Candidate("inv3", "2026-013", _CLIENTS[2], "811.00", "open for 811.00 EUR, the payment has 530.00 EUR"),
+    )
+    await payments.save(
+        PaymentRecord(
+            identity=UNMATCHED,
+            subject=f"stripe:payment:{UNMATCHED}",
+            status="unmatched",
+            reason="nothing names an invoice: neither its metadata nor a payment page of ours",
+            currency="eur",
+            amount=53000,
+            payer="office@globex.example",
+            paid_at=end - timedelta(hours=9),
+            candidates=candidates,
+        )
+    )
+    await pool.execute(
+        "INSERT INTO reviews (subject, kind, summary) VALUES ($1, 'unmatched_payment',"
+        " '530.00 EUR from office@globex.example are for no invoice yet')",
+        f"stripe:payment:{UNMATCHED}",
+    )
+
+
+async def _plan(pool: asyncpg.Pool) -> None:
+    period = parse_period("2026-10", "Europe/Brussels")
+    invoices = tuple(
+        _planned(client_id, name) for client_id, name in zip(_CLIENTS, ("Acme GmbH", "Globex Ltd"), strict=False)
+    )
+    left_out = (LeftOut(_CLIENTS[2], "Initech SA", "#203: Texts of the imprint", 0, "event 243 is not done (dead)"),)
+    await PlanStore(pool).save(InvoicePlan(PLAN, period, invoices, left_out))
+    await pool.execute(
+        "INSERT INTO reviews (subject, kind, summary, details) VALUES ('invoices:run:monthly', 'invoice_plan',"
+        " 'invoices of 2 clients for 2026-10 wait for you', $1)",
+        {"plan_id": PLAN},
+    )
+
+
+def _planned(client_id: str, name: str) -> PlannedInvoice:
+    tax = Tax("VAT", Decimal(21))
+    lines = tuple(
+        Line(f"ninja{number}", f"Task #{number}: {_WORK[number % len(_WORK)]}", Decimal(hours), Decimal(75), (tax,))
+        for number, hours in ((61, "4.25"), (62, "1.5"), (64, "3"))
+    )
+    entries = tuple(
+        Entry(
+            task_id=line.task_id,
+            number=line.task_id.replace("ninja", "TAIGA-T"),
+            client_id=client_id,
+            project_id="",
+            project="",
+            description=line.notes,
+            person="mira",
+            first_day=date(2026, 10, 5),
+            day=date(2026, 10, 6),
+            seconds=int(line.quantity * 3600),
+            rate=line.cost,
+            taxes=(tax,),
+            product_key="",
+            subject=line.task_id.replace("ninja", "taiga:task:"),
+        )
+        for line in lines
+    )
+    totals = Totals(Decimal("656.25"), Decimal(0), ((tax, Decimal("137.81")),), Decimal("137.81"), Decimal("794.06"))
+    terms = Terms("net30", "run_day", "Europe/Brussels", "custom_value4")
+    return PlannedInvoice(client_id, name, "", "", "EUR", 2, entries, lines, totals, terms, "review")

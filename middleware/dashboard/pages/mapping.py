@@ -9,6 +9,7 @@ from mappings.config import MappingFile, ProjectRules
 from middleware.dashboard.names import Names, read_mapping
 from middleware.dashboard.ninja_pages import NinjaPages
 from middleware.dashboard.visit import Visit
+from middleware.store.books import BookStore
 from middleware.store.event_search import EventFilter, EventSearch
 from middleware.store.events import EventRow
 
@@ -38,7 +39,7 @@ async def show(visit: Visit) -> Response:
         general=rule_rows(read.mapping.rules_for(0)),
         user_rates=sorted(read.mapping.user_rates.items()),
         complaints=[event for event in dead.rows if is_about_mapping(event)],
-        names=Names(read.mapping),
+        names=Names(read.mapping, await BookStore(visit.services.pool).client_names()),
         ninja=NinjaPages(settings.invoice_ninja_api),
     )
 

@@ -1,34 +1,49 @@
 """Is everything well, in one glance."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from starlette.responses import Response
 
+from mappings.config import MappingFile
+from mappings.invoicing.calendars import calendars_of
+from mappings.invoicing.period import Run, latest_run
 from middleware.dashboard.charts import DayChart, day_chart, shares
+from middleware.dashboard.formats import month_text, zone_named
 from middleware.dashboard.names import Names, read_mapping
+from middleware.dashboard.pages.time import read_month, span
 from middleware.dashboard.visit import Visit
 from middleware.health import Check
+from middleware.store.books import BookStore
 from middleware.store.events import Backlog, backlog
 from middleware.store.reports import Reports, ReviewCount
 from middleware.store.statistics import Statistics
+from middleware.store.ticks import TickStore
 
 DAYS = 30
+LONGEST_CALENDAR = 32
 
 
 async def show(visit: Visit) -> Response:
     """The overview."""
     services = visit.services
     statistics, reports = Statistics(services.pool), Reports(services.pool)
-    checks, waiting, arrivals, reviews, unbilled, chart = await asyncio.gather(
+    mapping = await asyncio.to_thread(read_mapping, services.settings.mappings_file)
+    month = read_month("", visit.now.astimezone(zone_named(mapping.mapping.billing_rules.timezone)).date())
+    month_began, _ = span(month, zone_named(mapping.mapping.billing_rules.timezone))
+    checks, waiting, arrivals, reviews, unbilled = await asyncio.gather(
         services.checks(),
         backlog(services.pool),
         statistics.last_arrivals(),
         reports.open_reviews(),
         reports.unbilled(),
-        _chart(visit, statistics),
     )
-    mapping = await asyncio.to_thread(read_mapping, services.settings.mappings_file)
+    received, chart, clients, ticks = await asyncio.gather(
+        reports.received(month_began),
+        _chart(visit, statistics),
+        BookStore(services.pool).client_names(),
+        TickStore(services.pool).all(),
+    )
     return visit.page(
         "overview.html",
         checks=checks,
@@ -37,9 +52,13 @@ async def show(visit: Visit) -> Response:
         reviews=reviews,
         unbilled=unbilled,
         unbilled_shares=shares([one.hours for one in unbilled]),
-        names=Names(mapping.mapping),
+        names=Names(mapping.mapping, clients),
         mapping_problems=len(mapping.problems),
         chart=chart,
+        received=received,
+        month_name=month_text(month),
+        ticks=ticks,
+        next_run=next_run(mapping.mapping, visit.now),
         tasks=things_to_do(waiting, reviews, len(mapping.problems)),
         troubles=[check for check in checks if check.state != "ok"],
         verdict=verdict(checks, waiting, reviews, len(mapping.problems)),
@@ -68,3 +87,16 @@ async def _chart(visit: Visit, statistics: Statistics) -> DayChart:
 def sources_in_order(sources: set[str]) -> list[str]:
     """Taiga first: it is always there and sends most."""
     return ["taiga", *sorted(sources - {"taiga"})]
+
+
+def next_run(mapping: MappingFile, now: datetime) -> Run | None:
+    """The invoice run that comes next, of all calendars; None without a mapped project."""
+    if not mapping.project_mappings:
+        return None
+    ahead = [
+        run
+        for calendar in calendars_of(mapping)
+        for days in range(1, LONGEST_CALENDAR + 1)
+        if (run := latest_run(calendar, now + timedelta(days=days))).due_at > now
+    ]
+    return min(ahead, key=lambda run: run.due_at, default=None)

@@ -1,6 +1,17 @@
 """Every page: its address, the method, who may see it, and what answers."""
 
-from middleware.dashboard.pages import audit, event_actions, events, mapping, overview, reviews, time
+from middleware.dashboard.pages import (
+    audit,
+    event_actions,
+    events,
+    invoices,
+    mapping,
+    overview,
+    payments,
+    plans,
+    reviews,
+    time,
+)
 from middleware.dashboard.visit import Page
 from middleware.store.users import Role
 
@@ -14,6 +25,13 @@ PAGES: tuple[tuple[str, str, Role, Page], ...] = (
     ("/events/discard", "POST", "admin", event_actions.discard),
     ("/time", "GET", "viewer", time.show),
     ("/time/unrecorded", "GET", "viewer", time.show_unrecorded),
+    ("/invoices", "GET", "viewer", invoices.show),
+    ("/invoices/plans/{plan_id}", "GET", "viewer", plans.show),
+    ("/invoices/plans/{plan_id}/apply", "POST", "admin", plans.apply),
+    ("/invoices/{invoice_id}", "GET", "viewer", invoices.show_one),
+    ("/payments", "GET", "viewer", payments.show),
+    ("/payments/decide", "POST", "admin", payments.decide),
+    ("/payments/{identity}", "GET", "viewer", payments.show_one),
     ("/reviews", "GET", "viewer", reviews.show),
     ("/reviews/close", "POST", "admin", reviews.close),
     ("/mapping", "GET", "viewer", mapping.show),

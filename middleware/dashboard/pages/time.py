@@ -14,6 +14,7 @@ from middleware.dashboard.formats import month_text, zone_named
 from middleware.dashboard.names import Names, read_mapping
 from middleware.dashboard.ninja_pages import NinjaPages
 from middleware.dashboard.visit import Visit, id_of
+from middleware.store.books import BookStore
 from middleware.store.reports import Reports, TimeLine, TimeSum, TimeWanted
 
 LIMIT = 50
@@ -40,7 +41,8 @@ async def show(visit: Visit) -> Response:
     month = read_month(visit.asked("month"), visit.now.astimezone(zone).date())
     asked = {name: visit.asked(name) for name in ("client", "person", "project")}
     wanted = TimeWanted(*span(month, zone), asked["client"], asked["person"], id_of(asked["project"]))
-    reports, names = Reports(visit.services.pool), Names(mapping)
+    reports = Reports(visit.services.pool)
+    names = Names(mapping, await BookStore(visit.services.pool).client_names())
     sums, lines = await asyncio.gather(
         reports.time_sums(wanted), reports.time_lines(wanted, read_place(visit.asked("after")), LIMIT + 1)
     )

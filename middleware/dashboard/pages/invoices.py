@@ -1,0 +1,118 @@
+"""Invoices: the plans that wait, and how every invoice stood when Invoice Ninja's books were read last."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from middleware.dashboard.charts import shares
+from middleware.dashboard.invoice_words import invoice_word
+from middleware.dashboard.ninja_pages import NinjaPages
+from middleware.dashboard.pages.payments import names_of
+from middleware.dashboard.visit import RefusedError, Visit
+from middleware.store.books import STATES, BookInvoice, BookStore, OpenSum
+from middleware.store.payment_links import PaymentLinkStore
+from middleware.store.payments import PaymentStore
+from middleware.store.reports import Reports
+
+LIMIT = 50
+PLANS = 12
+AGES = ("not due yet", "up to 30 days overdue", "31 to 60 days", "61 to 90 days", "more than 90 days")
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """One bar of what is open."""
+
+    label: str
+    currency: str
+    balance: Decimal
+    invoices: int
+    percent: str
+
+
+async def show(visit: Visit) -> Response:
+    """Plans, what is open by age, and the invoices."""
+    pool, state, today = visit.services.pool, visit.asked("state"), visit.now.astimezone(visit.zone).date()
+    state = state if state in STATES else ""
+    books, after = BookStore(pool), read_place(visit.asked("after"))
+    plans, sums, invoices = await asyncio.gather(
+        Reports(pool).plans(PLANS), books.open_sums(today), books.page(state, today, after, LIMIT + 1)
+    )
+    next_after = place(invoices[LIMIT - 1]) if len(invoices) > LIMIT else ""
+    return visit.page(
+        "invoices.html",
+        plans=plans,
+        ages=ages(sums),
+        states=STATES,
+        state=state,
+        rows=[(one, invoice_word(one, today)) for one in invoices[:LIMIT]],
+        next_query=urlencode({"state": state, "after": next_after}) if next_after else "",
+        is_first=after is None,
+        names=await names_of(visit),
+    )
+
+
+async def show_one(visit: Visit) -> Response:
+    """One invoice: its payments, its payment page, and the work it bills, each with the way back to its webhook."""
+    pool, invoice_id = visit.services.pool, visit.request.path_params["invoice_id"]
+    invoice, lines, payments, links = await asyncio.gather(
+        BookStore(pool).find(invoice_id),
+        Reports(pool).of_invoice(invoice_id),
+        PaymentStore(pool).of_invoice(invoice_id),
+        PaymentLinkStore(pool).of_invoice(invoice_id),
+    )
+    if invoice is None and not lines and not payments:
+        raise RefusedError(404, "This invoice is not known here; the books are read every ten minutes.")
+    number = next(
+        (one for one in (invoice.number if invoice else "", *(line.invoice_number for line in lines)) if one), ""
+    )
+    return visit.page(
+        "invoice.html",
+        invoice_id=invoice_id,
+        number=number or invoice_id,
+        invoice=invoice,
+        word=invoice_word(invoice, visit.now.astimezone(visit.zone).date()) if invoice else "",
+        lines=lines,
+        hours=sum((line.hours for line in lines), Decimal(0)),
+        payments=payments,
+        links=[link for link in links if link.url],
+        names=await names_of(visit),
+        ninja=NinjaPages(visit.services.settings.invoice_ninja_api),
+    )
+
+
+def ages(sums: Sequence[OpenSum]) -> list[Age]:
+    """What is open by age; bars are compared within a currency."""
+    found: list[Age] = []
+    for currency in sorted({one.currency for one in sums}):
+        own = {one.bucket: one for one in sums if one.currency == currency}
+        balances = [own[bucket].balance if bucket in own else Decimal(0) for bucket in range(len(AGES))]
+        percents = shares(balances)
+        found += [
+            Age(
+                AGES[bucket], currency, balances[bucket], own[bucket].invoices if bucket in own else 0, percents[bucket]
+            )
+            for bucket in range(len(AGES))
+        ]
+    return found
+
+
+def place(invoice: BookInvoice) -> str:
+    """Where a page ended, for the address of the next one."""
+    return f"{invoice.day.isoformat() if invoice.day else ''}|{invoice.invoice_id}"
+
+
+def read_place(text: str) -> tuple[date | None, str] | None:
+    """What `place` wrote; None for anything else."""
+    day, _, invoice_id = text.partition("|")
+    if not invoice_id:
+        return None
+    try:
+        return (date.fromisoformat(day) if day else None), invoice_id
+    except ValueError:
+        return None
