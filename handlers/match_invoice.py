@@ -89,7 +89,7 @@ class InvoiceMatcher:
                 f"payment {self._facts.identity} cannot be matched as {who} decided: {problem}",
                 f"choose another invoice: taiga-billing payments match {self._facts.identity} INVOICE",
             )
-        return Matched(invoice, f"decided by {who}")
+        return Matched(invoice, decided_by(who, text))
 
     async def _named(self, reference: InvoiceRef) -> Match:
         invoice, remarks = await self._resolve(reference)
@@ -175,6 +175,11 @@ class InvoiceMatcher:
             f"invoice {invoice.number} belongs to client {invoice.client_id}, but {customer} has paid for client "
             f"{', '.join(sorted(known))}"
         )
+
+
+def decided_by(who: str, text: str) -> str:
+    """How a decision is remembered once it is carried out."""
+    return f"decided by {who}: invoice {text}"
 
 
 def unpayable(invoice: Invoice) -> str:

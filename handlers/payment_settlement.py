@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from handlers.context import Context
 from handlers.errors import NeedsPerson
-from handlers.match_invoice import InvoiceMatcher, Matched, Unmatched
+from handlers.match_invoice import InvoiceMatcher, Matched, Unmatched, decided_by
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.payment_amounts import Amounts, amounts_of, demand_precision
 from handlers.payment_closing import settle_reopened
@@ -158,8 +158,12 @@ class Settlement:
         if not record.invoice_id:
             return None
         invoice = await self._world.books.invoice(record.invoice_id)
-        if decision is None or decision.invoice in {invoice.id, invoice.number}:
-            return Placement(record.client_id, invoice, record.matched_by)
+        placed = Placement(record.client_id, invoice, record.matched_by)
+        # The number may have changed since the decision was carried out.
+        if decision is None or record.matched_by == decided_by(decision.who, decision.invoice):
+            return placed
+        if decision.invoice in {invoice.id, invoice.number}:
+            return placed
         payment = await self._world.books.payment(record.payment_id)
         if payment.is_deleted:
             return None

@@ -3,15 +3,10 @@
 `Bench.deliver` does what receiver and processor do with an event: stored under its subject, converged, tried again.
 """
 
-import asyncio
-import copy
 import json
-from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -21,7 +16,7 @@ from handlers.context import Context
 from handlers.errors import NeedsPerson, Rejected, RemoteError, RetryLater
 from handlers.event import Event, Work
 from handlers.outcome import Outcome
-from handlers.payment_world import PaymentRecord, PaymentWorld, StripeMoney
+from handlers.payment_world import PaymentWorld, StripeMoney
 from handlers.settle_payment import settle_payment
 from mappings.config import MappingFile, parse_mapping
 from mappings.money import to_major
@@ -32,99 +27,35 @@ from middleware.clients.invoiceninja import InvoiceNinja
 from middleware.sandbox.faults import Faults
 from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState, create_app
 from tests.fakes import FakeLinks, FakeReviews
+from tests.payment_fakes import START, Clock, FakeHistory, FakeLocks, FakeMemory
 from tests.recorded import RECORDINGS
 from tests.stripe_stories import Json, Story
 
-START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+DAY = 1_790_000_000
+"""When most payments are made, in unix seconds."""
+
+__all__ = [
+    "DAY",
+    "START",
+    "Bench",
+    "Clock",
+    "FakeHistory",
+    "FakeLocks",
+    "FakeMemory",
+    "amount_of",
+    "bench",
+    "charge_paid",
+    "events_of",
+    "intent",
+    "open_invoice",
+    "paid",
+    "renamed",
+    "stage",
+    "stripe_event",
+    "subject_of",
+]
+
 MOST_TRIES = 30
-
-
-class Clock:
-    """A clock that only moves when somebody waits."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        """The present."""
-        return self.now
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now += timedelta(seconds=seconds)
-
-
-class FakeMemory:
-    """The table of payments in memory."""
-
-    def __init__(self) -> None:
-        self.records: dict[str, PaymentRecord] = {}
-        self.links: set[tuple[str, str]] = set()
-        self.made: dict[str, str] = {}
-
-    async def find(self, identity: str) -> PaymentRecord | None:
-        """What is known of a payment."""
-        return self.records.get(identity)
-
-    async def save(self, record: PaymentRecord) -> None:
-        """Insert or replace."""
-        self.records[record.identity] = record
-
-    async def clients_of(self, customer: str) -> frozenset[str]:
-        """The clients whose invoices this customer has paid."""
-        mine = (one for one in self.records.values() if one.customer == customer and one.payment_id)
-        return frozenset(one.client_id for one in mine)
-
-    async def last_posted(self, client_id: str, amount: Decimal) -> datetime | None:
-        """When an equal payment was last sent."""
-        mine = (one for one in self.records.values() if one.client_id == client_id and one.posted_amount == amount)
-        return max((one.posted_at for one in mine if one.posted_at), default=None)
-
-    async def link(self, subject: str, payment: str) -> None:
-        """Remember a link."""
-        self.links.add((subject, payment))
-
-    async def payments_of(self, subject: str) -> Sequence[str]:
-        """The payments of a Stripe invoice."""
-        return sorted(payment for one, payment in self.links if one == subject)
-
-    async def invoices_of(self, payment: str) -> Sequence[str]:
-        """The Stripe invoices of a payment."""
-        return sorted(subject for subject, one in self.links if one == payment)
-
-    async def our_links(self, ids: Collection[str]) -> Mapping[str, str]:
-        """The invoices of our payment links."""
-        return {key: self.made[key] for key in ids if key in self.made}
-
-
-class FakeHistory:
-    """All events by subject."""
-
-    def __init__(self) -> None:
-        self.events: dict[str, list[Event]] = defaultdict(list)
-
-    async def of_subjects(self, subjects: Collection[str]) -> Sequence[Event]:
-        """The events of these subjects, oldest first."""
-        found = [event for subject in subjects for event in self.events[subject]]
-        return sorted(found, key=lambda event: (event.occurred_at, event.id))
-
-
-class FakeLocks:
-    """Locks within one process; `held` tells which are taken."""
-
-    def __init__(self) -> None:
-        self.locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self.held: list[str] = []
-
-    @asynccontextmanager
-    async def exclusive(self, name: str) -> AsyncIterator[None]:
-        """Hold the lock of this name."""
-        async with self.locks[name]:
-            self.held.append(name)
-            try:
-                yield
-            finally:
-                self.held.remove(name)
 
 
 class Bench:
@@ -321,18 +252,6 @@ def _index() -> dict[str, Json]:
     return {line["story"]: line for line in lines}
 
 
-def with_metadata(event: Json, **pairs: str) -> Json:
-    """A copy of an event whose object has only this metadata."""
-    copied = copy.deepcopy(event)
-    copied["data"]["object"]["metadata"] = pairs
-    return copied
-
-
-def as_seen(record: PaymentRecord) -> PaymentRecord:
-    """A record without what depends on the way to it."""
-    return replace(record, posted_at=None, posted_amount=None, notes=(), candidates=())
-
-
 async def events_of(desk: Bench, steps: Iterable[tuple[str, str, int, str]], paid: int = 8800) -> list[Json]:
     """A card payment of an invoice over 88 EUR, and what happened to it afterwards: (kind, id, amount, status)."""
     invoice_id = await desk.invoice(await desk.client(), "88.00", "2026-0100")
@@ -374,3 +293,32 @@ def stripe_event(kind: str, created: int, body: Json, **more: Any) -> Json:
         "data": {"object": body},
         **more,
     }
+
+
+def paid(amount: int, key: str = "pi_1", currency: str = "eur", created: int = DAY, **metadata: str) -> Json:
+    """The event of a payment that succeeded."""
+    return stripe_event("payment_intent.succeeded", created, intent(amount, key, currency, **metadata))
+
+
+async def open_invoice(desk: Bench, amount: str = "100.00", currency: str = "EUR", **fields: Any) -> str:
+    """A sent invoice of a new client, number R-1."""
+    return await desk.invoice(await desk.client(currency), amount, "R-1", **fields)
+
+
+def charge_paid(amount: int, **metadata: str) -> Json:
+    """The event of a charge of pi_1 by card."""
+    charge = {
+        "id": "ch_9",
+        "object": "charge",
+        "payment_intent": "pi_1",
+        "amount": amount,
+        "amount_captured": amount,
+        "amount_refunded": 0,
+        "captured": True,
+        "currency": "eur",
+        "status": "succeeded",
+        "created": DAY,
+        "metadata": metadata,
+        "payment_method_details": {"type": "card", "card": {"brand": "mastercard"}},
+    }
+    return stripe_event("charge.succeeded", DAY, charge)

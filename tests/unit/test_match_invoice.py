@@ -152,7 +152,7 @@ class TestObstacles:
         outcome = await desk.decide("pi_1", "match", invoice="R-2")
         assert isinstance(outcome, Processed)
         assert desk.invoice_row(other)["status_id"] == "4"
-        assert desk.memory.records["pi_1"].matched_by == "decided by eva"
+        assert desk.memory.records["pi_1"].matched_by == "decided by eva: invoice R-2"
 
     async def test_cancelled_and_written_again_is_not_paid(self, desk: Bench) -> None:
         """A PUT makes a cancelled invoice "paid": nothing was ever paid on it."""
@@ -312,6 +312,17 @@ class TestDecisions:
         await desk.decide("pi_1", "match", invoice="R-2")
         assert desk.invoice_row(second)["status_id"] == "4"
         outcome = await desk.decide("pi_1", "match", invoice="R-2")
+        assert isinstance(outcome, Processed)
+
+    async def test_decision_holds_when_the_number_changes(self, desk: Bench) -> None:
+        """The invoice was renamed after the payment was matched by its number."""
+        invoice = await desk.invoice(await desk.client(), "100", "R-1")
+        await self.decided(desk, "match", invoice="R-1")
+        await desk.ninja.update_invoice(invoice, {"number": "R-1b"})
+        outcome = await desk.deliver(paid())
+        assert isinstance(outcome, Processed)
+        assert desk.memory.records["pi_1"].invoice_number == "R-1b"
+        outcome = await desk.decide("pi_1", "match", invoice="R-1b")
         assert isinstance(outcome, Processed)
 
     async def test_unapplied_money_finds_its_invoice(self, desk: Bench) -> None:
