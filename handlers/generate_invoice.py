@@ -79,7 +79,7 @@ class _Client:
 
     async def _read(self) -> PeriodWork:
         """The unbilled work; invoices of ours whose links are missing are saved anew, which links their tasks."""
-        read = await read_work(self.world, self.due.period, self.due.client_id)
+        read = await self._unbilled()
         if not read.billed_by:
             return read
         healed = False
@@ -89,7 +89,10 @@ class _Client:
             if is_marked(invoice) and invoice.amount:
                 await self._link_again(invoice)
                 healed = True
-        return await read_work(self.world, self.due.period, self.due.client_id) if healed else read
+        return await self._unbilled() if healed else read
+
+    async def _unbilled(self) -> PeriodWork:
+        return await read_work(self.world, self.due.period, self.due.client_id, is_told=False)
 
     async def _link_again(self, invoice: Invoice) -> None:
         try:

@@ -22,7 +22,8 @@ async def conclude(intent: Intent, checked: Checked, invoice: Invoice, world: In
     planned, subject = checked.planned, f"{client_subject(invoice.client_id)}:{invoice.id}"
     note = "; ".join((*checked.notes, *checked.flags))
     await world.plans.remember_invoiced([_invoiced(entry, intent, invoice) for entry in planned.entries])
-    await world.events.put([_task_invoiced(entry, invoice) for entry in planned.entries if entry.subject])
+    if context.taiga is not None:
+        await world.events.put([_task_invoiced(entry, invoice) for entry in planned.entries if entry.subject])
     if checked.flags:
         summary = (
             f"invoice {invoice.number} of {planned.client_name} is not as it should be: {'; '.join(checked.flags)}"

@@ -16,8 +16,10 @@ _MARGIN = timedelta(days=31)
 """An invoice may be dated before the work that it bills, but hardly by more than this."""
 
 
-async def read_work(world: InvoiceWorld, period: Period, client_id: str = "") -> PeriodWork:
+async def read_work(world: InvoiceWorld, period: Period, client_id: str = "", *, is_told: bool = True) -> PeriodWork:
     """The present unbilled work, of one client when given.
+
+    What only a person wants to know (credits, events whose hours are not recorded) is left away unless `is_told`.
 
     Raises:
         RemoteError: Invoice Ninja failed.
@@ -33,6 +35,7 @@ async def read_work(world: InvoiceWorld, period: Period, client_id: str = "") ->
         books.statics(),
     )
     begun = [task for task in tasks if task.log and task.started_at < period.ends_at]
+    links = await plans.time_links([task.id for task in begun])
     return PeriodWork(
         period=period,
         tasks=begun,
@@ -41,9 +44,9 @@ async def read_work(world: InvoiceWorld, period: Period, client_id: str = "") ->
         company=company,
         statics=statics,
         people=people,
-        links=await plans.time_links([task.id for task in begun]),
-        unresolved=await plans.unresolved(),
-        credits=await plans.credit_proposals(),
+        links=links,
+        unresolved=await plans.unresolved(None if is_told else {link.subject for link in links.values()}),
+        credits=await plans.credit_proposals() if is_told else (),
         billed_by=await _billed_by(books, begun, period, client_id),
     )
 

@@ -153,8 +153,8 @@ class Plans(Protocol):
         """What is remembered of tasks that the bridge made, by task id."""
         ...
 
-    async def unresolved(self) -> Sequence[Unresolved]:
-        """The Taiga events that are neither done nor overtaken by a newer one that is."""
+    async def unresolved(self, subjects: Collection[str] | None = None) -> Sequence[Unresolved]:
+        """The Taiga events that are neither done nor overtaken by one that is; of these subjects, when given."""
         ...
 
     async def credit_proposals(self) -> Sequence[CreditProposal]:

@@ -122,8 +122,9 @@ class CountedLinks(FakeLinks):
 class MemoryPlans:
     """Plans in memory."""
 
-    def __init__(self, links: FakeLinks) -> None:
+    def __init__(self, links: FakeLinks, steps: Steps) -> None:
         self._links = links
+        self._steps = steps
         self.plans: dict[str, InvoicePlan] = {}
         self.invoices: dict[tuple[str, str, str], tuple[PlannedInvoice, Invoice | None]] = {}
         self.unresolved_events: list[Unresolved] = []
@@ -149,7 +150,8 @@ class MemoryPlans:
 
     async def made(self, plan_id: str, planned: PlannedInvoice, invoice: Invoice, _note: str) -> None:
         """What was made."""
-        self.invoices[plan_id, planned.client_id, planned.scope] = (planned, invoice)
+        async with self._steps.step():
+            self.invoices[plan_id, planned.client_id, planned.scope] = (planned, invoice)
 
     async def time_links(self, task_ids: Collection[str]) -> Mapping[str, TimeLink]:
         """What links say."""
@@ -157,9 +159,9 @@ class MemoryPlans:
         links = [link for link in self._links.rows.values() if link.kind == "time_entry" and link.remote_id in ids]
         return {link.remote_id: read_time_link(link.subject, link.state) for link in links}
 
-    async def unresolved(self) -> Sequence[Unresolved]:
+    async def unresolved(self, subjects: Collection[str] | None = None) -> Sequence[Unresolved]:
         """As the test says."""
-        return self.unresolved_events
+        return [one for one in self.unresolved_events if subjects is None or one.subject in subjects]
 
     async def credit_proposals(self) -> Sequence[CreditProposal]:
         """As the test says."""
@@ -175,15 +177,17 @@ class MemoryPlans:
 class MemoryEvents:
     """The bridge's own events, by key, in the order in which they came."""
 
+    steps: Steps
     waiting: dict[str, InternalEvent] = field(default_factory=dict)
     keys: dict[str, int] = field(default_factory=dict)
 
     async def put(self, events: Sequence[InternalEvent]) -> list[int]:
         """Take new ones."""
-        for event in events:
-            if event.key not in self.keys:
-                self.keys[event.key] = len(self.keys) + 1
-                self.waiting[event.key] = event
+        async with self.steps.step():
+            for event in events:
+                if event.key not in self.keys:
+                    self.keys[event.key] = len(self.keys) + 1
+                    self.waiting[event.key] = event
         return [self.keys[event.key] for event in events]
 
 
@@ -198,8 +202,8 @@ class Office:
         self.steps = steps
         self.links = CountedLinks(steps)
         self.reviews = FakeReviews()
-        self.plans = MemoryPlans(self.links)
-        self.events = MemoryEvents()
+        self.plans = MemoryPlans(self.links, steps)
+        self.events = MemoryEvents(steps)
         self.mapping = MappingFile()
         self.taiga: FakeTaiga | None = None
         self._numbers = count(1)

@@ -41,12 +41,17 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())
 ON CONFLICT (plan_id, client_id, scope) DO UPDATE SET invoice_id = excluded.invoice_id,
     invoice_number = excluded.invoice_number, amount = excluded.amount, note = excluded.note, made_at = now()
 """
+# Each part reads a partial index of its own: the events that are done are never looked through.
 _UNRESOLVED = """
-SELECT id, subject, status, reason, hint, body FROM events e
-WHERE source = 'taiga' AND status IN ('received', 'retrying', 'processing', 'dead') AND NOT EXISTS (
-    SELECT 1 FROM events n WHERE n.subject = e.subject AND n.status IN ('processed', 'ignored')
-        AND e.status = 'dead' AND (n.occurred_at, n.id) > (e.occurred_at, e.id)
-)
+SELECT id, subject, status, reason, hint, body FROM (
+    SELECT * FROM events WHERE status IN ('received', 'retrying')
+    UNION ALL SELECT * FROM events WHERE status = 'processing'
+    UNION ALL SELECT * FROM events d WHERE status = 'dead' AND NOT EXISTS (
+        SELECT 1 FROM events n WHERE n.subject = d.subject AND n.status IN ('processed', 'ignored')
+            AND (n.occurred_at, n.id) > (d.occurred_at, d.id)
+    )
+) AS e
+WHERE source = 'taiga' AND ($2::text[] IS NULL OR subject = ANY ($2::text[]))
 ORDER BY id LIMIT $1
 """
 _CREDITS = """
@@ -143,10 +148,10 @@ class PlanStore:
             found.update({row["remote_id"]: read_time_link(row["subject"], row["state"]) for row in rows})
         return found
 
-    async def unresolved(self) -> Sequence[Unresolved]:
+    async def unresolved(self, subjects: Collection[str] | None = None) -> Sequence[Unresolved]:
         """The Taiga events that are not done; a dead one counts until a newer one of its subject is done."""
         with away_is_unavailable():
-            rows = await self._pool.fetch(_UNRESOLVED, _MOST_UNRESOLVED)
+            rows = await self._pool.fetch(_UNRESOLVED, _MOST_UNRESOLVED, None if subjects is None else list(subjects))
         return [_unresolved(row) for row in rows]
 
     async def credit_proposals(self) -> Sequence[CreditProposal]:

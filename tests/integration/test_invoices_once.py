@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from handlers.errors import WorkError
+from tests.fakes import FakeTaiga
 from tests.invoicing import DECEMBER, Killed, Office, office
 
 
@@ -17,6 +18,7 @@ def _cut() -> BaseException:
 
 async def _prepared(bureau: Office) -> str:
     """A client with grouped hours of people and of Taiga, one entry of which crosses the end of the month."""
+    bureau.taiga = FakeTaiga()
     acme = await bureau.client()
     bureau.rules(acme, group_by="none", split_at_period_end=True, auto_send=True)
     await bureau.work(acme, "1.5")
