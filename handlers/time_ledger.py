@@ -95,6 +95,8 @@ class TimeLedger:
         client_id = await self._client_id(desired)
         locked = self.locked_hours
         if not any(held.is_locked for held in self._held):
+            if self._held:
+                await self._reviews.close(self._subject, CREDIT, "no invoice bills these hours any more")
             return await self._settle_open(desired, client_id)
         more = desired.hours - locked
         if more > 0:

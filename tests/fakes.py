@@ -67,6 +67,7 @@ class FakeNinja(Spoilable):
     def __init__(self) -> None:
         super().__init__()
         self.tasks: dict[str, NinjaTask] = {}
+        self.billed: dict[str, Decimal] = {}
         self.clients: dict[str, str] = {"acme": "acme", "0001": "acme", "other": "other"}
         self.projects: dict[str, str] = {"site": "acme", "stranger": "other"}
         self.lock = False
@@ -84,14 +85,18 @@ class FakeNinja(Spoilable):
         return {number: hours_of(task) for number, task in self.live.items()}
 
     def invoice(self, number: str, invoice_id: str = "INV1") -> None:
-        """Bill a task on an invoice, as a person would in Invoice Ninja."""
+        """Bill a task on an invoice, as a person would in Invoice Ninja; `billed` are the hours on its line."""
         task = self._numbered(number)
         assert task is not None
+        self.billed.setdefault(number, hours_of(task))
         self.tasks[task.id] = replace(task, invoice_id=invoice_id)
 
     def drop_invoice(self, number: str) -> None:
         """Delete the invoice of a task: it is unlinked."""
-        self.invoice(number, "")
+        task = self._numbered(number)
+        assert task is not None
+        self.tasks[task.id] = replace(task, invoice_id="")
+        self.billed.pop(number, None)
 
     def delete(self, number: str) -> None:
         """Delete a task by hand."""
