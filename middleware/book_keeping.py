@@ -1,12 +1,18 @@
 """Reads Invoice Ninja's clients and changed invoices now and then, so that pages show them without asking."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
+from handlers.context import Context
+from handlers.errors import RemoteError
 from mappings.models import NinjaClient
 from mappings.ninja import Company, Invoice, Statics
+from middleware.clients.invoiceninja import InvoiceNinja
+from middleware.periodic import Periodic, every
 from middleware.store.books import BookStore
+from middleware.store.database import Pool
 
+MINUTES = 10
 OVERLAP_SECONDS = 120
 ROWS = 200
 
@@ -54,3 +60,18 @@ async def keep_books(books: Books, store: BookStore) -> str:
             number, batch = number + len(batch), []
     await store.save_invoices(batch)
     return f"{len(clients)} clients, {number + len(batch)} changed invoices"
+
+
+def book_periodics(context: Callable[[], Context], pool: Pool) -> list[Periodic]:
+    """Reading the books by the clock."""
+
+    async def read() -> str:
+        books = context().ninja
+        if not isinstance(books, InvoiceNinja):
+            return "there are no books to read"
+        try:
+            return await keep_books(books, BookStore(pool))
+        except RemoteError as error:
+            return f"not read: {error}"
+
+    return [Periodic("read the books", every(MINUTES), read)]

@@ -1,10 +1,11 @@
-"""What this installation does by the clock: reconciling and housekeeping, in the workers."""
+"""What this installation does by the clock: reconciling, reading the books and housekeeping, in the workers."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from handlers.context import Context
 from mappings.config import MappingFile
+from middleware.book_keeping import book_periodics
 from middleware.bootstrap import open_taiga
 from middleware.ingest import Ingest
 from middleware.periodic import Periodic, every, nightly, run_periodics
@@ -23,7 +24,9 @@ async def run_clockwork(
     async with AsyncExitStack() as stack:
         ingest = await stack.enter_async_context(_door(settings, pool))
         periodics = await _reconciling(settings, mapping, pool, ingest, stack)
-        await run_periodics(pool, [*periodics, *stripe_periodics(context, pool, ingest)])
+        await run_periodics(
+            pool, [*periodics, *stripe_periodics(context, pool, ingest), *book_periodics(context, pool)]
+        )
 
 
 async def _reconciling(

@@ -50,6 +50,7 @@ def make_environment() -> Environment:
         "duration": formats.seconds_text,
         "system": words.system_name,
         "review": words.review_name,
+        "review_page": words.review_page,
         "pretty": pretty_json,
     }
     digest = hashlib.sha256(b"".join(static_content(name) for name in STATIC_FILES)).hexdigest()[:12]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from urllib.parse import urlencode
 
 from middleware.dashboard.formats import count_text
 
@@ -35,6 +36,9 @@ REVIEWS: Mapping[str, str] = {
 }
 
 
+_REVIEW_PAGES = {"unmatched_payment": "/payments", "invoice_plan": "/invoices"}
+
+
 def system_name(word: str) -> str:
     """How people call a system or a source."""
     return SYSTEMS.get(word, word)
@@ -43,6 +47,11 @@ def system_name(word: str) -> str:
 def review_name(kind: str) -> str:
     """What a review is about; an unknown kind speaks for itself."""
     return REVIEWS.get(kind, kind.replace("_", " ").capitalize())
+
+
+def review_page(kind: str) -> str:
+    """Where reviews of a kind are dealt with."""
+    return _REVIEW_PAGES.get(kind) or f"/reviews?{urlencode({'kind': kind})}"
 
 
 NOTICES: Mapping[str, str] = {
