@@ -42,3 +42,23 @@ async def test_grouped_lines_link_every_task(group_by: str) -> None:
         expected = Decimal("183.32") if group_by in {"project", "user", "none"} else Decimal("183.30")
         assert (invoice.amount, "flag" in told) == (expected, False)
         await bureau.check_books()
+
+
+async def test_requests_grow_with_pages() -> None:
+    """A plan asks for pages of 500, never for single entries; an invoice of many lines costs a handful of requests."""
+    async with office() as bureau:
+        clients = [await bureau.client(f"C{number}") for number in range(5)]
+        bureau.rules(*clients)
+        template = (await bureau.work(clients[0], "1")).id
+        table = bureau.state.tables["tasks"]
+        row = table.get(template)
+        assert row is not None
+        for number in range(1_000):
+            table.add({**row.data, "number": f"N{number}", "client_id": clients[number % 5]}, {"hash": ""})
+        bureau.faults.requests.clear()
+        made = await bureau.plan()
+        assert sum(len(invoice.entries) for invoice in made.invoices) == 1_001
+        assert (bureau.faults.count("GET", "/tasks"), len(bureau.faults.requests)) == (3, 9)
+        bureau.faults.requests.clear()
+        await bureau.bill(DECEMBER, clients[1])
+        assert len(bureau.faults.requests) < 25
