@@ -1,6 +1,9 @@
-"""`taiga-billing bench`."""
+"""`taiga-billing bench` and `taiga-billing bench chaos`."""
 
+import logging
+import random
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,13 +15,16 @@ from middleware.embedded import EmbeddedServerError, embedded_servers
 from middleware.logs import configure_logs
 
 
-@click.command("bench")
+@click.group("bench", invoke_without_command=True)
 @click.option("--quick", is_flag=True, help="A few seconds instead of minutes: shows that the bench works.")
 @click.option("--runs", type=click.IntRange(1, 20), help="Medians are taken over this many runs.")
 @json_option
-def command(*, quick: bool, runs: int | None, as_json: bool) -> None:
+@click.pass_context
+def command(context: click.Context, *, quick: bool, runs: int | None, as_json: bool) -> None:
     """Measure receiver, worker, latency and memory against a stub Invoice Ninja, on servers of its own."""
     configure_logs("console", "warning")
+    if context.invoked_subcommand is not None:
+        return
     plan = QUICK if quick else Plan(runs=runs or 3)
     with tempfile.TemporaryDirectory(prefix="taiga-billing-bench-") as name:
         folder = Path(name)
@@ -32,3 +38,49 @@ def command(*, quick: bool, runs: int | None, as_json: bool) -> None:
         print_json(result.as_json())
     else:
         print_result(result)
+
+
+@command.command("chaos")
+@click.option("--seed", type=int, help="Repeat the decisions of an earlier run; chosen by chance when left out.")
+@click.option("--webhooks", type=click.IntRange(1), default=5000, show_default=True, help="Deliveries at least.")
+@click.option("--seconds", type=click.FloatRange(1), default=120.0, show_default=True, help="How long things break.")
+@click.option("--no-taiga", is_flag=True, help="Without credentials for Taiga: the webhooks alone are believed.")
+@click.option("--closes-refunds", is_flag=True, help="Refunds are settled by credits instead of being owed again.")
+@click.option("--short", "is_short", is_flag=True, help="A few hundred webhooks in a quarter of a minute.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep logs and data in this folder.")
+@json_option
+def chaos(
+    *,
+    seed: int | None,
+    webhooks: int,
+    seconds: float,
+    no_taiga: bool,
+    closes_refunds: bool,
+    is_short: bool,
+    keep: Path | None,
+    as_json: bool,
+) -> None:
+    """Kill everything again and again while people work, then count what arrived; exit code 1 on any difference."""
+    from middleware.chaos import plan as plans  # noqa: PLC0415 - the sandboxes take a while to import
+    from middleware.chaos import report  # noqa: PLC0415
+    from middleware.chaos.run import run as run_chaos  # noqa: PLC0415
+
+    seed = random.randrange(1_000_000) if seed is None else seed  # noqa: S311 - repeatable
+    plan = plans.short(seed) if is_short else plans.Plan(seed, webhooks=webhooks, storm_seconds=seconds)
+    plan = replace(plan, reads_taiga=not no_taiga, closes_refunds=closes_refunds)
+    configure_logs("console", "error")
+    # The sandboxes are cut off in the middle of requests, on purpose.
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+    with tempfile.TemporaryDirectory(prefix="taiga-billing-chaos-") as name:
+        folder = keep or Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            result = run(run_chaos(plan, folder))
+        except (EmbeddedServerError, RuntimeError) as error:
+            raise FailedError(str(error)) from error
+    if as_json:
+        print_json(report.as_json(result))
+    else:
+        report.print_result(result)
+    if not result.is_right:
+        raise FailedError(f"the count found differences; repeat with --seed {seed}")

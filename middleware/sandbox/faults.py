@@ -84,6 +84,8 @@ class Faults:
 
     def __init__(self, seed: int = 0) -> None:
         self.requests: deque[LoggedRequest] = deque(maxlen=LOG_LIMIT)
+        self.hanging: set[Callable[[], None]] = set()
+        """Each cuts a connection whose request gets no answer."""
         self._active: list[tuple[Rule, list[int]]] = []
         self._random = random.Random(seed)  # noqa: S311 - repeatable chance for tests, not a secret
 
@@ -101,6 +103,12 @@ class Faults:
     def clear(self) -> None:
         """Forget all rules; the log stays."""
         self._active.clear()
+
+    def heal(self) -> None:
+        """Forget all rules, and cut what hangs, as a server does that is started again."""
+        self.clear()
+        for cut in list(self.hanging):
+            cut()
 
     def choose(self, method: str, target: str) -> Rule | None:
         """Take the rule that spoils this request, if any, and use up one of its times."""
@@ -165,7 +173,21 @@ class FaultsMiddleware:
             return
         if rule.when == "after":
             await self.app(scope, receive, _discard)
-        await _misbehave(rule, scope, receive, send)
+        await self._misbehave(rule, scope, receive, send)
+
+    async def _misbehave(self, rule: Rule, scope: Scope, receive: Receive, send: Send) -> None:
+        if rule.action not in ("hang", "cut"):
+            await _replacement(rule)(scope, receive, send)
+            return
+        cut = scope.get("extensions", {}).get(CUT_EXTENSION)
+        if rule.action == "cut" or cut is None:
+            await _break_off(rule, cut, receive)
+            return
+        self.faults.hanging.add(cut)
+        try:
+            await _break_off(rule, cut, receive)
+        finally:
+            self.faults.hanging.discard(cut)
 
     async def _delayed(self, rule: Rule, scope: Scope, receive: Receive, send: Send) -> None:
         if rule.when == "before":
@@ -183,15 +205,7 @@ class FaultsMiddleware:
             await send(message)
 
 
-async def _misbehave(rule: Rule, scope: Scope, receive: Receive, send: Send) -> None:
-    if rule.action in ("hang", "cut"):
-        await _break_off(rule, scope, receive)
-        return
-    await _replacement(rule)(scope, receive, send)
-
-
-async def _break_off(rule: Rule, scope: Scope, receive: Receive) -> None:
-    cut = scope.get("extensions", {}).get(CUT_EXTENSION)
+async def _break_off(rule: Rule, cut: Callable[[], None] | None, receive: Receive) -> None:
     if cut is None:
         # In-process (httpx.ASGITransport) there is no socket and no time limit: raise what a client would see.
         if rule.action == "hang":
