@@ -216,10 +216,14 @@ class TimeLedger:
         for held in list(self._held):
             if held.link.number == but or held.is_locked:
                 continue
-            if held.task is not None and not held.task.is_deleted:
+            if held.task is None:
+                continue
+            if not held.task.is_deleted:
                 await self._delete(held.link.number, held.task)
                 done.append(f"{held.link.number} removed ({held.hours} h)")
-                await self._save(held.link, replace(held.task, is_deleted=True))
+            # Sums of recorded hours leave out what is marked so; recording the entry again writes the state anew.
+            removed = replace(held.link, state={**held.link.state, "is_removed": True})
+            await self._save(removed, replace(held.task, is_deleted=True))
         return done
 
     async def _delete(self, number: str, task: NinjaTask) -> None:
