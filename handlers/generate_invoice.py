@@ -28,6 +28,8 @@ from mappings.invoicing.records import LoggedTask, PeriodWork, PlannedInvoice
 from mappings.ninja import Invoice
 
 _ROUNDS = 5
+_SOON = 3
+"""Seconds in which a worker is through with what just arrived."""
 
 
 async def generate_invoice(work: Work, context: Context) -> Outcome:
@@ -92,7 +94,11 @@ class _Client:
         return await self._unbilled() if healed else read
 
     async def _unbilled(self) -> PeriodWork:
-        return await read_work(self.world, self.due.period, self.due.client_id, is_told=False)
+        read = await read_work(self.world, self.due.period, self.due.client_id, is_told=False)
+        if any(event.is_in_hand for event in read.unresolved):
+            # Left out now, these hours would wait for the next run.
+            raise RetryLater("changes in Taiga are being recorded at this moment: looking again", _SOON)
+        return read
 
     async def _link_again(self, invoice: Invoice) -> None:
         try:

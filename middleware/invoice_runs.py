@@ -33,6 +33,8 @@ from middleware.store.workers import WorkerStore
 
 _CLIENTS_AT_ONCE = 4
 _LOOK_SECONDS = 0.1
+_SECONDS_FOR_WORKERS = 15
+"""How long a plan waits for changes in Taiga that are being recorded; without a worker they stay left out."""
 _PATIENCE = timedelta(seconds=45)
 """How long a try that comes later is waited for; what takes longer is left to the workers."""
 
@@ -170,6 +172,11 @@ class Runs:
     async def _planned_now(self, period: Period, clients: Collection[str] | None) -> InvoicePlan:
         one = next(iter(clients)) if clients is not None and len(clients) == 1 else ""
         work = await read_work(self._world, period, one)
+        for _second in range(_SECONDS_FOR_WORKERS):
+            if not any(event.is_in_hand for event in work.unresolved):
+                break
+            await asyncio.sleep(1)
+            work = await read_work(self._world, period, one)
         return plan(work, self._context.mapping, only=clients)
 
     @asynccontextmanager

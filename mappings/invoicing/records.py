@@ -77,7 +77,10 @@ class TimeLink:
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """A Taiga event that is not done: its hours may be missing, or another number than Invoice Ninja holds."""
+    """A Taiga event that is not done: its hours may be missing, or another number than Invoice Ninja holds.
+
+    `is_in_hand`: it came a moment ago and will be done in another; waiting for it is worth it.
+    """
 
     event_id: int
     subject: str
@@ -86,6 +89,7 @@ class Unresolved:
     reason: str
     hint: str
     taiga_project_id: int | None
+    is_in_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)

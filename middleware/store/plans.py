@@ -43,7 +43,9 @@ ON CONFLICT (plan_id, client_id, scope) DO UPDATE SET invoice_id = excluded.invo
 """
 # Each part reads a partial index of its own: the events that are done are never looked through.
 _UNRESOLVED = """
-SELECT id, subject, status, reason, hint, body FROM (
+SELECT id, subject, status, reason, hint, body,
+    status IN ('received', 'processing') AND received_at > now() - interval '2 minutes' AS is_in_hand
+FROM (
     SELECT * FROM events WHERE status IN ('received', 'retrying')
     UNION ALL SELECT * FROM events WHERE status = 'processing'
     UNION ALL SELECT * FROM events d WHERE status = 'dead' AND NOT EXISTS (
@@ -235,4 +237,13 @@ def _unresolved(row: asyncpg.Record) -> Unresolved:
         told = f"#{ref}: {subject}" if ref and subject else told
     except (ValueError, NotUnderstood):
         told = f"{told} (its body is not understood)"
-    return Unresolved(row["id"], row["subject"], row["status"], told, row["reason"], row["hint"], project_id)
+    return Unresolved(
+        event_id=row["id"],
+        subject=row["subject"],
+        status=row["status"],
+        told=told,
+        reason=row["reason"],
+        hint=row["hint"],
+        taiga_project_id=project_id,
+        is_in_hand=row["is_in_hand"],
+    )

@@ -1,16 +1,18 @@
 """What is sent for an invoice, by the rules; what follows from it."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from handlers.errors import NeedsPerson
+from handlers.errors import NeedsPerson, RetryLater
 from handlers.event import Work
 from handlers.invoice_events import TASK_INVOICED
 from handlers.registry import dispatch
 from mappings.config import parse_mapping
+from mappings.invoicing.records import Unresolved
 from tests.fakes import FakeTaiga
 from tests.invoicing import DECEMBER, ZONE, Office, as_event, office
 from tests.stories import Story
@@ -213,3 +215,19 @@ async def test_divided_time_is_followed_by_the_ledger() -> None:
         await bureau.bill(bureau.month("2026-01"))
         assert sum(invoice.amount for invoice in await bureau.invoices()) == 400
         await bureau.check_books()
+
+
+async def test_changes_that_are_being_recorded() -> None:
+    """While an event of the work is in hand, the invoice waits for it; one that failed only leaves its entry out."""
+    async with office() as bureau:
+        acme = await bureau.client()
+        bureau.rules(acme)
+        await bureau.synced(acme, "2", 7)
+        await bureau.work(acme, "1")
+        made = await bureau.plan()
+        event = Unresolved(1, "taiga:task:7", "received", "#7", "", "", 1, is_in_hand=True)
+        bureau.plans.unresolved_events.append(event)
+        with pytest.raises(RetryLater, match="being recorded"):
+            await bureau.once(bureau.due(made, acme))
+        bureau.plans.unresolved_events[0] = replace(event, status="retrying", is_in_hand=False)
+        assert await bureau.settle(bureau.due(made, acme)) == "invoice 0001: 80 USD for 1 h"
