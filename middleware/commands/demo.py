@@ -11,8 +11,8 @@ import httpx
 from mappings.models import NinjaTask
 from middleware.clients.connect import connect_invoice_ninja
 from middleware.commands.common import FailedError, run
-from middleware.demo import invoices, report, work
-from middleware.demo.stack import NINJA_TOKEN, DemoFailedError, Stack, running_stack
+from middleware.demo import invoices, payments, report, work
+from middleware.demo.stack import NINJA_TOKEN, STRIPE_KEY, DemoFailedError, Stack, running_stack
 from middleware.embedded import EmbeddedServerError, embedded_servers
 from middleware.logs import configure_logs
 from middleware.sandbox.taiga.people import Team
@@ -25,7 +25,7 @@ SETTLE_SECONDS = 60
 @click.command("demo")
 @click.option("--keep", is_flag=True, help="Leave everything running at the end and print the addresses.")
 def command(*, keep: bool) -> None:
-    """Play people's work in a sandbox Taiga; show what arrives in a sandbox Invoice Ninja, and the invoices made of it.
+    """Play people's work in a sandbox Taiga and their payments at a sandbox Stripe; show what arrives in Invoice Ninja.
 
     Exit code 0 when everything arrived as expected.
     """
@@ -59,7 +59,8 @@ async def demo(database_url: str, redis_url: str, *, keep: bool) -> bool:
         report.print_report(seen)
         are_billed = await invoices.bill(stack, redis_url, recorded)
         await until_settled(pool)
-        ended_well = are_billed and all(one.is_as_expected for one in seen)
+        are_paid = are_billed and await payments.settle(stack, redis_url, pool)
+        ended_well = are_paid and all(one.is_as_expected for one in seen)
         if keep:
             await stay(stack)
         return ended_well
@@ -113,6 +114,7 @@ async def stay(stack: Stack) -> None:
         f"\nreceiver       {stack.receiver_url} (/readyz, /metrics)"
         f"\nTaiga          {stack.taiga_url}/api/v1"
         f"\nInvoice Ninja  {stack.ninja_url}/api/v1 (X-API-TOKEN: {NINJA_TOKEN})"
+        f"\nStripe         {stack.stripe_url}/v1 (key {STRIPE_KEY})"
         f"\nPostgreSQL     {stack.database_url}"
         f"\nlogs           {stack.folder}\nCtrl+C ends everything."
     )

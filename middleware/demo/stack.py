@@ -17,12 +17,16 @@ import httpx
 from middleware.sandbox.invoiceninja import NinjaState
 from middleware.sandbox.invoiceninja import create_app as create_ninja
 from middleware.sandbox.serve import serve
+from middleware.sandbox.stripe import StripeState
+from middleware.sandbox.stripe import create_app as create_stripe
 from middleware.sandbox.taiga import TaigaState
 from middleware.sandbox.taiga import create_app as create_taiga
 from middleware.sandbox.taiga.people import BRIDGE, DEFAULT_KEY, PASSWORD
 
 START_SECONDS = 30
 NINJA_TOKEN = "demo-invoice-ninja-token"  # noqa: S105 - the sandbox runs on this machine only
+STRIPE_KEY = "sk_test_demo"
+STRIPE_SECRET = "whsec_demo"  # noqa: S105 - the sandbox runs on this machine only
 
 
 class DemoFailedError(Exception):
@@ -35,8 +39,10 @@ class Stack:
 
     taiga: TaigaState
     ninja: NinjaState
+    stripe: StripeState
     taiga_url: str
     ninja_url: str
+    stripe_url: str
     receiver_url: str
     database_url: str
     folder: Path
@@ -49,13 +55,20 @@ async def running_stack(database_url: str, redis_url: str, mapping: object) -> A
     Raises:
         DemoFailedError: receiver or worker did not start; the message has the end of their log.
     """
-    taiga, ninja = TaigaState(), NinjaState(token=NINJA_TOKEN)
+    taiga, ninja, stripe = TaigaState(), NinjaState(token=NINJA_TOKEN), StripeState()
+    # The demo decides which webhooks arrive.
+    stripe.hold = True
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="taiga-billing-demo-") as name:
         folder = Path(name)
         (folder / "mappings.json").write_text(json.dumps(mapping), encoding="utf-8")
-        async with serve(create_taiga(taiga)) as taiga_url, serve(create_ninja(ninja)) as ninja_url:
-            stack = Stack(taiga, ninja, taiga_url, ninja_url, f"http://127.0.0.1:{port}", database_url, folder)
+        async with (
+            serve(create_taiga(taiga)) as taiga_url,
+            serve(create_ninja(ninja)) as ninja_url,
+            serve(create_stripe(stripe)) as stripe_url,
+        ):
+            receiver_url = f"http://127.0.0.1:{port}"
+            stack = Stack(taiga, ninja, stripe, taiga_url, ninja_url, stripe_url, receiver_url, database_url, folder)
             environment = part_environment(stack, redis_url, port)
             async with running_part("serve", environment, folder), running_part("worker", environment, folder):
                 await until_ready(stack)
@@ -76,6 +89,9 @@ def part_environment(stack: Stack, redis_url: str, port: int) -> Mapping[str, st
         "TAIGA_WEBHOOK_SECRETS": DEFAULT_KEY,
         "INVOICE_NINJA_API": f"{stack.ninja_url}/api/v1",
         "INVOICE_NINJA_TOKEN": NINJA_TOKEN,
+        "STRIPE_API_KEY": STRIPE_KEY,
+        "STRIPE_API_BASE": stack.stripe_url,
+        "STRIPE_WEBHOOK_SECRETS": STRIPE_SECRET,
         "PORT": str(port),
         "WORKER_PORT": "0",
         "LOG_FORMAT": "json",
