@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mappings.errors import Problem
-from mappings.rules import AttributeNames
+from mappings.rules import AttributeNames, BillingRules
 
 _DAYS_OF_WEEK = 7
 
@@ -13,7 +13,9 @@ def cross_checks(data: Any) -> Iterator[Problem]:
     """Mistakes that need two values to be seen. Values of a wrong type are passed over: they have their own message."""
     if isinstance(data, dict):
         yield from _projects_named_twice(data)
-        yield from _weekly_days(data)
+        for path, layers in _rule_layers(data):
+            yield from _weekly_day(path, layers)
+            yield from _one_field_for_two(path, layers)
         yield from _same_attribute_names(data)
 
 
@@ -41,15 +43,16 @@ def _projects_named_twice(data: Mapping[str, Any]) -> Iterator[Problem]:
         first.setdefault(taiga_id, path)
 
 
-def _weekly_days(data: Mapping[str, Any]) -> Iterator[Problem]:
+def _rule_layers(data: Mapping[str, Any]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+    """Every place that may write rules, with the wider places behind it."""
     general = _part(data, "billing_rules")
     clients = _part(data, "client_rules")
-    yield from _weekly_day("billing_rules", [general])
+    yield "billing_rules", [general]
     for client_id in clients:
-        yield from _weekly_day(f"client_rules.{client_id}", [_part(clients, client_id), general])
+        yield f"client_rules.{client_id}", [_part(clients, client_id), general]
     for path, project in _projects(data):
         client = _part(clients, project.get("invoiceninja_client_id"))
-        yield from _weekly_day(path, [project, client, general])
+        yield path, [project, client, general]
 
 
 def _weekly_day(path: str, layers: list[Mapping[str, Any]]) -> Iterator[Problem]:
@@ -60,6 +63,15 @@ def _weekly_day(path: str, layers: list[Mapping[str, Any]]) -> Iterator[Problem]
     if isinstance(day, int) and day > _DAYS_OF_WEEK:
         hint = "write 1 (Monday) to 7 (Sunday), or take the frequency monthly"
         yield Problem(f"{path}.generation_day", f"must be a day of the week when the frequency is {frequency}", hint)
+
+
+def _one_field_for_two(path: str, layers: list[Mapping[str, Any]]) -> Iterator[Problem]:
+    """The mark by which an invoice is found again must not be overwritten by its payment link."""
+    default = BillingRules.model_fields["invoice_mark_field"].default
+    link, mark = _first(layers, "payment_link_field"), _first(layers, "invoice_mark_field") or default
+    if link == mark and layers[0].keys() & {"payment_link_field", "invoice_mark_field"}:
+        hint = "give the payment link and invoice_mark_field two different fields"
+        yield Problem(f"{path}.payment_link_field", f"{mark} holds the mark of the bridge (invoice_mark_field)", hint)
 
 
 def _first(layers: list[Mapping[str, Any]], key: str) -> Any:
