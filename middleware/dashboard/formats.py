@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date, format_datetime, format_time, format_timedelta
-from babel.numbers import format_currency, format_decimal
+from babel.numbers import format_currency, format_decimal, get_currency_symbol
 
 from mappings.money import MoneyError, exponent, to_major
 
@@ -88,10 +88,13 @@ def money_text(amount: Decimal, currency: str) -> str:
         digits = 2
     shift = amount.as_tuple().exponent
     digits = max(digits, -shift if isinstance(shift, int) else 0)
-    pattern = "¤#,##0" + ("." + "0" * digits if digits else "")
+    number = "#,##0" + ("." + "0" * digits if digits else "")
     if not currency:
-        return format_decimal(amount, pattern.removeprefix("¤"), locale=_LOCALE)
-    return format_currency(amount, currency.upper(), pattern, locale=_LOCALE, currency_digits=False)
+        return format_decimal(amount, number, locale=_LOCALE)
+    code = currency.upper()
+    # A code that stands for itself is kept apart from the digits.
+    gap = "\N{NO-BREAK SPACE}" if get_currency_symbol(code, locale=_LOCALE) == code else ""
+    return format_currency(amount, code, f"¤{gap}{number}", locale=_LOCALE, currency_digits=False)
 
 
 def minor_text(minor: int, currency: str) -> str:

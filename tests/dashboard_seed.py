@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -78,6 +79,17 @@ DEAD = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One attempt of a seeded event."""
+
+    number: int
+    moment: datetime
+    outcome: str
+    reason: str
+    status: int = 200
+
+
 async def seed(pool: asyncpg.Pool, now: datetime | None = None) -> None:
     """Fill an empty database."""
     end = now or datetime.now(UTC)
@@ -132,7 +144,7 @@ async def _worked(pool: asyncpg.Pool, dice: random.Random, number: int, moment: 
     event_id = await pool.fetchval(
         _EVENT, "taiga", "task.change", f"k{number}", subject, moment, body, "processed", 1, moment, reason, ""
     )
-    await _attempt(pool, event_id, 1, moment, "processed", reason)
+    await _attempt(pool, event_id, Tried(1, moment, "processed", reason))
     sent = {
         "description": f"Task #{number}: {_WORK[number % len(_WORK)]}",
         "client_id": _CLIENTS[client],
@@ -173,7 +185,7 @@ async def _troubles(pool: asyncpg.Pool, end: datetime) -> None:
             reason,
             hint,
         )
-        await _attempt(pool, event_id, 1, moment, "dead", reason)
+        await _attempt(pool, event_id, Tried(1, moment, "dead", reason))
     moment = end - timedelta(minutes=4)
     reason = "invoiceninja: POST /api/v1/tasks answered 503: Service Unavailable"
     body = _task(210, "Upgrade of the shop", 2, "ines", moment)
@@ -182,7 +194,7 @@ async def _troubles(pool: asyncpg.Pool, end: datetime) -> None:
     )
     await pool.execute("UPDATE events SET next_attempt_at = now() + interval '5 minutes' WHERE id = $1", event_id)
     for number in (1, 2):
-        await _attempt(pool, event_id, number, moment + timedelta(seconds=20 * number), "retrying", reason, status=503)
+        await _attempt(pool, event_id, Tried(number, moment + timedelta(seconds=20 * number), "retrying", reason, 503))
 
 
 async def _stripe(pool: asyncpg.Pool, dice: random.Random, end: datetime) -> None:
@@ -204,23 +216,28 @@ async def _stripe(pool: asyncpg.Pool, dice: random.Random, end: datetime) -> Non
 async def _reviews(pool: asyncpg.Pool) -> None:
     await pool.execute(
         "INSERT INTO reviews (subject, kind, summary, details) VALUES ('taiga:task:12', 'credit_proposal',"
-        " 'task #12 (https://taiga.example/project/acme/task/12): 4.5 h were invoiced, now 3 h are right: credit 1.5 h?',"
+        " 'task #12 (https://taiga.example/project/acme/task/12): 4.5 h were invoiced, now 3 h are right: credit"
+        " 1.5 h?',"
         """ '{"billed_hours": "4.5", "hours": "3"}')"""
     )
 
 
-async def _attempt(
-    pool: asyncpg.Pool, event_id: int, number: int, moment: datetime, outcome: str, reason: str, status: int = 200
-) -> None:
+async def _attempt(pool: asyncpg.Pool, event_id: int, tried: Tried) -> None:
     calls = [
         {"system": "taiga", "method": "GET", "path": "/api/v1/tasks/41", "status": 200, "ms": 38, "error": ""},
-        {"system": "invoiceninja", "method": "POST", "path": "/api/v1/tasks", "status": status, "ms": 112, "error": ""},
+        {"system": "invoiceninja", "method": "POST", "path": "/api/v1/tasks", "status": tried.status, "ms": 112}
+        | {"error": ""},
     ]
     await pool.execute(
         "INSERT INTO attempts (event_id, number, started_at, duration_ms, outcome, reason, calls)"
         " VALUES ($1, $2, $3, 163, $4, $5, $6)",
-        event_id, number, moment, outcome, reason, calls,
-    )  # fmt: skip
+        event_id,
+        tried.number,
+        tried.moment,
+        tried.outcome,
+        tried.reason,
+        calls,
+    )
 
 
 def _task(number: int, title: str, project: int, person: str, moment: datetime) -> bytes:
