@@ -1,7 +1,16 @@
 """Fixtures of the tests with real servers."""
 
+from collections.abc import AsyncIterator
+
 import asyncpg
+import httpx
 import pytest
+
+from middleware.store.database import open_pool
+from middleware.store.events import EventStore
+from tests.pipeline import event_store
+from tests.processor_bench import Bench
+from tests.receiver_bench import running, settings
 
 
 @pytest.fixture
@@ -18,3 +27,24 @@ async def clean_database(database_url: str) -> str:
     finally:
         await connection.close()
     return database_url
+
+
+@pytest.fixture
+async def bench(clean_database: str) -> AsyncIterator[Bench]:
+    """An empty store and no handler."""
+    async with open_pool(clean_database, size=2) as pool:
+        yield Bench(clean_database, pool)
+
+
+@pytest.fixture
+async def receiver(clean_database: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A receiver with an empty store and no Redis."""
+    async with running(settings(clean_database)) as client:
+        yield client
+
+
+@pytest.fixture
+async def store(clean_database: str) -> AsyncIterator[EventStore]:
+    """What the receiver stored."""
+    async with event_store(clean_database) as (events, _):
+        yield events

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from handlers.errors import Doubtful, Rejected, RetryLater, ServerError, Throttled, Unreachable, WorkError
-from handlers.outcome import Processed
+from handlers.outcome import Ignored, Processed
 from tests.fakes import NINJA, FakeNinja
 from tests.stories import Feed, Story, world
 
@@ -168,3 +168,14 @@ async def test_answer_to_a_removal_lost(call: str) -> None:
         except Doubtful:
             await feed.told(story)
         assert feed.world.ninja.hours == expected
+
+
+async def test_intent_that_never_became_an_entry() -> None:
+    """Work that is unbilled before its entry could be made leaves nothing to take back."""
+    feed, story = Feed(world()), story_of()
+    feed.world.ninja.before("create_task", Unreachable(NINJA, "POST /tasks", "no connection"))
+    with pytest.raises(Unreachable):
+        await feed.told(story)
+    story.type(billable=False)
+    assert await feed.told(story) == Ignored("not marked billable")
+    assert feed.world.ninja.tasks == {}
