@@ -81,13 +81,16 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(default=2.0, gt=0, allow_inf_nan=False)
     shutdown_seconds: float = Field(default=20.0, ge=0, le=3600)
 
+    retention_days: int = Field(default=180, ge=0, description="of bodies; 0: for ever")
+    retention_summary_days: int = Field(default=730, ge=0, description="of whole events; 0: for ever")
+    encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     reconcile_taiga_minutes: float = Field(default=15.0, ge=0, description="between two looks at Taiga; 0: none")
 
     alert_urls: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     alert_minutes: float = Field(default=15.0, gt=0, description="between two messages of a kind")
     alert_silent_hours: float = Field(default=0.0, ge=0, description="without a webhook of a source; 0: learned")
 
-    @field_validator("taiga_webhook_secrets", "stripe_webhook_secrets", mode="before")
+    @field_validator("taiga_webhook_secrets", "stripe_webhook_secrets", "encryption_keys", mode="before")
     @classmethod
     def _split_secrets(cls, value: object) -> object:
         if not isinstance(value, str):

@@ -11,6 +11,8 @@ from middleware.clients.jsonbody import read_json
 from middleware.retry import Verdict
 from middleware.store.claimed import AttemptRecord, Claim, ClaimedEvent, Settlement
 
+# How a body begins that no configured key opens (`middleware.sealing`).
+SEALED = b"\x00fernet:"
 HANDED_BACK = "handed back: the worker was stopped"
 
 
@@ -92,6 +94,10 @@ def _record(lead: ClaimedEvent, outcome: str, reason: str, took: Took) -> Attemp
 
 
 def _event(row: ClaimedEvent) -> Event:
+    if not row.body:
+        raise NotUnderstood("", "its body was removed (RETENTION_DAYS): it cannot be replayed from what is stored")
+    if row.body.startswith(SEALED):
+        raise NotUnderstood("", "its body is sealed with a key that ENCRYPTION_KEYS does not name; add it, then replay")
     try:
         payload = read_json(row.body)
     except (ValueError, RecursionError) as error:

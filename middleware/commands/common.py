@@ -17,6 +17,7 @@ from mappings.errors import MappingErrors
 from middleware.logs import configure_logs
 from middleware.settings import Settings, SettingsError, load_settings
 from middleware.store.database import STORE_ERRORS, NewerSchemaError, Pool, StoreUnavailableError, migrate, open_pool
+from middleware.store.sealed import MissingKeyError, use_keys
 from middleware.store.text import storable
 
 FAILED = 1
@@ -49,6 +50,10 @@ def settings_or_exit(**overrides: object) -> Settings:
             "these settings cannot be used:\n" + "\n".join(f"  {line}" for line in error.problems)
         ) from error
     configure_logs(settings.log_format, settings.log_level)
+    try:
+        use_keys([key.get_secret_value() for key in settings.encryption_keys])
+    except ValueError as error:
+        raise WrongUseError(f"ENCRYPTION_KEYS: {error}") from error
     return settings
 
 
@@ -83,7 +88,7 @@ def run(main: Coroutine[Any, Any, _T]) -> _T:
         raise WrongUseError("\n".join(error.problems)) from error
     except MappingErrors as error:
         raise WrongUseError(f"the mapping file cannot be used:\n{error}") from error
-    except NewerSchemaError as error:
+    except (NewerSchemaError, MissingKeyError) as error:
         raise FailedError(str(error)) from error
     except StoreUnavailableError as error:
         raise FailedError(str(error)) from error

@@ -128,4 +128,4 @@ def _decoded(body: bytes) -> object:
     try:
         return read_json(body)
     except (ValueError, RecursionError):
-        return body.decode("utf-8", "replace")
+        return body.decode("utf-8", "replace") or "removed (RETENTION_DAYS)"

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 
+from middleware.store.sealed import check_keys, open_on_arrival
 from middleware.store.text import storable_json
 
 Pool = asyncpg.Pool
@@ -75,12 +76,13 @@ def migrations() -> list[Migration]:
 async def connect(url: str, **options: Any) -> asyncpg.Connection:
     """Open one connection that reads and writes jsonb as Python values."""
     connection: asyncpg.Connection = await asyncpg.connect(url, server_settings=SERVER_SETTINGS, timeout=10, **options)
-    await _use_json(connection)
+    await _use_codecs(connection)
     return connection
 
 
-async def _use_json(connection: asyncpg.Connection) -> None:
+async def _use_codecs(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec("jsonb", encoder=_as_json, decoder=json.loads, schema="pg_catalog")
+    await open_on_arrival(connection)
 
 
 def _as_json(value: Any) -> str:
@@ -94,16 +96,30 @@ async def migrate(url: str) -> list[str]:
 
     Raises:
         NewerSchemaError: the database is ahead of this program.
+        MissingKeyError: stored bodies are sealed with keys that are not configured.
     """
     connection = await connect(url)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
-        return await _apply_missing(connection)
+        applied = await _apply_missing(connection)
+        await check_keys(connection)
+        return applied
     finally:
         await connection.close()
 
 
-async def _apply_missing(connection: asyncpg.Connection) -> list[str]:
+async def migrate_to(url: str, versions: Collection[int]) -> None:
+    """Give a database without any table exactly these migrations; one that has some is left as it is."""
+    connection = await connect(url)
+    try:
+        await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
+        if not await connection.fetchval("SELECT to_regclass('migrations') IS NOT NULL"):
+            await _apply_missing(connection, versions)
+    finally:
+        await connection.close()
+
+
+async def _apply_missing(connection: asyncpg.Connection, wanted: Collection[int] | None = None) -> list[str]:
     await connection.execute(
         "CREATE TABLE IF NOT EXISTS migrations"
         " (version integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
@@ -117,7 +133,7 @@ async def _apply_missing(connection: asyncpg.Connection) -> list[str]:
         )
     applied = []
     for migration in known:
-        if migration.version not in present:
+        if migration.version not in present and (wanted is None or migration.version in wanted):
             async with connection.transaction():
                 await connection.execute(migration.sql)
                 await connection.execute(
@@ -140,7 +156,7 @@ async def open_pool(url: str, *, size: int) -> AsyncIterator[asyncpg.Pool]:
         url,
         min_size=0,
         max_size=size,
-        init=_use_json,
+        init=_use_codecs,
         reset=_end_transaction,
         server_settings=SERVER_SETTINGS,
         timeout=5,

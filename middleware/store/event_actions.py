@@ -16,6 +16,8 @@ _LOCK = (
     "SELECT id FROM events WHERE id = ANY ($1::bigint[]) AND status = ANY ($2::text[]) ORDER BY id"
     " FOR UPDATE SKIP LOCKED"
 )
+# What was removed cannot be done again.
+_HAS_BODY = "SELECT id FROM events WHERE id = ANY ($1::bigint[]) AND octet_length(body) > 0 ORDER BY id"
 _REPLAY = """
 UPDATE events SET status = 'received', attempts = 0, next_attempt_at = now(), series_started_at = now(),
     finished_at = NULL, reason = '', hint = ''
@@ -37,6 +39,7 @@ class EventActions:
         with away_is_unavailable():
             async with self._pool.acquire() as connection, connection.transaction():
                 ids = await _locked(connection, event_ids, REPLAYABLE)
+                ids = [row["id"] for row in await connection.fetch(_HAS_BODY, ids)]
                 if ids:
                     await connection.execute(_REPLAY, ids)
                     summary = f"put {_named(ids)} back to work"

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from middleware.store.database import STORE_ERRORS, StoreUnavailableError
+from middleware.store.sealed import sealed
 from middleware.store.text import storable
 
 WAITING = ("received", "retrying", "processing")
@@ -134,7 +135,7 @@ class EventStore:
             [event.key for event in events],
             [storable(event.subject) for event in events],
             [event.occurred_at for event in events],
-            [event.body for event in events],
+            [sealed(event.body) for event in events],
             [json.dumps({name: storable(value) for name, value in event.headers.items()}) for event in events],
         )
         fresh = {(row["source"], row["key"]): int(row["id"]) for row in rows}

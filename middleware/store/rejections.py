@@ -8,6 +8,7 @@ from datetime import datetime
 import asyncpg
 
 from middleware.store.database import away_is_unavailable
+from middleware.store.sealed import sealed
 from middleware.store.text import storable
 
 ROWS_KEPT = 10_000
@@ -97,7 +98,7 @@ class RejectionStore:
                 [one.last_at for one in groups],
                 [one.requests for one in groups],
                 [json.dumps({name: storable(value) for name, value in one.headers.items()}) for one in groups],
-                [one.sample for one in groups],
+                [sealed(one.sample) for one in groups],
             )
             await self._pool.execute(
                 "DELETE FROM rejections WHERE id <= (SELECT max(id) FROM rejections) - $1", ROWS_KEPT
