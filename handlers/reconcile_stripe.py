@@ -14,6 +14,7 @@ from handlers.errors import NotFound
 from handlers.payment_facts import PAYMENT
 from handlers.payment_world import Json, PaymentRecord
 from handlers.reconcile_stripe_judge import content_mark, judge
+from handlers.reconcile_stripe_look import Look, look_at, may_differ
 from handlers.reconcile_stripe_world import (
     LATE_REFUNDS,
     LONG_DISPUTES,
@@ -29,25 +30,14 @@ from handlers.reconcile_stripe_world import (
     Scope,
     StripeLists,
 )
-from mappings.stripe import BadStripeObject, PaymentFacts, PaymentTarget, from_api, target
-from mappings.stripe.target import is_lost, is_open, money
+from mappings.stripe import BadStripeObject
+from mappings.stripe.target import money
 
 BATCH = 100
 _SKEW = timedelta(days=1)
 """Invoice Ninja's clock may be wrong, and its list is cheap."""
 
 Progress = Callable[[str, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """One payment at Stripe: its object, what became of it, and when it last moved (unix seconds)."""
-
-    shown: Json
-    facts: PaymentFacts
-    goal: PaymentTarget
-    moved_at: int
-    is_whole_in_books: bool
 
 
 @dataclass(slots=True)
@@ -158,7 +148,7 @@ class StripeReconciliation:
 
     def _is_odd(self, record: PaymentRecord | None, moves: Sequence[Json], scope: Scope) -> bool:
         try:
-            return _may_differ(record, moves, scope)
+            return may_differ(record, moves, _unix(scope.since))
         except BadStripeObject as error:
             self._tally.problems.append(f"{moves[0].get('id')} cannot be read: {error}")
             return False
@@ -177,7 +167,7 @@ class StripeReconciliation:
     def _look(self, objects: Sequence[Json], *, is_whole: bool) -> Look | None:
         """What the objects of one payment say; None when no money came with it, or they cannot be read."""
         try:
-            look = _look(objects, is_whole=is_whole)
+            look = look_at(objects, is_whole=is_whole)
         except BadStripeObject as error:
             self._tally.problems.append(f"{objects[0].get('id')} cannot be read: {error}")
             return None
@@ -249,35 +239,6 @@ def _sorted_out(one: Difference, unfinished: Mapping[str, Known], told: Mapping[
 def _light(one: Difference) -> Difference:
     """Without the object, which is stored: thousands of findings must not be held in memory."""
     return replace(one, shown={})
-
-
-def _look(objects: Sequence[Json], *, is_whole: bool) -> Look:
-    facts = from_api(None, others=objects)
-    shown = objects[0]
-    charge = shown.get("latest_charge")
-    whole: Json = shown
-    if isinstance(charge, Mapping):
-        refunds = [one for one in objects[1:] if one.get("object") == "refund"]
-        whole = {**shown, "latest_charge": {**charge, "refunds": {"object": "list", "data": refunds}}}
-    return Look(whole, facts, target(facts), _moved_at(facts), is_whole)
-
-
-def _moved_at(facts: PaymentFacts) -> int:
-    """When money last moved, as far as the objects say."""
-    moves = [facts.paid_at or 0, *(one.created for one in facts.refunds), *(one.created for one in facts.disputes)]
-    return max(moves)
-
-
-def _may_differ(record: PaymentRecord | None, moves: Sequence[Json], scope: Scope) -> bool:
-    """Whether an older payment must be asked for: what its listed refunds and disputes say is not what is known."""
-    if record is None:
-        return max(int(move["created"]) for move in moves) >= _unix(scope.since)
-    facts = from_api(None, others=moves)
-    back = sum(refund.amount for refund in facts.refunds if refund.status == "succeeded")
-    back += sum(dispute.amount for dispute in facts.disputes if is_lost(dispute))
-    if record.refunded != back or record.status == "disputed":
-        return True
-    return record.status not in {"own_gateway", "ignored"} and any(is_open(one) for one in facts.disputes)
 
 
 def _unix(moment: datetime) -> int:

@@ -282,5 +282,7 @@ def read_only(context: Context, script: Script) -> Context:
         reviews=cast("Reviews", DryReviews(script)),
         taiga=None if context.taiga is None else DryTaiga(context.taiga, script),
         payments=payments,
+        # Links follow payments that are really recorded, and each step of theirs writes at Stripe.
+        payment_links=None,
         invoicing=invoicing,
     )

@@ -1,0 +1,84 @@
+"""What the workers do with Stripe by the clock, and that a rehearsal leaves payment links alone."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from handlers.payment_link import payment_link
+from middleware.ingest import Ingest
+from middleware.queue import Wakeups, open_queue
+from middleware.reconcile.stripe import RUN_LOCK, Tools, reconcile_by_clock, utc_now
+from middleware.reconcile.stripe_clock import stripe_periodics, tend_by_clock
+from middleware.rehearsal import Script, read_only
+from middleware.store.database import open_pool
+from middleware.store.events import EventStore
+from middleware.store.seen import RunStore
+from tests.reconciling import ReconcileBench, reconcile_bench
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[ReconcileBench]:
+    """An empty bench."""
+    async with reconcile_bench() as made:
+        yield made
+
+
+@pytest.fixture
+async def pool(fresh_database: str) -> AsyncIterator[Any]:
+    """A migrated database without rows."""
+    async with open_pool(fresh_database, size=4) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def ingest(pool: Any, redis_url: str) -> AsyncIterator[Ingest]:
+    """The single door."""
+    wakeups = Wakeups(open_queue(redis_url))
+    yield Ingest(EventStore(pool), wakeups)
+    await wakeups.stop()
+
+
+async def test_what_is_due(desk: ReconcileBench, pool: Any, ingest: Ingest) -> None:
+    """A nightly run and a round over the links; nothing without a key of Stripe."""
+    names = [one.name for one in stripe_periodics(lambda: desk.context, pool, ingest)]
+    assert names == ["reconcile stripe", "payment links"]
+    desk.stripe = None
+    assert stripe_periodics(lambda: desk.context, pool, ingest) == []
+
+
+async def test_the_nightly_run_says_how_it_went(desk: ReconcileBench, pool: Any, ingest: Ingest) -> None:
+    """What it found, that another run is under way, or that Stripe is away; it is remembered."""
+    await pool.execute("UPDATE migrations SET applied_at = now() - interval '1 day'")
+    tools = Tools(desk.client_of_stripe, desk.ninja, pool, ingest, clock=lambda: utc_now() + timedelta(hours=1))
+    desk.clock.now = utc_now()
+    desk.people.pay(1000, "eur")
+    assert await reconcile_by_clock(tools) == "1 looked at, 1 put in"
+    assert await reconcile_by_clock(tools) == "1 looked at, 0 put in"
+    (event,) = await EventStore(pool).list(limit=10)
+    assert (event.source, event.type, event.status) == ("stripe", "payment_intent.reconcile", "received")
+    async with RunStore(pool).alone(RUN_LOCK):
+        assert "under way" in await reconcile_by_clock(tools)
+    desk.stripe_faults.add(path="/v1/refunds", status=500)
+    assert "500" in await reconcile_by_clock(tools)
+    runs = await RunStore(pool).latest("stripe")
+    assert [(run.differed, bool(run.message)) for run in runs] == [(0, True), (0, False), (1, False)]
+
+
+async def test_the_round_over_links_says_how_it_went(desk: ReconcileBench) -> None:
+    """Closed, failed, away."""
+    invoice_id = await desk.invoice(await desk.client(), "10", "2026-7")
+    await payment_link("2026-7", desk.context)
+    assert await tend_by_clock(desk.context) == "1 open, 0 changed, 0 failed"
+    await desk.post("/invoices/bulk", {"action": "cancel", "ids": [invoice_id]})
+    desk.faults.add(path="/invoices", status=500)
+    assert "500" in await tend_by_clock(desk.context)
+    assert await tend_by_clock(desk.context) == "1 open, 1 changed, 0 failed"
+
+
+async def test_a_rehearsal_closes_no_link(desk: ReconcileBench) -> None:
+    """Looking what a replay would do must not touch Stripe."""
+    assert read_only(desk.context, Script()).payment_links is None
+    assert replace(desk.context).payment_links is not None
