@@ -1,4 +1,4 @@
-"""Looks at what is ours: mapping file, PostgreSQL, Redis."""
+"""Looks at what is ours: mapping file, webhook keys, Redis."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from middleware.door_notes import fingerprint
 from middleware.health import check_redis
 from middleware.queue import open_queue
 from middleware.settings import Settings, SettingsError
-from middleware.store.database import STORE_ERRORS, StoreUnavailableError, connect, migrations, open_pool
+from middleware.store.database import STORE_ERRORS, StoreUnavailableError, open_pool
 from middleware.store.rejections import RejectionStore
 
 
@@ -30,26 +30,6 @@ def check_mapping(file: Path) -> tuple[list[Finding], MappingFile | None]:
     if not count:
         return [Finding("mapping file", "warning", f"{file} maps no project", "add one to project_mappings")], mapping
     return [Finding("mapping file", "ok", f"{file} maps {count} project{'s' if count != 1 else ''}")], mapping
-
-
-async def check_database(settings: Settings) -> Finding:
-    """Whether PostgreSQL answers and has the present schema."""
-    try:
-        connection = await connect(settings.database_url.get_secret_value())
-    except (*STORE_ERRORS, ValueError) as error:
-        return Finding("postgresql", "failed", str(error), "start PostgreSQL, or correct DATABASE_URL")
-    try:
-        version = await connection.fetchval("SHOW server_version")
-        has_table = await connection.fetchval("SELECT to_regclass('migrations') IS NOT NULL")
-        present = await connection.fetchval("SELECT max(version) FROM migrations") if has_table else 0
-    finally:
-        await connection.close()
-    newest = migrations()[-1].version
-    if present != newest:
-        return Finding(
-            "postgresql", "warning", f"{version}: schema {present}, needed is {newest}", "run taiga-billing migrate"
-        )
-    return Finding("postgresql", "ok", f"{version}, schema {present}")
 
 
 async def check_keys(settings: Settings) -> list[Finding]:

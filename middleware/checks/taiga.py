@@ -1,15 +1,29 @@
-"""Looks at Taiga: credentials, every mapped project, and the attributes of its tasks."""
+"""Looks at Taiga: credentials, every mapped project, the attributes of its tasks, and its webhooks."""
 
 from collections.abc import AsyncIterator, Sequence
 
 from handlers.errors import NotFound, Refused, Rejected, RemoteError
 from mappings.config import MappingFile, ProjectMapping
 from mappings.models import AttributeDefinition
-from middleware.checks.findings import Finding, finding_of
+from mappings.rules import AttributeNames
+from middleware.checks.findings import Finding, Level, finding_of
+from middleware.checks.taiga_hooks import Expected, check_webhooks
 from middleware.clients.taiga import Taiga
 
+TYPES = {
+    "billable": ("checkbox",),
+    "hours": ("number", "text"),
+    "hourly_rate": ("number", "text"),
+    "client": ("text", "dropdown"),
+    "invoice_status": ("dropdown", "text"),
+}
+"""The types in Taiga with which each attribute works; the first is the one that setup makes."""
 
-async def check_taiga(taiga: Taiga, mapping: MappingFile | None) -> AsyncIterator[Finding]:
+NEEDED = ("billable", "hours")
+"""Without these nothing can be billed."""
+
+
+async def check_taiga(taiga: Taiga, mapping: MappingFile | None, expected: Expected) -> AsyncIterator[Finding]:
     """Every finding about Taiga; stops after the first when it does not answer."""
 
     async def sign_in() -> str:
@@ -18,15 +32,15 @@ async def check_taiga(taiga: Taiga, mapping: MappingFile | None) -> AsyncIterato
     hint = "correct TAIGA_TOKEN, or TAIGA_USERNAME and TAIGA_PASSWORD"
     first = await finding_of("taiga", sign_in, {Refused: hint, Rejected: hint})
     yield first
-    if first.level != "ok":
+    if first.level != "ok" or mapping is None:
         return
-    for number, project in enumerate(mapping.project_mappings if mapping else ()):
-        for finding in await _check_project(taiga, mapping, number, project):
+    for number, project in enumerate(mapping.project_mappings):
+        for finding in await _check_project(taiga, mapping, number, project, expected):
             yield finding
 
 
 async def _check_project(
-    taiga: Taiga, mapping: MappingFile | None, number: int, mapped: ProjectMapping
+    taiga: Taiga, mapping: MappingFile, number: int, mapped: ProjectMapping, expected: Expected
 ) -> list[Finding]:
     where = f"project_mappings[{number}] taiga"
     project_id = mapped.taiga_project_id
@@ -39,28 +53,28 @@ async def _check_project(
     except RemoteError as error:
         hint = "add our Taiga user to the project, with the right to change tasks"
         return [Finding(where, "failed", str(error), hint)]
-    findings = [Finding(where, "ok", f"project {project.name} is visible")]
-    if mapping is not None:
-        findings += attribute_findings(where, mapping, project_id, definitions)
-    return findings
+    rights = " as administrator" if project.i_am_admin else ""
+    return [
+        Finding(where, "ok", f"project {project.name} is visible{rights}"),
+        *attribute_findings(where, mapping.rules_for(project_id).attributes, definitions),
+        *await check_webhooks(taiga, where, project, expected),
+    ]
 
 
-def attribute_findings(
-    where: str, mapping: MappingFile, project_id: int, definitions: Sequence[AttributeDefinition]
-) -> list[Finding]:
-    """Which task attributes a project lacks; without the first two nothing can be billed."""
-    names = mapping.rules_for(project_id).attributes
-    present = {definition.name for definition in definitions}
+def attribute_findings(where: str, names: AttributeNames, definitions: Sequence[AttributeDefinition]) -> list[Finding]:
+    """Which task attributes a project lacks, or has with a type that cannot hold their values."""
+    present = {definition.name: definition.type for definition in definitions}
     findings = []
-    for name, needed in (
-        (names.billable, True),
-        (names.hours, True),
-        (names.hourly_rate, False),
-        (names.client, False),
-        (names.invoice_status, False),
-    ):
+    for field, types in TYPES.items():
+        name: str = getattr(names, field)
+        level: Level = "failed" if field in NEEDED else "warning"
         if name not in present:
-            hint = f'add the task attribute "{name}" in Taiga (project settings, attributes, custom fields)'
-            message = f'has no task attribute "{name}"'
-            findings.append(Finding(where, "failed" if needed else "warning", message, hint))
+            near = [other for other in present if other.casefold().strip() == name.casefold().strip()]
+            other = f' (there is "{near[0]}": capitals and blanks count)' if near else ""
+            hint = f'run taiga-billing setup, or add the task attribute "{name}" of type {types[0]} in Taiga'
+            findings.append(Finding(where, level, f'has no task attribute "{name}"{other}', hint))
+        elif present[name] not in types:
+            message = f'task attribute "{name}" is of type {present[name]}, needed is {" or ".join(types)}'
+            hint = f"change its type in Taiga, or rename it there and add a new one of type {types[0]}"
+            findings.append(Finding(where, level, message, hint))
     return findings

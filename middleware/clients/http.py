@@ -16,6 +16,7 @@ from middleware.clients.calls import Call, record
 from middleware.clients.connections import pooled_transport
 from middleware.clients.failures import NOT_JSON, Dialect, from_exception, from_status, not_the_api
 from middleware.clients.jsonbody import read_json, write_json
+from middleware.clients.skew import RemoteClock
 
 TIMEOUTS = httpx.Timeout(connect=5.0, read=30.0, write=10.0, pool=5.0)
 """Seconds. `read` is the longest silence, not the whole answer: that is limited by `LONGEST_REQUEST`."""
@@ -73,6 +74,12 @@ class RemoteClient:
     def through(self, passage: Passage) -> None:
         """From now on every request goes through `passage`, which limits and interrupts the traffic to the system."""
         self._passage = passage
+
+    def watch_clock(self) -> RemoteClock:
+        """Compare the clock of this system with ours from now on."""
+        clock = RemoteClock()
+        clock.watch(self._http)
+        return clock
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 import httpx
@@ -46,6 +47,17 @@ class CompanyApi(NinjaTransport):
         reply = await self._request("POST", "/companies/current", is_read=True)
         return self._one(read_company, reply, is_read=True)
 
+    async def is_admin(self, now: datetime) -> bool:
+        """POST /refresh, which changes nothing: whether the token belongs to an administrator of the company.
+
+        Others see only their own records, so that a look-up by number misses what is there (facts section 1). `now`
+        keeps the answer short: without it, every record of the company comes along.
+        """
+        reply = await self._request("POST", "/refresh", params={"updated_at": int(now.timestamp())}, is_read=True)
+        rows = self._data(reply, is_read=True)
+        users = [self._typed(_is_admin, row, reply.request, is_read=True) for row in rows]
+        return any(users)
+
     async def statics(self) -> Statics:
         """GET /statics: currencies and time zones, remembered for an hour."""
         known = self._tables.get("")
@@ -60,6 +72,10 @@ class CompanyApi(NinjaTransport):
         """GET one of the few answers that come without the envelope `data`."""
         reply = await self._request("GET", path)
         return self._typed(read, reply.data, reply.request, is_read=True)
+
+
+def _is_admin(row: Row) -> bool:
+    return row["is_admin"] is True or row["is_owner"] is True
 
 
 def _read_account(row: Row) -> Account:

@@ -30,6 +30,7 @@ _FIXED: Mapping[tuple[str, str], Handler] = {
     ("GET", "statics"): company.statics,
     ("GET", "companies"): company.companies,
     ("POST", "companies/current"): company.current,
+    ("POST", "refresh"): company.refresh,
     ("POST", "users"): company.create_user,
     ("POST", "tokens"): company.create_token,
     ("POST", "reports/clients"): company.report,

@@ -60,6 +60,7 @@ class NinjaState:
         }
         self.mails: list[Mail] = []
         self.company: dict[str, Any] = new_company(self.now())
+        self.rights: dict[str, Any] = {"permissions": "", "is_owner": True, "is_admin": True}
         self.idempotency_keys: dict[str, Row] = {}
         self.payments_of_invoice: dict[str, list[Row]] = {}
         self.project_seconds: dict[str, int] = {}

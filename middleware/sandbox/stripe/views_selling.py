@@ -146,6 +146,13 @@ def create_endpoint(call: Call) -> Json:
     return {**endpoint, "secret": call.state.secrets[endpoint["id"]]}
 
 
+def update_endpoint(call: Call) -> Json:
+    """POST /v1/webhook_endpoints/:id: other events; the version cannot be changed, the secret is not shown."""
+    endpoint = call.one("webhook_endpoint")
+    events = call.params.texts("enabled_events")
+    return call.state.change(endpoint, **({"enabled_events": events} if events else {}))
+
+
 def delete_endpoint(call: Call) -> Json:
     """DELETE /v1/webhook_endpoints/:id."""
     endpoint = call.one("webhook_endpoint")
@@ -241,5 +248,6 @@ VIEWS: dict[str, View] = {
     "POST webhook_endpoints": create_endpoint,
     "GET webhook_endpoints": listing("webhook_endpoint", "/v1/webhook_endpoints"),
     "GET webhook_endpoints/id": one("webhook_endpoint"),
+    "POST webhook_endpoints/id": update_endpoint,
     "DELETE webhook_endpoints/id": delete_endpoint,
 }
