@@ -10,9 +10,9 @@ import pytest
 from handlers.payment_link import payment_link
 from middleware.ingest import Ingest
 from middleware.queue import Wakeups, open_queue
+from middleware.read_only import Script, read_only
 from middleware.reconcile.stripe import RUN_LOCK, Tools, reconcile_by_clock, utc_now
 from middleware.reconcile.stripe_clock import stripe_periodics, tend_by_clock
-from middleware.rehearsal import Script, read_only
 from middleware.store.database import open_pool
 from middleware.store.events import EventStore
 from middleware.store.seen import RunStore
