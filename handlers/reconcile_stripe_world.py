@@ -40,6 +40,11 @@ class BookRow:
     is_deleted: bool
 
 
+def row_of(payment: Payment) -> BookRow:
+    """A payment as it is compared."""
+    return BookRow(payment.number, payment.amount, payment.refunded, payment.is_deleted)
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """A payment that Invoice Ninja does not hold as Stripe does. `shown` is its object at Stripe.
@@ -141,6 +146,14 @@ class Books(Protocol):
 
     def payments_since(self, moment: int) -> AsyncIterator[Payment]:
         """All payments made or changed since (unix seconds), deleted ones included."""
+        ...
+
+    async def payments_referring_to(self, references: Collection[str]) -> Sequence[Payment]:
+        """The payments with one of these transaction references exactly, deleted ones included."""
+        ...
+
+    async def find_payment(self, number: str) -> Payment | None:
+        """The payment with exactly this number, deleted ones included."""
         ...
 
 

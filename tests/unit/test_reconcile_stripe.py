@@ -109,11 +109,12 @@ class TestFinding:
         assert (later.differences, later.waiting) == ((), 1)
 
     async def test_a_payment_that_vanished(self, desk: ReconcileBench) -> None:
-        """Invoice Ninja was restored from an older backup: the payment is recorded again."""
+        """Invoice Ninja was restored from an older backup: the payment is put in again."""
         await _paid(desk)
         await desk.deliver_webhooks()
         (row,) = desk.payments()
-        desk.state.tables["payments"]._rows.pop(row["id"], None)
+        desk.state.tables["payments"]._rows.pop(row["id"])
+        desk.state.tables["payments"]._numbers.clear()
         (one,) = (await desk.reconcile(settles=False)).differences
         assert one.why == "Invoice Ninja has no payment of it"
 
@@ -145,6 +146,21 @@ class TestPeace:
         desk.records.busy[f"stripe:payment:{intent['id']}"] = Known(7, "retrying", "Invoice Ninja is away")
         report = await desk.reconcile()
         assert (report.differences, [one.event for one in report.under_way]) == ((), ["7: retrying"])
+
+    async def test_the_worker_goes_on_while_the_lists_are_read(self, desk: ReconcileBench) -> None:
+        """A payment that is recorded between the list of Invoice Ninja and our table is no difference."""
+        await _paid(desk)
+        hidden, real = list[Any](), desk.ninja.payments_since
+
+        async def before_the_worker(moment: int) -> AsyncIterator[Any]:
+            hidden.extend([one async for one in real(moment)])
+            await desk.deliver_webhooks()
+            for one in hidden:
+                yield one
+
+        desk.ninja.payments_since = before_the_worker  # type: ignore[method-assign]  # the moment is what is tested
+        report = await desk.reconcile()
+        assert (hidden, report.differences, report.items_read) == ([], (), 1)
 
     async def test_the_same_finding_is_put_in_once(self, desk: ReconcileBench) -> None:
         """What was put in and ended otherwise is told with its event; a dead one is put back to work."""
