@@ -7,6 +7,7 @@ from handlers.context import Context
 from mappings.config import MappingFile
 from middleware.book_keeping import book_periodics
 from middleware.bootstrap import open_taiga
+from middleware.housekeeping import housekeeping_periodics
 from middleware.ingest import Ingest
 from middleware.periodic import Periodic, every, nightly, run_periodics
 from middleware.queue import Wakeups, open_queue
@@ -25,7 +26,13 @@ async def run_clockwork(
         ingest = await stack.enter_async_context(_door(settings, pool))
         periodics = await _reconciling(settings, mapping, pool, ingest, stack)
         await run_periodics(
-            pool, [*periodics, *stripe_periodics(context, pool, ingest), *book_periodics(context, pool)]
+            pool,
+            [
+                *periodics,
+                *stripe_periodics(context, pool, ingest),
+                *book_periodics(context, pool),
+                *housekeeping_periodics(settings, pool),
+            ],
         )
 
 

@@ -1,10 +1,11 @@
 """One round of housekeeping: what is older than the settings allow is removed, and bodies are sealed anew."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from middleware.periodic import Periodic, nightly
 from middleware.settings import Settings
 from middleware.store.database import Pool
 from middleware.store.housekeeping import HousekeepingStore, Resealed
@@ -56,6 +57,15 @@ async def keep_house(settings: Settings, pool: Pool, now: datetime) -> Round:
     done = Round(bodies, events, rejections, again.done, again.unreadable, again.old_keys)
     log.info("housekeeping.done", told=done.told)
     return done
+
+
+def housekeeping_periodics(settings: Settings, pool: Pool) -> list[Periodic]:
+    """A round every night."""
+
+    async def keep() -> str:
+        return (await keep_house(settings, pool, datetime.now(UTC))).told
+
+    return [Periodic("housekeeping", nightly(3, 10), keep)]
 
 
 def _before(now: datetime, days: int) -> datetime | None:
