@@ -40,7 +40,11 @@ class Pages:
         return await self._save(record, state="open", link_id=str(made["id"]), url=str(made["url"]))
 
     async def is_usable(self, record: LinkRecord) -> bool:
-        """Whether a customer can still pay with it; one that a person or a payment closed is noted as retired."""
+        """Whether a customer can still pay with it; one that a person or a payment closed is noted as retired.
+
+        Raises:
+            NeedsPerson: it was just paid. It stays as it is until that money arrived or came back.
+        """
         try:
             link = await self.world.pages.find(record.link_id)
         except NotFound:
@@ -48,6 +52,7 @@ class Pages:
             return False
         if link.get("active") is True:
             return True
+        await self._demand_settled(record)
         await self._save(record, state="retired", why="closed at Stripe: it was used, or a person closed it")
         return False
 

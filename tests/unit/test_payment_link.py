@@ -1,5 +1,6 @@
 """Payment links: one for what is open, in the invoice, refused where nothing is owed, whatever answer is lost."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -208,6 +209,27 @@ class TestChanges:
         await desk.deliver(_event(desk, intent))
         (link,) = desk.links()
         assert desk.account.lines[link["id"]][0]["amount_total"] == 600
+
+    async def test_a_debit_that_bounces_brings_a_new_link(self, desk: LinkBench) -> None:
+        """While it is on its way nothing is asked for; when it comes back, the invoice gets a page again by itself."""
+        desk.people.listen("http://bridge.test", "whsec_test")
+        invoice_id = await desk.invoice(await desk.client(), "10", "2026-7")
+        first = await payment_link("2026-7", desk.context)
+        session = desk.people.pay_link(first.link_id, debit=True)
+        await desk.deliver_all([delivery.event for delivery in desk.account.outbox.take()])
+        assert desk.links() == []
+        desk.people.debit_bounces(session["id"])
+        await desk.deliver_all([delivery.event for delivery in desk.account.outbox.take()])
+        (link,) = desk.links()
+        assert link["url"] in desk.invoice_row(invoice_id)["public_notes"]
+        assert first.url not in desk.invoice_row(invoice_id)["public_notes"]
+
+    async def test_many_ask_at_once(self, desk: LinkBench) -> None:
+        """One link, whoever comes first."""
+        await desk.invoice(await desk.client(), "10", "2026-7")
+        made = await asyncio.gather(*(payment_link("2026-7", desk.context) for _ in range(8)))
+        assert len({one.url for one in made}) == 1
+        assert [one.is_new for one in made].count(True) == 1
 
     async def test_paying_the_link_pays_the_invoice(self, desk: LinkBench) -> None:
         """The circle: link, page, payment, invoice paid, link closed; the metadata alone finds the invoice."""
