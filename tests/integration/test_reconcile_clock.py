@@ -3,12 +3,19 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from mappings.config import parse_mapping
+from middleware.clockwork import run_clockwork
 from middleware.periodic import Periodic, every, run_periodics, tick
+from middleware.settings import Settings
 from middleware.store.database import open_pool
 from middleware.store.ticks import TickStore
+from tests.fakes import World
+from tests.pipeline import until
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -59,3 +66,35 @@ async def test_a_failure_is_written_down_and_does_not_stop_the_clock(fresh_datab
             await running
         bad = next(row for row in await TickStore(pool).all() if row.name == "bad")
     assert bad.message == "failed: LookupError: no such thing"
+
+
+READS: dict[str, Any] = {"taiga_api": "http://127.0.0.1:9/api/v1", "taiga_token": SecretStr("token")}
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ({}, {"housekeeping"}),
+        (READS, {"housekeeping", "reconcile taiga: recent", "reconcile taiga: all"}),
+        ({**READS, "reconcile_taiga_minutes": 0.0}, {"housekeeping"}),
+    ],
+)
+async def test_the_time_table_of_a_worker(
+    fresh_database: str, redis_url: str, given: dict[str, Any], names: set[str]
+) -> None:
+    """Reconciling is there when Taiga can be read and is wanted; housekeeping always."""
+    settings = Settings(
+        _env_file=None, taiga_webhook_secrets=(SecretStr("k"),), redis_url=SecretStr(redis_url), **given
+    )
+    world = World(parse_mapping("{}")).context
+    async with open_pool(fresh_database, size=5) as pool:
+        working = asyncio.create_task(run_clockwork(settings, lambda: world.mapping, pool, lambda: world))
+
+        async def is_there() -> bool:
+            return not working.done() and names <= {row.name for row in await TickStore(pool).all()}
+
+        await until(is_there)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        table = {row.name for row in await TickStore(pool).all()}
+    assert {name for name in table if name.startswith(("housekeeping", "reconcile taiga"))} == names
