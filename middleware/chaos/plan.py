@@ -1,6 +1,6 @@
 """How much happens in a run. The seed decides what people do, how deliveries are mistreated, and what breaks when."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +36,19 @@ class Plan:
 def short(seed: int) -> Plan:
     """A few hundred webhooks in about a quarter of a minute, for the tests."""
     return Plan(seed, webhooks=300, storm_seconds=8, drain_seconds=40, payments=10, seconds_between_faults=0.6)
+
+
+def focused(weakness: str, *breaks: str, webhooks: int = 150, reads_taiga: bool = True) -> Plan:
+    """A few seconds in which only these things break: enough to see whether one protection is there."""
+    return replace(
+        short(7),
+        webhooks=webhooks,
+        storm_seconds=4,
+        drain_seconds=4,
+        payments=0,
+        receivers=1,
+        seconds_between_faults=0.4,
+        breaks=breaks,
+        weakness=weakness,
+        reads_taiga=reads_taiga,
+    )

@@ -14,7 +14,7 @@ from middleware.chaos.letters import letters_of_stripe, letters_of_taiga
 from middleware.chaos.payers import Payers
 from middleware.chaos.plan import Plan
 from middleware.chaos.sender import Post, Sender
-from middleware.chaos.stack import STRIPE_SECRET, Stack, running_stack
+from middleware.chaos.stack import START_SECONDS, STRIPE_SECRET, Stack, running_stack
 from middleware.chaos.taiga_people import TaigaPeople
 from middleware.sandbox.stripe import StripePeople
 from middleware.sandbox.taiga.people import Team
@@ -144,6 +144,7 @@ async def run(plan: Plan, folder: Path) -> Result:
     """
     clock = time.monotonic()
     async with running_stack(plan, folder) as stack, open_pool(stack.postgres.url, size=2) as pool:
+        await _until_workers(pool, plan.workers)
         world = World(stack)
         seconds = {"start": time.monotonic() - clock}
         async with _running(world.sender):
@@ -154,6 +155,12 @@ async def run(plan: Plan, folder: Path) -> Result:
         lines = await world.count(pool)
         starts = {part.name: part.starts for part in stack.parts}
         return Result(plan, world.sender.post, lines, dict(sorted(world.driver.done.items())), starts, seconds)
+
+
+async def _until_workers(pool: Pool, number: int) -> None:
+    async with asyncio.timeout(START_SECONDS):
+        while await pool.fetchval("SELECT count(*) FROM workers") < number:  # noqa: ASYNC110 - they are other processes
+            await asyncio.sleep(0.05)
 
 
 @asynccontextmanager
