@@ -8,7 +8,7 @@ from middleware.sandbox.taiga.people import Card, Place, StoryCard, Team
 
 HOURS, BILLABLE, RATE, STATUS = "Duration (Hours)", "Billable", "Hourly Rate", "Invoice Status"
 MOST_IN_A_BURST = 8
-OFTEN_NEW, OFTEN_REOPENED = 0.4, 0.4
+OFTEN_NEW, OFTEN_REOPENED = 0.5, 0.25
 
 
 @dataclass(slots=True, eq=False)
