@@ -21,7 +21,7 @@ from middleware.dashboard.services import Services
 from middleware.dashboard.sign_in import session_token
 from middleware.dashboard.visit import Desk, Page, RefusedError, Visit, go_to
 from middleware.store.audit import AuditStore
-from middleware.store.database import STORE_ERRORS, StoreUnavailableError
+from middleware.store.database import OUR_MISTAKES, STORE_ERRORS, StoreUnavailableError
 from middleware.store.users import Role, SessionStore, UserStore
 
 log = structlog.get_logger()
@@ -87,7 +87,9 @@ async def _not_found(_request: Request) -> Response:
     raise RefusedError(404, "There is no such page.")
 
 
-def _refuse_other_sites(scope: Scope) -> None:
+def _refuse_odd(scope: Scope) -> None:
+    if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
+        raise RefusedError(400, "This address holds a character that no text has.")
     if scope["method"] == "POST" and comes_from_elsewhere(Request(scope).headers):
         raise RefusedError(403, "Another site sent this form; nothing was done.")
 
@@ -114,7 +116,7 @@ class SafeSite:
             await send(message)
 
         try:
-            _refuse_other_sites(scope)
+            _refuse_odd(scope)
             await self._app(scope, receive, send_safely)
         except Exception as error:
             if started:
@@ -126,7 +128,7 @@ class SafeSite:
             return self._page(error.status_code, "This cannot be asked here.")
         if isinstance(error, RefusedError):
             return self._page(error.status, str(error))
-        if isinstance(error, AWAY):
+        if isinstance(error, AWAY) and not isinstance(error, OUR_MISTAKES):
             log.warning("store.unreachable", error=str(error))
             return self._page(503, "PostgreSQL does not answer. Webhooks are refused and sent again; try again soon.")
         log.error("page.failed", exc_info=error)

@@ -14,6 +14,7 @@ from middleware.accounts.cookies import is_same
 from middleware.accounts.service import Accounts, Session
 from middleware.dashboard.services import Services
 from middleware.dashboard.words import notice
+from middleware.store.text import storable
 
 SEE_OTHER = 303
 LONGEST_FORM = 64 * 1024
@@ -101,7 +102,7 @@ async def read_form(request: Request) -> Mapping[str, str]:
     if not length.isdecimal() or int(length) > LONGEST_FORM:
         raise RefusedError(413, "This form is too large.")
     async with request.form(max_files=0, max_fields=100) as fields:
-        return {name: value for name, value in fields.multi_items() if isinstance(value, str)}
+        return {name: storable(value) for name, value in fields.multi_items() if isinstance(value, str)}
 
 
 def go_to(path: str, **values: str) -> Response:
