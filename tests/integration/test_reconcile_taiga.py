@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from handlers.context import Link
 from handlers.errors import RemoteError
 from handlers.reconcile_world import Scope
 from middleware.reconcile.taiga import AlreadyRunningError, Tools, recent_scope, reconcile_by_clock
 from middleware.sandbox.faults import Rule
 from middleware.sandbox.taiga import setup, work
+from middleware.store.links import LinkStore
 from middleware.store.seen import RunStore
 from tests.bridge import EVERYTHING, Bridge, running_bridge
 
@@ -236,3 +238,55 @@ async def test_two_runs_at_a_time(bridge: Bridge) -> None:
     async with RunStore(bridge.pool).alone():
         with pytest.raises(AlreadyRunningError):
             await bridge.reconcile(EVERYTHING)
+
+
+async def test_an_entry_whose_task_nobody_remembers(bridge: Bridge) -> None:
+    """A link without any event, its task gone: the run names it instead of guessing."""
+    await LinkStore(bridge.pool).save(Link("taiga:task:4711", "time_entry", "TAIGA-T4711", "t1", {}))
+    report = await bridge.reconcile()
+    assert report.problems == ("taiga:task:4711 is gone from Taiga, and no event tells what it was",)
+    assert not report.differences
+
+
+async def test_taiga_fails_while_values_are_read(bridge: Bridge) -> None:
+    """The run ends with Taiga's error; the next one does it all."""
+    bridge.work(loose=True).close()
+    bridge.taiga_faults.add(Rule(path="custom-attributes-values", status=500, times=None))
+    with pytest.raises(RemoteError):
+        await bridge.reconcile()
+    bridge.taiga_faults.clear()
+    assert len((await bridge.reconcile()).differences) == 1
+
+
+async def test_an_item_that_vanishes_between_list_and_look(bridge: Bridge) -> None:
+    """It is remembered as gone; with a time entry, its end is put in."""
+    card = bridge.work().close()
+    await bridge.deliver()
+    await bridge.settle()
+    answer = {"_error_message": "No Task matches the given query.", "_error_type": "taiga.base.exceptions.NotFound"}
+    bridge.taiga_faults.add(Rule(path=f"custom-attributes-values/{card.id}", status=404, body=answer))
+    (difference,) = (await bridge.reconcile()).differences
+    assert (difference.item.is_deleted, difference.item.subject) == (True, "Build")
+
+
+async def test_recent_changes_of_open_work_are_not_asked_about(bridge: Bridge) -> None:
+    """Open work without a time entry needs no request of its own, however often it changes."""
+    card = bridge.work(loose=True).close()
+    card.set("Billable", "")
+    await bridge.reconcile()
+    card.reopen()
+    await bridge.reconcile(Scope(rolling=0))
+    card.rename("Another name")
+    report = await bridge.reconcile(Scope(since=datetime.now(UTC) - HOUR, rolling=0))
+    assert (report.looked_at, report.items_read) == (1, 0)
+
+
+async def test_a_body_that_was_removed_is_no_news(bridge: Bridge) -> None:
+    """When retention removed what the newest event told, the last look knows it."""
+    card = bridge.work(loose=True).close()
+    await bridge.reconcile()
+    await bridge.settle()
+    await bridge.pool.execute("UPDATE events SET body = ''")
+    assert not (await bridge.reconcile(Scope(rolling=10))).differences
+    card.set("Duration (Hours)", 9)
+    assert len((await bridge.reconcile(Scope(rolling=10))).differences) == 1

@@ -92,11 +92,27 @@ def test_equal_numbers_have_equal_marks(one: Any, other: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [(1, True), (1, "1"), (20, 2), (Decimal("0.5"), Decimal("0.05")), (-1, 1), ([1], [2]), ("", 0)]
+    ("one", "other"),
+    [
+        (1, True),
+        (1, "1"),
+        (20, 2),
+        (Decimal("0.5"), Decimal("0.05")),
+        (-1, 1),
+        ([1], [2]),
+        ("", 0),
+        ({"a": 1}, {"a": 2}),
+    ],
 )
 def test_different_values_have_different_marks(one: Any, other: Any) -> None:
     """A number is not a text, and ten times as much is not the same."""
     assert _marked(one) != _marked(other)
+
+
+def test_nested_values() -> None:
+    """Taiga stores any JSON: it counts, too."""
+    assert _marked({"a": [1, 2.0]}) == _marked({"a": [1, 2]})
+    assert _marked({"a": 1}) != _marked({"a": 2})
 
 
 def test_our_own_attribute_and_empty_ones_do_not_count() -> None:
