@@ -1,13 +1,21 @@
 """What a replay would do is told without doing it, and is what it then does."""
 
+import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+import click
 import pytest
+from pydantic import SecretStr
 
+from handlers.context import Context
+from middleware.commands import event_acting
 from middleware.rehearsal import Effect, rehearse
 from middleware.sandbox.faults import Rule
+from middleware.settings import Settings
 from middleware.store.event_actions import EventActions
+from middleware.store.event_search import EventFilter
 from middleware.store.stored_claims import as_replayed
 from tests.bridge import Bridge, running_bridge
 
@@ -128,3 +136,39 @@ async def test_a_credit_would_be_asked_for(bridge: Bridge) -> None:
     (effect,) = await _told(bridge)
     assert effect.effect in {"review", "update"}
     assert any("credit" in step for step in effect.steps)
+
+
+async def test_the_command_tells_each_effect(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Chosen by filter, in the order of the events, with steps, hints and a sum; 3: something would change."""
+
+    @asynccontextmanager
+    async def context_of_the_bridge(settings: Settings, *_: object) -> AsyncIterator[Context]:
+        assert not settings.redis_url.get_secret_value()
+        yield bridge.context
+
+    monkeypatch.setattr(event_acting, "open_context", context_of_the_bridge)
+    monkeypatch.setattr(event_acting, "load_mapping", lambda _file: bridge.mapping)
+    card = bridge.work("Good", 2, loose=True).close()
+    bridge.work("Nonsense", "about two", loose=True).close()
+    await bridge.reconcile()
+    settings = Settings(
+        _env_file=None,
+        taiga_webhook_secrets=(SecretStr("k"),),
+        database_url=SecretStr(bridge.url),
+        redis_url=SecretStr("redis://127.0.0.1:9"),
+    )
+    effects = await event_acting._rehearse(settings, (), EventFilter(source="taiga"), 100)
+    with pytest.raises(click.exceptions.Exit) as ended:
+        event_acting._show(effects, as_json=False)
+    assert ended.value.exit_code == 3
+    told = capsys.readouterr().out
+    assert f"create time entry TAIGA-T{card.id}: 2 h at 75" in told
+    assert "would be dead: " in told
+    assert "    hint: " in told
+    assert told.splitlines()[-1].startswith("2 events: 1 ")
+    assert await bridge.count("status = 'received'") == 2
+    (unknown,) = await event_acting._rehearse(settings, (99,), EventFilter(), 100)
+    event_acting._show([unknown], as_json=True)
+    assert json.loads(capsys.readouterr().out)[0]["effect"] == "nothing"
