@@ -14,7 +14,7 @@ class WorkItem:
     """A Taiga task, user story or issue as it is now (or as one webhook described it).
 
     `attributes` are the custom attribute values by display name; None when Taiga did not tell them (a delete event).
-    `changed_at` and `finished_at` are aware UTC; `finished_at` may be None on a closed item (facts/taiga.md section 3.3).
+    `changed_at` and `finished_at` are aware UTC; a closed item may have no `finished_at` (facts/taiga.md section 3.3).
     """
 
     kind: WorkKind
@@ -54,14 +54,14 @@ class TimeEntry:
 
 @dataclass(frozen=True, slots=True)
 class NotBillable:
-    """Why a piece of work calls for no time entry. `reason` is one of the words in `mappings.taiga`, with details."""
+    """Why a piece of work calls for no time entry; `reason` begins with one of the words of `mappings.time_entry`."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class NinjaTask:
-    """An Invoice Ninja task as the server answered it (facts/invoice-ninja.md section 6). `time_log` in unix seconds."""
+    """An Invoice Ninja task as the server answered it (facts/invoice-ninja.md section 6). Times are unix seconds."""
 
     id: str
     number: str
