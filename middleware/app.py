@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
+from middleware.abuse import BadSenders
 from middleware.dashboard.lazy import open_dashboard
 from middleware.door_notes import DoorNotes
 from middleware.health import Health
@@ -68,8 +69,9 @@ async def _lifespan(app: Starlette, settings: Settings) -> AsyncIterator[None]:
 
 
 def _webhooks(settings: Settings, ingest: Ingest, notes: DoorNotes) -> Iterator[Route]:
+    senders = BadSenders()
     for source in settings.enabled_sources:
-        receive = Receiver(source, settings, ingest, notes).receive
+        receive = Receiver(source, settings, ingest, notes, senders).receive
         # With a slash at the end as well: senders do not follow the redirect of Starlette, and send once.
         for path in (f"/webhooks/{source}", f"/webhooks/{source}/"):
             yield Route(path, receive, methods=["POST"])

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from mappings.errors import NotUnderstood
+from middleware.abuse import BadSenders
 from middleware.door_notes import DoorNotes, fingerprint
 from middleware.ingest import Ingest
 from middleware.metrics import ACK_SECONDS, RECEIVED, REJECTED
@@ -43,12 +44,15 @@ class RejectedDeliveryError(Exception):
 class Receiver:
     """The endpoint of one source."""
 
-    def __init__(self, source: Source, settings: Settings, ingest: Ingest, notes: DoorNotes) -> None:
+    def __init__(
+        self, source: Source, settings: Settings, ingest: Ingest, notes: DoorNotes, senders: BadSenders
+    ) -> None:
         self._source = source
         self._rules = SOURCES[source]
         self._secrets = settings.webhook_secrets(source)
         self._fingerprints = [fingerprint(secret) for secret in self._secrets]
         self._notes = notes
+        self._senders = senders
         self._tolerance = settings.stripe_tolerance
         self._max_body = settings.max_body_bytes
         self._body_timeout = settings.body_timeout
@@ -69,15 +73,21 @@ class Receiver:
         return self._acknowledge(stored)
 
     async def _take(self, request: Request) -> Stored:
+        address = request.client.host if request.client else ""
+        now = time.monotonic()
+        if self._senders.is_refused(address, now):
+            raise RejectedDeliveryError(429, "too_many_bad_signatures", "too many requests with bad signatures")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
         delivery = Delivery(await self._body(request, headers), headers, datetime.now(UTC))
         body = delivery.body
         try:
             used = self._rules.verify(delivery, self._secrets, self._tolerance)
+            self._senders.proved(address, now)
             self._notes.key_used(self._source, self._fingerprints[used], delivery.received_at)
             event = self._rules.read(delivery, decode(delivery.body))
             return await self._ingest.accept(event)
         except SignatureError as error:
+            self._senders.failed(address, now)
             raise RejectedDeliveryError(403, error.reason, str(error), body) from error
         except NotJsonError as error:
             raise RejectedDeliveryError(400, "not_json", str(error), body) from error
@@ -134,7 +144,9 @@ class Receiver:
                 sender=sender or None,
             )
         # Who trickles is cut off; everybody else may read the answer to the end and keep the connection.
-        answered = {503: {"Retry-After": "5"}, 408: {"Connection": "close"}}.get(rejection.status)
+        answered = {503: {"Retry-After": "5"}, 429: {"Retry-After": "5"}, 408: {"Connection": "close"}}.get(
+            rejection.status
+        )
         return JSONResponse(
             {"status": "rejected", "reason": rejection.reason, "message": str(rejection)},
             status_code=rejection.status,

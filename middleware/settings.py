@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     stripe_max_concurrency: int = Field(default=20, ge=1, description="requests at a time, of all workers")
     stripe_max_rate: float = Field(default=20.0, ge=0, description="requests a second, of all workers; 0: any")
 
+    forwarded_allow_ips: str = Field(default="127.0.0.1", description="proxies whose X-Forwarded-For is believed")
+    max_connections: int = Field(default=400, ge=2, description="connections to the receiver at a time")
     max_body_bytes: int = Field(default=5 * KIBIBYTE * KIBIBYTE, ge=KIBIBYTE)
     body_timeout: float = Field(
         default=10.0, gt=0, allow_inf_nan=False, description="seconds a sender may take for its body"

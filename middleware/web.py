@@ -1,5 +1,6 @@
-"""How every HTTP server of this program runs: uvicorn with bounded headers and quick shutdown."""
+"""How every HTTP server of this program runs: uvicorn with guarded connections and a shutdown that cuts nobody off."""
 
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,8 +8,10 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-MAX_HEADER_BYTES = 32 * 1024
+from middleware.guard import FewLines, GuardedProtocol
+
 KEEP_ALIVE_SECONDS = 30
+MAX_CONNECTIONS = 400
 
 
 class QuietServer(uvicorn.Server):
@@ -20,15 +23,35 @@ class QuietServer(uvicorn.Server):
         yield
 
 
-def web_server(app: ASGIApp, host: str, port: int, *, grace: float = 5) -> QuietServer:
-    """A server for `app`; `grace` in seconds is what running requests get at the end."""
+def web_server(
+    app: ASGIApp,
+    host: str,
+    port: int,
+    *,
+    grace: float = 5,
+    proxies: str = "127.0.0.1",
+    max_connections: int = MAX_CONNECTIONS,
+) -> QuietServer:
+    """A server for `app`.
+
+    Args:
+        app: the application.
+        host: address to listen on.
+        port: port to listen on.
+        grace: seconds that running requests get at the end.
+        proxies: addresses whose `X-Forwarded-For` is believed, separated by commas.
+        max_connections: requests on more connections than these are answered 503.
+    """
+    logger = logging.getLogger("uvicorn.error")
+    if not any(isinstance(one, FewLines) for one in logger.filters):
+        logger.addFilter(FewLines())
     return QuietServer(
         uvicorn.Config(
             app,
             host=host,
             port=port,
             loop="uvloop",
-            http="httptools",
+            http=GuardedProtocol,
             ws="none",
             lifespan="on",
             log_config=None,
@@ -36,7 +59,8 @@ def web_server(app: ASGIApp, host: str, port: int, *, grace: float = 5) -> Quiet
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(grace) or 1,
-            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+            forwarded_allow_ips=proxies,
+            limit_concurrency=max_connections,
         )
     )
 

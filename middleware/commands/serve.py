@@ -34,7 +34,13 @@ async def serve(settings: Settings) -> None:
             f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}; stop the program that uses it, "
             "or set another HOST or PORT"
         ) from error
-    server = web_server(create_app(settings), settings.host, settings.port)
+    server = web_server(
+        create_app(settings),
+        settings.host,
+        settings.port,
+        proxies=settings.forwarded_allow_ips,
+        max_connections=settings.max_connections,
+    )
     stop = stop_on_signals()
     on_hangup(lambda: log.info("receiver.unchanged", hint="the workers read the mapping file, the receiver does not"))
     log.info(
