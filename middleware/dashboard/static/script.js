@@ -17,23 +17,24 @@
 })();
 
 (function keepFresh() {
-  const live = document.querySelector("[data-live]");
-  if (!live) return;
-  const seconds = Number(live.dataset.live);
+  const live = document.getElementById("live");
+  if (!live || !live.dataset.live) return;
   async function refresh() {
+    // Nothing moves under the hands of somebody who types or tabs there.
     if (document.visibilityState === "visible" && !live.contains(document.activeElement)) {
       try {
-        const answer = await fetch(location.href, { headers: { "X-Live": "1" } });
-        if (answer.ok && !answer.redirected) {
-          const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-live]");
-          if (!fresh) return;
+        const answer = await fetch(location.href);
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        const fresh = answer.ok && !answer.redirected && page.getElementById("live");
+        if (fresh) {
           live.replaceChildren(...fresh.childNodes);
+          if (!fresh.dataset.live) return;
         }
       } catch (_) {
         // The receiver restarts: the next round asks again.
       }
     }
-    setTimeout(refresh, seconds * 1000);
+    setTimeout(refresh, Number(live.dataset.live) * 1000);
   }
-  setTimeout(refresh, seconds * 1000);
+  setTimeout(refresh, Number(live.dataset.live) * 1000);
 })();
