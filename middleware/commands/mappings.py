@@ -134,12 +134,21 @@ def _stored(days: int) -> Payloads:
         since = datetime.now(UTC) - timedelta(days=days)
         async with store(settings) as pool:
             return [
-                (f"event {event.id}", read_json(event.body))
+                (f"event {event.id}", _decoded(event.body))
                 async for event in newest_events(pool, "taiga", TYPES, since)
             ]
 
     with servers_behind(settings_or_exit()) as settings:
         return run(read(settings))
+
+
+def _decoded(body: bytes) -> Mapping[str, Any]:
+    """The payload; an empty one for a body that cannot be read, such as one sealed with a key that is not there."""
+    try:
+        payload = read_json(body)
+    except (ValueError, RecursionError):
+        return {}
+    return payload if isinstance(payload, Mapping) else {}
 
 
 def _by_subject(results: list[Result]) -> Golden:

@@ -52,6 +52,17 @@ async def test_stored_events(environment: str) -> None:
     assert (only["subject"], only["hours"], only["rate"]) == ("taiga:task:1", "3", "60.00")
 
 
+async def test_a_body_that_cannot_be_read(environment: str) -> None:
+    """What cannot be decoded is named, and the others are judged all the same."""
+    async with open_pool(environment, size=1) as pool:
+        await pool.execute(
+            "INSERT INTO events (source, type, key, subject, occurred_at, body)"
+            " VALUES ('taiga', 'task.change', 'k', 'taiga:task:1', now(), 'no JSON')"
+        )
+    result = await _run(mappings.command, "test", "--json")
+    assert json.loads(result.stdout)[0]["outcome"] == "person"
+
+
 async def test_alerts_list_and_test(environment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without anything to tell, and without anybody to tell, both say so; an address that fails is named."""
     assert "nothing needs a person" in (await _run(alerts.command, "list")).output
