@@ -30,8 +30,6 @@ from middleware.settings import Settings
 from middleware.store.told import newest_events
 
 KINDS: tuple[WorkKind, ...] = ("task", "userstory", "issue")
-ACTIONS = ("create", "change", "delete")
-TYPES = [f"{kind}.{action}" for kind in KINDS for action in ACTIONS]
 
 Payloads = list[tuple[str, Mapping[str, Any]]]
 JsonFile = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -135,7 +133,7 @@ def _stored(days: int) -> Payloads:
         async with store(settings) as pool:
             return [
                 (f"event {event.id}", _decoded(event.body))
-                async for event in newest_events(pool, "taiga", TYPES, since)
+                async for event in newest_events(pool, "taiga", KINDS, since)
             ]
 
     with servers_behind(settings_or_exit()) as settings:

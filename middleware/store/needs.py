@@ -11,13 +11,14 @@ from middleware.store.database import away_is_unavailable
 # One look into an index of (type, id) for each type: what reconciling put in proves no webhook.
 _LAST_WEBHOOKS = """
 SELECT t.source, max(e.received_at) AS last_at
-FROM (SELECT DISTINCT source, type FROM event_days WHERE source = ANY ($1)
-      UNION SELECT DISTINCT source, type FROM events WHERE source = ANY ($1)
+FROM (SELECT source, type FROM event_days WHERE source = ANY ($1)
+      UNION SELECT source, type FROM events WHERE source = ANY ($1)
           AND id > (SELECT event_id FROM event_days_through)) AS t
 CROSS JOIN LATERAL (
     SELECT received_at FROM events
     WHERE type = t.type AND source = t.source AND NOT headers ? 'x-reconciled-because' ORDER BY id DESC LIMIT 1
 ) AS e
+WHERE t.type NOT LIKE '%.reconcile'
 GROUP BY t.source
 """
 _TROUBLED = """

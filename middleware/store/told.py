@@ -1,6 +1,6 @@
 """The newest event of each subject, for trying rules on what really happened."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +11,7 @@ _AT_A_TIME = 200
 _NEWEST = """
 SELECT id, subject, body FROM (
     SELECT DISTINCT ON (subject) id, subject, body, occurred_at FROM events
-    WHERE source = $1 AND received_at >= $2 AND type = ANY ($3) AND octet_length(body) > 0
+    WHERE source = $1 AND received_at >= $2 AND split_part(type, '.', 1) = ANY ($3) AND octet_length(body) > 0
     ORDER BY subject, occurred_at DESC, id DESC
 ) AS newest ORDER BY occurred_at, id
 """
@@ -26,8 +26,13 @@ class ToldEvent:
     body: bytes
 
 
-async def newest_events(pool: asyncpg.Pool, source: str, types: list[str], since: datetime) -> AsyncIterator[ToldEvent]:
-    """The newest event of each subject that came since, oldest first; read in parts, however many there are."""
+async def newest_events(
+    pool: asyncpg.Pool, source: str, kinds: Sequence[str], since: datetime
+) -> AsyncIterator[ToldEvent]:
+    """The newest event of each subject that came since, oldest first; read in parts, however many there are.
+
+    `kinds` are what stands before the point in the type: `task` for `task.change`.
+    """
     async with pool.acquire() as connection, connection.transaction(readonly=True):
-        async for row in connection.cursor(_NEWEST, source, since, types, prefetch=_AT_A_TIME, timeout=600):
+        async for row in connection.cursor(_NEWEST, source, since, list(kinds), prefetch=_AT_A_TIME, timeout=600):
             yield ToldEvent(row["id"], row["subject"], bytes(row["body"]))
