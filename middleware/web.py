@@ -1,5 +1,6 @@
 """How every HTTP server of this program runs: uvicorn with guarded connections and a shutdown that cuts nobody off."""
 
+import asyncio
 import logging
 import socket
 from collections.abc import Iterator
@@ -9,8 +10,11 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from middleware.guard import FewLines, GuardedProtocol
+from middleware.last_call import drop_new_connections
 
 KEEP_ALIVE_SECONDS = 30
+# Connections that are being made are accepted within this time.
+LAST_CALL_SECONDS = 0.1
 MAX_CONNECTIONS = 400
 
 
@@ -21,6 +25,14 @@ class QuietServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave the handlers as they are."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let nobody new in, serve those who came in before, then close."""
+        listeners = [listener for server in self.servers for listener in server.sockets]
+        are_quiet = [drop_new_connections(listener.fileno()) for listener in listeners]
+        if any(are_quiet):
+            await asyncio.sleep(LAST_CALL_SECONDS)
+        await super().shutdown(sockets)
 
 
 def web_server(
