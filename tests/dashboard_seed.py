@@ -96,10 +96,10 @@ async def seed(pool: asyncpg.Pool, now: datetime | None = None) -> None:
     dice = random.Random(7)  # noqa: S311 - the same month every time
     await _people(pool)
     await _systems(pool)
+    await _stripe(pool, dice, end)
     for number in range(1, 121):
         await _worked(pool, dice, number, end - timedelta(hours=6 * (121 - number)))
     await _troubles(pool, end)
-    await _stripe(pool, dice, end)
     await _reviews(pool)
     await _books(pool, end)
     await _payments(pool, end)
@@ -198,7 +198,7 @@ async def _troubles(pool: asyncpg.Pool, end: datetime) -> None:
 
 
 async def _stripe(pool: asyncpg.Pool, dice: random.Random, end: datetime) -> None:
-    for number in range(1, 40):
+    for number in range(39, 0, -1):
         moment = end - timedelta(hours=17 * number)
         body = json.dumps(
             {

@@ -1,6 +1,6 @@
 """A real browser on a real receiver; skipped, with the reason, where there is no Chromium.
 
-`CHROMIUM` names the program when it is not on the path; `SCREENSHOTS` names the folder for pictures of every page.
+`CHROMIUM` names the program when it is not on the path.
 """
 
 import asyncio
@@ -127,14 +127,6 @@ def open_seat(browser: Browser) -> OpenSeat:
             await context.close()
 
     return opened
-
-
-@pytest.fixture(scope="session")
-def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder for pictures."""
-    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _free_port() -> int:
