@@ -47,7 +47,7 @@ class Accounts:
         self._sessions = sessions
         self._audit = audit
         self._clock = clock
-        # One at a time: each takes 19 MiB and a core for a moment.
+        # One at a time: each takes 7 MiB and a core for a moment.
         self._turn = asyncio.Lock()
         self._nobody: str | None = None
 
