@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 
+from middleware.store.schema_change import apply, take_turn
 from middleware.store.sealed import check_keys, open_on_arrival
 from middleware.store.text import storable_json
 
@@ -92,7 +93,7 @@ def _as_json(value: Any) -> str:
 async def migrate(url: str) -> list[str]:
     """Apply the migrations that are missing, under an advisory lock; returns their names.
 
-    Each runs in a transaction with its version row. Two programs that start together do not race.
+    Each runs in a transaction with its version row (see `schema_change`). Two programs that start together do not race.
 
     Raises:
         NewerSchemaError: the database is ahead of this program.
@@ -100,7 +101,7 @@ async def migrate(url: str) -> list[str]:
     """
     connection = await connect(url)
     try:
-        await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
+        await take_turn(connection, MIGRATION_LOCK)
         applied = await _apply_missing(connection)
         await check_keys(connection)
         return applied
@@ -112,7 +113,7 @@ async def migrate_to(url: str, versions: Collection[int]) -> None:
     """Give a database without any table exactly these migrations; one that has some is left as it is."""
     connection = await connect(url)
     try:
-        await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
+        await take_turn(connection, MIGRATION_LOCK)
         if not await connection.fetchval("SELECT to_regclass('migrations') IS NOT NULL"):
             await _apply_missing(connection, versions)
     finally:
@@ -134,11 +135,7 @@ async def _apply_missing(connection: asyncpg.Connection, wanted: Collection[int]
     applied = []
     for migration in known:
         if migration.version not in present and (wanted is None or migration.version in wanted):
-            async with connection.transaction():
-                await connection.execute(migration.sql)
-                await connection.execute(
-                    "INSERT INTO migrations (version, name) VALUES ($1, $2)", migration.version, migration.name
-                )
+            await apply(connection, migration.version, migration.name, migration.sql)
             applied.append(migration.name)
     return applied
 

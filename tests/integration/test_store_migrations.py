@@ -1,11 +1,14 @@
 """Migrations: from nothing to the present schema, once, whoever starts at the same time."""
 
 import asyncio
+import re
 
 import asyncpg
 import pytest
 
+from middleware.store import database, schema_change
 from middleware.store.database import NewerSchemaError, migrate, migrations
+from middleware.store.schema_change import ONLINE
 
 
 async def test_from_nothing(blank_database: str) -> None:
@@ -39,8 +42,6 @@ async def test_newer_schema_is_refused(blank_database: str) -> None:
 
 async def test_failed_migration_leaves_nothing(blank_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A migration that fails is undone whole, and the lock is free for the next start."""
-    from middleware.store import database  # noqa: PLC0415 - patched here
-
     broken = [*migrations(), database.Migration(9998, "9998_broken", "CREATE TABLE half (); SELECT 1 / 0")]
     monkeypatch.setattr(database, "migrations", lambda: broken)
     with pytest.raises(asyncpg.DivisionByZeroError):
@@ -50,6 +51,64 @@ async def test_failed_migration_leaves_nothing(blank_database: str, monkeypatch:
     connection = await asyncpg.connect(blank_database)
     assert await connection.fetchval("SELECT to_regclass('half')") is None
     await connection.close()
+
+
+def test_indexes_of_big_tables_are_built_beside_the_work() -> None:
+    """After the first version no migration locks the tables that every webhook writes to, but for a moment."""
+    for migration in migrations()[1:]:
+        if migration.sql.startswith(ONLINE):
+            assert "CREATE INDEX" not in migration.sql.replace("CREATE INDEX CONCURRENTLY", "")
+            continue
+        for table in ("events", "attempts", "links"):
+            assert not re.search(rf"INDEX [a-z_]+ ON {table} ", migration.sql), migration.name
+            assert not re.search(rf"ALTER TABLE {table}\b[^;]*(SET NOT NULL|TYPE)", migration.sql), migration.name
+
+
+async def test_work_goes_on_beside_an_index(blank_database: str) -> None:
+    """While an index of events is built, waiting for somebody's long transaction, events are stored all the same."""
+    await migrate(blank_database)
+    reader, writer = await asyncpg.connect(blank_database), await asyncpg.connect(blank_database)
+    long_read = reader.transaction(isolation="repeatable_read")
+    await long_read.start()
+    await reader.fetchval("SELECT count(*) FROM events")
+    await writer.execute("DELETE FROM migrations WHERE name = '0012_events_indexes'")
+    building = asyncio.create_task(migrate(blank_database))
+    try:
+        for number in range(20):
+            await writer.execute(
+                "INSERT INTO events (source, type, key, subject, occurred_at, body)"
+                " VALUES ('taiga', 'task.change', $1, 's', now(), '')",
+                str(number),
+                timeout=2,
+            )
+            await asyncio.sleep(0.01)
+        assert not building.done()
+    finally:
+        await long_read.rollback()
+        assert await building == ["0012_events_indexes"]
+        await reader.close()
+        await writer.close()
+
+
+async def test_locks_are_not_waited_for_long(blank_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A migration that cannot get its table steps back and tries again, so that nobody queues behind it for long."""
+    await migrate(blank_database)
+    monkeypatch.setattr(schema_change, "LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(schema_change, "PAUSE", 0.05)
+    column = database.Migration(9998, "9998_column", "ALTER TABLE events ADD COLUMN more text")
+    more = [*migrations(), column]
+    monkeypatch.setattr(database, "migrations", lambda: more)
+    reader, writer = await asyncpg.connect(blank_database), await asyncpg.connect(blank_database)
+    async with reader.transaction():
+        await reader.fetchval("SELECT count(*) FROM events")
+        changing = asyncio.create_task(migrate(blank_database))
+        for _ in range(10):
+            await writer.fetchval("SELECT count(*) FROM events", timeout=2)
+            await asyncio.sleep(0.03)
+        assert not changing.done()
+    assert await changing == ["9998_column"]
+    await reader.close()
+    await writer.close()
 
 
 def test_numbers_are_unique() -> None:

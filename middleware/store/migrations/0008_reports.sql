@@ -16,10 +16,6 @@ CREATE TABLE event_days_through (
 );
 INSERT INTO event_days_through (event_id) VALUES (0);
 
--- Lists of people: by type, and what was discarded.
-CREATE INDEX events_type ON events (type, id);
-CREATE INDEX events_discarded ON events (id) WHERE status = 'discarded';
-
 -- The time entries of `links` in columns, for sums; the trigger keeps it in step.
 CREATE TABLE recorded_time (
     subject          text        NOT NULL,
