@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from middleware.metrics import REMOTE_SECONDS
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -39,7 +41,9 @@ def recorded_calls() -> Iterator[list[Call]]:
 
 
 def record(call: Call) -> None:
-    """Add a call to the running collection, if there is one."""
+    """Count a call, and add it to the running collection, if there is one."""
+    status = "" if call.status is None else str(call.status)
+    REMOTE_SECONDS.labels(call.system, call.method, status).observe(call.ms / 1000)
     calls = _calls.get()
     if calls is not None:
         calls.append(call)
