@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from middleware.alerts.records import Condition, Reading
 from middleware.store.database import Pool
-from middleware.store.events import backlog
+from middleware.store.events import Backlog, backlog
 from middleware.store.needs import NeedsStore, OpenReview, Troubled
 
 MOST = 500
@@ -41,22 +41,22 @@ async def read_conditions(pool: Pool, watched: Watched, now: datetime) -> list[R
     """
     needs = NeedsStore(pool)
     troubled = await needs.troubled()
+    waiting = await backlog(pool)
     return [
-        await _dead_events(needs),
+        await _stuck(needs, waiting),
         *_reviews(await needs.open_reviews(MOST)),
         refused(troubled),
         away(troubled, now),
         await _silent(needs, watched, now),
-        await _waiting(pool),
+        late(waiting),
         mapping(watched),
     ]
 
 
-async def _dead_events(needs: NeedsStore) -> Reading:
-    rows = await needs.dead_events(MOST)
-    oldest = rows[-1].id if len(rows) == MOST else 0
-    conditions = [Condition("dead_event", str(row.id), f"event {row.id}, {row.subject}: {row.reason}") for row in rows]
-    return Reading("dead_event", tuple(conditions), lambda key: int(key) >= oldest)
+async def _stuck(needs: NeedsStore, waiting: Backlog) -> Reading:
+    rows = await needs.stuck(MOST)
+    conditions = [Condition("stuck", row.subject, f"{row.subject}, event {row.event_id}: {row.reason}") for row in rows]
+    return Reading("stuck", tuple(conditions), lambda _key: waiting.dead <= MOST)
 
 
 def _reviews(rows: Sequence[OpenReview]) -> list[Reading]:
@@ -128,8 +128,8 @@ def silent(last: Mapping[str, datetime], limits: Mapping[str, timedelta | None],
     return Reading("source_silent", tuple(found))
 
 
-async def _waiting(pool: Pool) -> Reading:
-    waiting = await backlog(pool)
+def late(waiting: Backlog) -> Reading:
+    """Work that no worker takes."""
     if waiting.oldest_due_seconds < WAITS_SECONDS:
         return Reading("work_waits", ())
     minutes = round(waiting.oldest_due_seconds / 60)

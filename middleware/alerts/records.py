@@ -15,7 +15,7 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "dead_event": Kind("event is dead", "events are dead", "/events?status=dead"),
+    "stuck": Kind("task or payment is stuck", "tasks or payments are stuck", "/events?status=dead"),
     "source_silent": Kind("source is silent", "sources are silent", "/"),
     "credentials_refused": Kind("system refuses our credentials", "systems refuse our credentials", "/"),
     "system_away": Kind("system does not answer", "systems do not answer", "/"),

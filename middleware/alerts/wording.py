@@ -1,6 +1,7 @@
 """Pure: the words of a message."""
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from mappings.text import one_line, shortened
 from middleware.alerts.records import KINDS, Batch, Kind, Known, Message
@@ -44,5 +45,5 @@ def _section(heading: str, rows: Sequence[Known]) -> str:
 
 
 def _page(batch: Batch, kind: Kind) -> str:
-    is_single_event = batch.kind == "dead_event" and len(batch.new) == 1
-    return f"/events/{batch.new[0].key}" if is_single_event else kind.page
+    is_single = batch.kind == "stuck" and len(batch.new) == 1
+    return f"{kind.page}&subject={quote(batch.new[0].key)}" if is_single else kind.page

@@ -30,12 +30,24 @@ ORDER BY system, since
 """
 
 
-@dataclass(frozen=True, slots=True)
-class DeadEvent:
-    """An event that waits for a person."""
+# A newer event of the same subject that was settled has repaired what the dead one complained of.
+_STUCK = """
+SELECT subject, max(id) AS event_id, (array_agg(reason ORDER BY id DESC))[1] AS reason
+FROM (SELECT id, subject, reason, occurred_at FROM events WHERE status = 'dead' ORDER BY id DESC LIMIT $1) AS dead
+WHERE NOT EXISTS (
+    SELECT 1 FROM events AS n WHERE n.subject = dead.subject AND n.status IN ('processed', 'ignored')
+        AND (n.occurred_at, n.id) > (dead.occurred_at, dead.id)
+)
+GROUP BY subject ORDER BY event_id DESC
+"""
 
-    id: int
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """A subject with dead events that wait for a person: the newest one's id and reason."""
+
     subject: str
+    event_id: int
     reason: str
 
 
@@ -65,13 +77,11 @@ class NeedsStore:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def dead_events(self, limit: int) -> list[DeadEvent]:
-        """The newest dead events."""
+    async def stuck(self, limit: int) -> list[Stuck]:
+        """What the newest dead events are about, newest first; `limit` is of events."""
         with away_is_unavailable():
-            rows = await self._pool.fetch(
-                "SELECT id, subject, reason FROM events WHERE status = 'dead' ORDER BY id DESC LIMIT $1", limit
-            )
-        return [DeadEvent(**row) for row in rows]
+            rows = await self._pool.fetch(_STUCK, limit)
+        return [Stuck(**row) for row in rows]
 
     async def open_reviews(self, limit: int) -> list[OpenReview]:
         """The newest open reviews."""

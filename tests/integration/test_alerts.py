@@ -50,14 +50,15 @@ def _settings(**changes: object) -> Settings:
     return Settings(_env_file=None, **(fields | changes))  # type: ignore[arg-type]  # pydantic checks them
 
 
-async def _event(pool: Pool, status: str, *, received: datetime = NOW, headers: str = "{}") -> int:
+async def _event(pool: Pool, status: str, *, task: int = 1, received: datetime = NOW, headers: str = "{}") -> int:
     event_id: int = await pool.fetchval(
         "INSERT INTO events (source, type, key, subject, occurred_at, received_at, body, status, reason, headers)"
-        " VALUES ('taiga', 'task.change', gen_random_uuid()::text, 'taiga:task:1', $1, $1, '', $2, 'no rate',"
+        " VALUES ('taiga', 'task.change', gen_random_uuid()::text, $4, $1, $1, '', $2, 'no rate',"
         " $3::text::jsonb) RETURNING id",
         received,
         status,
         headers,
+        f"taiga:task:{task}",
     )
     return event_id
 
@@ -65,21 +66,37 @@ async def _event(pool: Pool, status: str, *, received: datetime = NOW, headers: 
 async def test_told_once_grouped_and_recovered(pool: Pool) -> None:
     """Dead events are told once; later ones together after the window; the end is told, too."""
     post = Post()
-    first = await _event(pool, "dead")
+    await _event(pool, "dead")
+    newest = await _event(pool, "dead")
     assert await Alerts(_settings(), pool, str, post).look(NOW) == 1
-    assert f"https://b.example/events/{first}" in post.messages[0].body
-    await _event(pool, "dead")
-    await _event(pool, "dead")
+    assert f"- taiga:task:1, event {newest}: no rate" in post.messages[0].body
+    assert "https://b.example/events?status=dead&subject=taiga%3Atask%3A1" in post.messages[0].body
+    await _event(pool, "dead", task=2)
+    await _event(pool, "dead", task=3)
     # Another process: what was told is in PostgreSQL.
     restarted = Alerts(_settings(), pool, str, post)
     assert await restarted.look(NOW + timedelta(minutes=14)) == 0
     assert await restarted.look(NOW + timedelta(minutes=16)) == 1
-    assert post.messages[1].title == "taiga-billing: 2 events are dead"
+    assert post.messages[1].title == "taiga-billing: 2 tasks or payments are stuck"
     await pool.execute("UPDATE events SET status = 'processed'")
     assert await restarted.look(NOW + timedelta(minutes=40)) == 1
-    assert (post.messages[2].is_good_news, post.messages[2].body.count("- event")) == (True, 3)
+    assert (post.messages[2].is_good_news, post.messages[2].body.count("- taiga:task")) == (True, 3)
     assert await restarted.look(NOW + timedelta(minutes=80)) == 0
     assert await AlertStore(pool).known() == []
+
+
+async def test_repaired_by_a_newer_event(pool: Pool) -> None:
+    """A dead event that a newer one of its task has made good is not told, or told as recovered."""
+    post = Post()
+    alerts = Alerts(_settings(), pool, str, post)
+    await _event(pool, "dead")
+    await _event(pool, "processed", received=NOW + timedelta(minutes=1))
+    assert await alerts.look(NOW) == 0
+    await _event(pool, "dead", task=2)
+    assert await alerts.look(NOW) == 1
+    await _event(pool, "ignored", task=2, received=NOW + timedelta(minutes=1))
+    assert await alerts.look(NOW + timedelta(minutes=20)) == 1
+    assert [message.is_good_news for message in post.messages] == [False, True]
 
 
 async def test_every_kind(pool: Pool) -> None:

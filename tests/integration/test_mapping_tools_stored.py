@@ -79,10 +79,10 @@ async def test_alerts_list_shows_what_lasts(environment: str) -> None:
     async with open_pool(environment, size=1) as pool:
         await pool.execute(
             "INSERT INTO alerts (kind, key, summary, since, told_at)"
-            " VALUES ('dead_event', '1', 'event 1', now(), '2026-11-21 10:00+00'),"
-            " ('dead_event', '2', 'event 2', now(), NULL)"
+            " VALUES ('stuck', '1', 'event 1', now(), '2026-11-21 10:00+00'),"
+            " ('stuck', '2', 'event 2', now(), NULL)"
         )
     output = (await _run(alerts.command, "list")).output
-    assert "dead_event: event 1 (told 2026-11-21 10:00 UTC)" in output
-    assert "dead_event: event 2 (not told yet)" in output
+    assert "stuck: event 1 (told 2026-11-21 10:00 UTC)" in output
+    assert "stuck: event 2 (not told yet)" in output
     assert len(json.loads((await _run(alerts.command, "list", "--json")).stdout)) == 2

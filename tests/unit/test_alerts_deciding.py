@@ -16,11 +16,11 @@ WINDOW = timedelta(minutes=15)
 
 
 def _dead(key: str = "1", summary: str = "event 1: broken") -> Condition:
-    return Condition("dead_event", key, summary)
+    return Condition("stuck", key, summary)
 
 
 def _known(key: str = "1", **changed: object) -> Known:
-    row = Known("dead_event", key, f"event {key}: broken", NOW - timedelta(hours=1))
+    row = Known("stuck", key, f"event {key}: broken", NOW - timedelta(hours=1))
     return replace(row, **changed)  # type: ignore[arg-type]  # fields by name
 
 
@@ -29,34 +29,34 @@ class TestChanges:
 
     def test_new_is_written(self) -> None:
         """A condition that was never seen is remembered from now on, untold."""
-        found = changes([], [Reading("dead_event", (_dead(),))], NOW)
-        assert found.written == (Known("dead_event", "1", "event 1: broken", NOW),)
+        found = changes([], [Reading("stuck", (_dead(),))], NOW)
+        assert found.written == (Known("stuck", "1", "event 1: broken", NOW),)
 
     def test_same_is_not_written(self) -> None:
         """Nothing is written for what stays as it is."""
-        found = changes([_known(told_at=NOW)], [Reading("dead_event", (_dead(),))], NOW)
+        found = changes([_known(told_at=NOW)], [Reading("stuck", (_dead(),))], NOW)
         assert (found.written, found.forgotten) == ((), ())
 
     def test_told_and_gone_recovers(self) -> None:
         """What was told and is over is to be told once more."""
         row = _known(told_at=NOW)
-        found = changes([row], [Reading("dead_event", ())], NOW)
+        found = changes([row], [Reading("stuck", ())], NOW)
         assert found.written == (replace(row, recovered_at=NOW),)
 
     def test_untold_and_gone_is_forgotten(self) -> None:
         """What came and went between two messages bothers nobody."""
-        found = changes([_known()], [Reading("dead_event", ())], NOW)
+        found = changes([_known()], [Reading("stuck", ())], NOW)
         assert (found.written, found.forgotten) == ((), (_known(),))
 
     def test_back_before_its_end_was_told(self) -> None:
         """What comes back before its end was told never ended."""
         row = _known(told_at=NOW, recovered_at=NOW)
-        found = changes([row], [Reading("dead_event", (_dead(),))], NOW)
+        found = changes([row], [Reading("stuck", (_dead(),))], NOW)
         assert found.written == (replace(row, recovered_at=None),)
 
     def test_a_reading_is_silent_about_other_keys(self) -> None:
         """A cut list ends nothing that lies beyond the cut, and no reading ends another kind."""
-        cut = Reading("dead_event", (_dead("9"),), lambda key: int(key) >= 9)
+        cut = Reading("stuck", (_dead("9"),), lambda key: int(key) >= 9)
         found = changes([_known(told_at=NOW)], [cut, Reading("system_away", ())], NOW)
         assert [row.key for row in found.written] == ["9"]
 
@@ -72,7 +72,7 @@ class TestDue:
     @pytest.mark.parametrize(("minutes", "expected"), [(14, 0), (15, 1)])
     def test_next_waits_for_the_window(self, minutes: int, expected: int) -> None:
         """Within the window nothing of the kind is sent, then everything that gathered."""
-        states = {"dead_event": KindState(sent_at=NOW - timedelta(minutes=minutes))}
+        states = {"stuck": KindState(sent_at=NOW - timedelta(minutes=minutes))}
         assert len(due([_known()], states, WINDOW, NOW)) == expected
 
     def test_nothing_to_tell(self) -> None:
@@ -82,33 +82,35 @@ class TestDue:
     @pytest.mark.parametrize(("failures", "minutes", "expected"), [(1, 1, 1), (3, 3, 0), (3, 4, 1), (40, 60, 1)])
     def test_failed_sending_is_tried_again_less_and_less(self, failures: int, minutes: int, expected: int) -> None:
         """The pause doubles from a minute to an hour, whatever the window is."""
-        states = {"dead_event": KindState(None, NOW - timedelta(minutes=minutes), failures)}
+        states = {"stuck": KindState(None, NOW - timedelta(minutes=minutes), failures)}
         assert len(due([_known()], states, WINDOW, NOW)) == expected
 
 
 class TestWording:
     """What people read."""
 
-    def test_one_event_links_to_itself(self) -> None:
-        """A single dead event leads to its own page."""
-        message = message_of(Batch("dead_event", (_known("42"),), (), 0), "https://billing.example")
-        assert message.title == "taiga-billing: 1 event is dead"
-        assert message.body.splitlines()[-1] == "https://billing.example/events/42"
+    def test_one_links_to_itself(self) -> None:
+        """A single subject leads to its own dead events."""
+        message = message_of(Batch("stuck", (_known("taiga:task:4 2"),), (), 0), "https://billing.example")
+        assert message.title == "taiga-billing: 1 task or payment is stuck"
+        assert (
+            message.body.splitlines()[-1] == "https://billing.example/events?status=dead&subject=taiga%3Atask%3A4%202"
+        )
         assert not message.is_good_news
 
     def test_many_are_cut(self) -> None:
         """Ten are named, the others counted, and the list is linked."""
         rows = tuple(_known(str(key)) for key in range(25))
-        body = message_of(Batch("dead_event", rows, (), 0), "https://billing.example").body
+        body = message_of(Batch("stuck", rows, (), 0), "https://billing.example").body
         assert "- and 15 more" in body
         assert body.endswith("/events?status=dead")
 
     def test_recovered(self) -> None:
         """The end is good news, says what lasts, and needs no link without an address."""
-        message = message_of(Batch("dead_event", (), (_known(),), 2), "")
+        message = message_of(Batch("stuck", (), (_known(),), 2), "")
         assert message.is_good_news
-        assert message.title == "taiga-billing: recovered: 1 event is dead no longer"
-        assert "Recovered:\n- event 1: broken\n\n2 events are dead as told before." in message.body
+        assert message.title == "taiga-billing: recovered: 1 task or payment is stuck no longer"
+        assert "Recovered:\n- event 1: broken\n\n2 tasks or payments are stuck as told before." in message.body
 
     def test_unknown_kind(self) -> None:
         """A kind of an older version is named by its word."""
