@@ -128,11 +128,13 @@ class EventSearch:
             )
         return EventPage(rows, end["id"], end["received_at"]) if end else EventPage(rows, None)
 
-    async def matching(self, wanted: EventFilter, *, up_to_id: int | None, limit: int) -> EventPage:
-        """The newest events that pass the filter, none newer than `up_to_id`, within `MOST_WINDOWS` windows."""
+    async def matching(
+        self, wanted: EventFilter, *, up_to_id: int | None, limit: int, windows: int = MOST_WINDOWS
+    ) -> EventPage:
+        """The newest events that pass the filter, none newer than `up_to_id`, within so many windows."""
         found: list[EventRow] = []
         before = None if up_to_id is None else up_to_id + 1
-        for _ in range(MOST_WINDOWS):
+        for _ in range(windows):
             page = await self.page(wanted, before_id=before, limit=limit - len(found))
             found += page.rows
             before = page.next_before

@@ -138,17 +138,19 @@ _ASKED = (
     " AND reason NOT LIKE 'not closed%' AND reason NOT LIKE 'deleted in Taiga%'"
     " AND reason NOT LIKE 'nothing is billed%'"
 )
+# Asked row by row, newest first, so that the search ends when a page is full: a join would look at the whole window.
 _UNRECORDED = f"""
 SELECT id AS event_id, subject, status, reason, hint, received_at FROM (
     SELECT id, source, subject, status, reason, hint, received_at, occurred_at FROM events
     WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2
 ) AS looked_at
 WHERE {_ASKED} AND {_TELLING}
-    AND NOT EXISTS (SELECT 1 FROM recorded_time r WHERE r.subject = looked_at.subject)
-    AND NOT EXISTS (
-        SELECT 1 FROM events n WHERE n.subject = looked_at.subject
+    AND (SELECT true FROM recorded_time r WHERE r.subject = looked_at.subject LIMIT 1) IS NULL
+    AND (
+        SELECT true FROM events n WHERE n.subject = looked_at.subject
             AND (n.occurred_at, n.id) > (looked_at.occurred_at, looked_at.id) AND {_TELLING}
-    )
+        LIMIT 1
+    ) IS NULL
 ORDER BY id DESC LIMIT $3
 """
 UNRECORDED_WINDOW = 10_000

@@ -146,8 +146,7 @@ class TestSearch:
         some = await search.matching(wanted, up_to_id=matching[1], limit=3)
         assert [row.id for row in some.rows] == matching[1:4]
         assert some.next_before is not None
-        monkeypatch.setattr(event_search, "MOST_WINDOWS", 2)
-        cut = await search.matching(EventFilter(text="no such text"), up_to_id=None, limit=100)
+        cut = await search.matching(EventFilter(text="no such text"), up_to_id=None, limit=100, windows=2)
         assert cut.rows == []
         assert cut.looked_back_to is not None
 

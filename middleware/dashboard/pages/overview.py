@@ -9,7 +9,7 @@ from mappings.config import MappingFile
 from mappings.invoicing.calendars import calendars_of
 from mappings.invoicing.period import Run, latest_run
 from middleware.dashboard.charts import DayChart, day_chart, shares
-from middleware.dashboard.formats import month_text, zone_named
+from middleware.dashboard.formats import zone_named
 from middleware.dashboard.names import Names, read_mapping
 from middleware.dashboard.pages.time import read_month, span
 from middleware.dashboard.visit import Visit
@@ -56,7 +56,6 @@ async def show(visit: Visit) -> Response:
         mapping_problems=len(mapping.problems),
         chart=chart,
         received=received,
-        month_name=month_text(month),
         ticks=ticks,
         next_run=next_run(mapping.mapping, visit.now),
         tasks=things_to_do(waiting, reviews, len(mapping.problems)),
