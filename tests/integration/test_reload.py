@@ -3,7 +3,10 @@
 import asyncio
 import json
 import os
+import re
 import signal
+import sys
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -31,8 +34,8 @@ def write(file: Path, **changes: Any) -> None:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait until it holds, at most ten seconds."""
-    async with asyncio.timeout(10):
+    """Wait until it holds, at most half a minute."""
+    async with asyncio.timeout(30):
         while not holds():  # noqa: ASYNC110 - another task brings it about
             await asyncio.sleep(0.01)
 
@@ -75,6 +78,10 @@ async def test_changed_broken_repaired(tmp_path: Path, pool: Pool) -> None:
             assert "is not JSON" in watch.problem()
             write(file, default_hourly_rate=90)
             await until(lambda: rate(watch) == 90)
+            async with asyncio.timeout(30):
+                # The audit is written a moment after the file is in use.
+                while len(await AuditStore(pool).list(action=LOADED)) < 3:
+                    await asyncio.sleep(0.01)
     assert (watch.problem(), MAPPING_VALID._value.get()) == ("", 1)
     assert [line["log_level"] for line in logs if line["event"] == "mapping.refused"] == ["error"]
     rows = await AuditStore(pool).list(action=LOADED)
@@ -122,3 +129,38 @@ async def test_a_running_worker_uses_the_new_file(fresh_database: str, fresh_red
             await deliver(client, [Task(2).webhook()])
             await until(lambda: len(ninja.entries) == 2)
     assert [entry.rate for entry in ninja.entries] == [Decimal(60), Decimal(99)]
+
+
+async def test_hangup_reaches_the_worker_through_up(fresh_database: str, redis_url: str, tmp_path: Path) -> None:
+    """`up` passes SIGHUP on: the worker reads the file again, and the receiver goes on."""
+    write(tmp_path / "mappings.json")
+    log = tmp_path / "log"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "TAIGA_WEBHOOK_SECRETS": "key",
+        "INVOICE_NINJA_API": "http://127.0.0.1:9",
+        "INVOICE_NINJA_TOKEN": "token",
+        "DATABASE_URL": fresh_database,
+        "REDIS_URL": redis_url,
+        "PORT": "0",
+        "WORKER_PORT": "0",
+        "LOG_FORMAT": "json",
+    }
+    with log.open("wb") as stream:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "middleware", "up", cwd=tmp_path, env=environment, stdin=DEVNULL, stderr=stream
+        )
+    try:
+        await until(lambda: {"worker.started", "receiver.started", LOADED} <= set(_words(log)))
+        process.send_signal(signal.SIGHUP)
+        await until(lambda: {"mapping.unchanged", "receiver.unchanged"} <= set(_words(log)))
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
+    assert "part.died" not in _words(log)
+
+
+def _words(log: Path) -> list[str]:
+    """The events of a log."""
+    return re.findall(r'"event": "([a-z.]+)"', log.read_text())
