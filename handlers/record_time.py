@@ -9,6 +9,7 @@ from dataclasses import replace
 from handlers.context import Context
 from handlers.errors import NeedsPerson, NotFound
 from handlers.event import Work
+from handlers.give_back import give_back
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.time_ledger import TimeLedger
 from handlers.write_back import write_back
@@ -35,8 +36,10 @@ async def record_time(work: Work, context: Context) -> Outcome:
         return Ignored(f"nothing is billed for type {told.kind} (billable_types in mappings.json)")
     if context.taiga is not None and await _is_our_echo(work, context, rules):
         return Ignored("caused by our own write-back")
+    given_back = await give_back(work, told, rules, context.taiga) if context.taiga and not told.is_deleted else ""
     item = await _present(told, context)
-    return await _converge(item, work.subject, context)
+    outcome = await _converge(item, work.subject, context)
+    return Processed(f"{given_back}; {outcome.reason}") if given_back else outcome
 
 
 async def _is_our_echo(work: Work, context: Context, rules: ProjectRules) -> bool:
