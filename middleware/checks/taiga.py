@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from handlers.errors import NotFound, Refused, Rejected, RemoteError
 from mappings.config import MappingFile, ProjectMapping
-from mappings.models import AttributeDefinition
+from mappings.models import AttributeDefinition, WorkKind
 from mappings.rules import AttributeNames
 from middleware.checks.findings import Finding, Level, finding_of
 from middleware.checks.taiga_hooks import Expected, check_webhooks
@@ -46,7 +46,6 @@ async def _check_project(
     project_id = mapped.taiga_project_id
     try:
         project = await taiga.project(project_id)
-        definitions = await taiga.attribute_definitions("task", project_id)
     except NotFound:
         hint = "correct taiga_project_id, or add our Taiga user to the project"
         return [Finding(where, "failed", f"Taiga shows us no project {project_id}", hint)]
@@ -54,15 +53,22 @@ async def _check_project(
         hint = "add our Taiga user to the project, with the right to change tasks"
         return [Finding(where, "failed", str(error), hint)]
     rights = " as administrator" if project.i_am_admin else ""
+    rules = mapping.rules_for(project_id)
     return [
         Finding(where, "ok", f"project {project.name} is visible{rights}"),
-        *attribute_findings(where, mapping.rules_for(project_id).attributes, definitions),
+        *(
+            finding
+            for kind in rules.rules.billable_types
+            for finding in attribute_findings(where, rules.attributes, project.attributes.get(kind, ()), kind)
+        ),
         *await check_webhooks(taiga, where, project, expected),
     ]
 
 
-def attribute_findings(where: str, names: AttributeNames, definitions: Sequence[AttributeDefinition]) -> list[Finding]:
-    """Which task attributes a project lacks, or has with a type that cannot hold their values."""
+def attribute_findings(
+    where: str, names: AttributeNames, definitions: Sequence[AttributeDefinition], kind: WorkKind = "task"
+) -> list[Finding]:
+    """Which attributes of a kind of work a project lacks, or has with a type that cannot hold their values."""
     present = {definition.name: definition.type for definition in definitions}
     findings = []
     for field, types in TYPES.items():
@@ -71,10 +77,10 @@ def attribute_findings(where: str, names: AttributeNames, definitions: Sequence[
         if name not in present:
             near = [other for other in present if other.casefold().strip() == name.casefold().strip()]
             other = f' (there is "{near[0]}": capitals and blanks count)' if near else ""
-            hint = f'run taiga-billing setup, or add the task attribute "{name}" of type {types[0]} in Taiga'
-            findings.append(Finding(where, level, f'has no task attribute "{name}"{other}', hint))
+            hint = f'run taiga-billing setup, or add the {kind} attribute "{name}" of type {types[0]} in Taiga'
+            findings.append(Finding(where, level, f'has no {kind} attribute "{name}"{other}', hint))
         elif present[name] not in types:
-            message = f'task attribute "{name}" is of type {present[name]}, needed is {" or ".join(types)}'
+            message = f'{kind} attribute "{name}" is of type {present[name]}, needed is {" or ".join(types)}'
             hint = f"change its type in Taiga, or rename it there and add a new one of type {types[0]}"
             findings.append(Finding(where, level, message, hint))
     return findings

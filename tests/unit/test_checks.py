@@ -233,6 +233,11 @@ class TestTaigaAttributes:
         """Without the first two nothing is billed; the others are only missed."""
         assert levels(attribute_findings("x", AttributeNames(), ())) == ["failed"] * 2 + ["warning"] * 3
 
+    def test_of_stories(self) -> None:
+        """When user stories are billed, theirs are looked at."""
+        findings = attribute_findings("x", AttributeNames(), (), "userstory")
+        assert findings[0].message == 'has no userstory attribute "Billable"'
+
     def test_almost_the_name(self) -> None:
         """A name that differs by case is pointed at."""
         findings = attribute_findings("x", AttributeNames(), (AttributeDefinition(1, "billable", "checkbox"),))
