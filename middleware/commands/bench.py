@@ -1,4 +1,4 @@
-"""`taiga-billing bench` and `taiga-billing bench chaos`."""
+"""`taiga-billing bench`, `bench abuse` and `bench chaos`."""
 
 import logging
 import random
@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from middleware.bench import stack
+from middleware.bench.abuse import Endured, endure
 from middleware.bench.report import QUICK, Plan, print_result, run_bench
 from middleware.bench.stack import Ground
 from middleware.commands.common import FailedError, json_option, print_json, run
@@ -38,6 +40,36 @@ def command(context: click.Context, *, quick: bool, runs: int | None, as_json: b
         print_json(result.as_json())
     else:
         print_result(result)
+
+
+@command.command("abuse")
+@click.option("--seconds", type=click.FloatRange(1), default=30.0, show_default=True, help="How long.")
+@click.option("--rate", type=click.FloatRange(1), default=1000.0, show_default=True, help="Garbage a second.")
+@json_option
+def abuse(*, seconds: float, rate: float, as_json: bool) -> None:
+    """Send garbage in bulk; exit code 1 unless every valid webhook between it is acknowledged."""
+    configure_logs("console", "error")
+    with tempfile.TemporaryDirectory(prefix="taiga-billing-abuse-") as name:
+        try:
+            with embedded_servers(Path(name), postgres=True, redis=True) as servers:
+                ground = Ground(servers.database_url or "", servers.redis_url or "", Path(name))
+                endured = run(_endure(ground, seconds, rate))
+        except EmbeddedServerError as error:
+            raise FailedError(str(error)) from error
+    if as_json:
+        print_json(endured)
+    else:
+        click.echo(
+            f"{endured.garbage} requests of garbage in {seconds:.0f} s; {endured.valid} valid webhooks, "
+            f"{sum(endured.refused.values())} of them not acknowledged, the slowest after {endured.slowest_ms:.0f} ms"
+        )
+    if not endured.is_right:
+        raise FailedError(f"valid webhooks were not acknowledged: {dict(endured.refused)}")
+
+
+async def _endure(ground: Ground, seconds: float, rate: float) -> Endured:
+    async with stack.receiver(ground) as server:
+        return await endure(server.port, seconds, rate)
 
 
 @command.command("chaos")
