@@ -23,7 +23,7 @@ ON CONFLICT (invoice_id) DO UPDATE SET number = excluded.number, client_id = exc
 _COLUMNS = """
     invoice_id, number, i.client_id, coalesce(c.name, '') AS client_name, coalesce(c.currency, '') AS currency,
     status_id, amount, balance, date AS day, due_date, is_deleted,
-    ARRAY(SELECT DISTINCT status FROM payments p WHERE p.invoice_id = i.invoice_id AND i.invoice_id <> '') AS payments
+    ARRAY(SELECT DISTINCT status FROM payments p WHERE p.invoice_id = i.invoice_id AND p.invoice_id <> '') AS payments
 FROM book_invoices i LEFT JOIN book_clients c ON c.client_id = i.client_id
 """
 _OPEN = "NOT is_deleted AND balance > 0 AND status_id IN ('2', '3')"
