@@ -31,8 +31,8 @@ async def pool(fresh_database: str) -> AsyncIterator[asyncpg.Pool]:
 
 
 async def add(pool: asyncpg.Pool, number: int, **changes: Any) -> int:
-    """Store an event as it stands, `number` minutes ago."""
-    moment = NOW - timedelta(minutes=number)
+    """Store an event as it stands, `number` minutes before the tests began, or before another moment."""
+    moment = changes.pop("before", NOW) - timedelta(minutes=number)
     values = {"source": "taiga", "type": "task.change", "status": "ignored", "subject": "taiga:task:1", "reason": ""}
     values |= changes
     event_id: int = await pool.fetchval(
@@ -73,7 +73,7 @@ class TestStatistics:
     async def test_what_may_still_be_committed_behind_waits(self, pool: asyncpg.Pool) -> None:
         """The newest minutes are counted, not added up: a slow transaction may still bring a smaller id."""
         for minutes in (30, 20, 1, 0):
-            await add(pool, minutes)
+            await add(pool, minutes, before=datetime.now(UTC))
         await Statistics(pool).add_up()
         assert await pool.fetchval("SELECT sum(events) FROM event_days") == 2
         assert sum(one.events for one in await Statistics(pool).by_day(date(2000, 1, 1))) == 4

@@ -11,6 +11,12 @@
   if (isKept && document.querySelector("main time")) location.reload();
 })();
 
+(function showWhereWeAre() {
+  // On a phone the row of pages is wider than the screen.
+  const here = document.querySelector(".nav [aria-current]");
+  if (here) here.scrollIntoView({ block: "nearest", inline: "center" });
+})();
+
 (function warnWithoutTls() {
   const note = document.getElementById("needs-tls");
   if (note && !window.isSecureContext) note.hidden = false;
