@@ -12,9 +12,10 @@
 })();
 
 (function showWhereWeAre() {
-  // On a phone the row of pages is wider than the screen.
+  // On a phone the row of pages is wider than the screen. (scrollIntoView would move the start of the Tab key.)
   const here = document.querySelector(".nav [aria-current]");
-  if (here) here.scrollIntoView({ block: "nearest", inline: "center" });
+  const row = here && here.closest(".nav");
+  if (row) row.scrollLeft += here.getBoundingClientRect().right - row.getBoundingClientRect().right + row.clientWidth / 3;
 })();
 
 (function warnWithoutTls() {
