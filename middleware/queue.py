@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
-from arq.connections import ArqRedis, RedisSettings
+from arq.connections import ArqRedis
 from redis.asyncio import ConnectionPool, Redis
 from redis.exceptions import RedisError
 
@@ -39,14 +39,6 @@ def decode_job(data: bytes) -> dict[str, Any]:
     """Read what `encode_job` wrote."""
     job: dict[str, Any] = json.loads(data)
     return job
-
-
-def redis_settings(url: str) -> RedisSettings:
-    """What arq's worker needs to connect; it gives up quickly, because the worker restarts it with a back-off."""
-    settings = RedisSettings.from_dsn(url)
-    settings.conn_timeout = 5
-    settings.conn_retries = 0
-    return settings
 
 
 def open_queue(url: str) -> ArqRedis:

@@ -38,7 +38,6 @@ from middleware.queue import (
     encode_job,
     listen,
     open_queue,
-    redis_settings,
 )
 from middleware.schedule import LiveSchedule
 from middleware.settings import Settings
@@ -148,10 +147,12 @@ async def _run_arq(settings: Settings, processor: Processor, schedule: LiveSched
     delay = 1
     while True:
         started = time.monotonic()
+        # Ours, because a pool that arq makes itself stays open when it is cancelled while it connects.
+        pool = open_queue(settings.redis_url.get_secret_value())
         worker = Worker(
             functions=[func(process_events, name=JOB_NAME, max_tries=1_000_000)],
             queue_name=QUEUE_NAME,
-            redis_settings=redis_settings(settings.redis_url.get_secret_value()),
+            redis_pool=pool,
             job_serializer=encode_job,
             job_deserializer=decode_job,
             keep_result=0,
@@ -170,6 +171,7 @@ async def _run_arq(settings: Settings, processor: Processor, schedule: LiveSched
         finally:
             with contextlib.suppress(*REDIS_ERRORS):
                 await worker.close()
+            await pool.aclose()
         if time.monotonic() - started > HEALTHY_AFTER:
             delay = 1
         await asyncio.sleep(delay)
