@@ -155,7 +155,7 @@ async def test_keep_alive_request_at_the_end_is_answered(clean_database: str, fr
         length = int(first.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
         assert json.loads(await reader.readexactly(length))["status"] == "accepted"
         server.should_exit = True
-        while not any(getattr(one, "_is_leaving", False) for one in server.server_state.connections):
+        while not any(getattr(one, "_is_leaving", False) for one in server.server_state.connections):  # noqa: ASYNC110 - no event for it
             await asyncio.sleep(0.01)
         writer.write(request_for(8))
         rest = await asyncio.wait_for(reader.read(), 5)
