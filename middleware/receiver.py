@@ -98,12 +98,9 @@ class Receiver:
             raise RejectedDeliveryError(503, "store_unavailable", "not stored; please send it again") from error
 
     async def _body(self, request: Request, headers: Mapping[str, str]) -> bytes:
-        too_large = RejectedDeliveryError(
-            413, "too_large", f"the body may have {self._max_body} bytes (MAX_BODY_BYTES)"
-        )
         declared = headers.get("content-length", "")
         if declared.isdecimal() and (len(declared) > LONGEST_LENGTH or int(declared) > self._max_body):
-            raise too_large
+            raise self._too_large()
         chunks: list[bytes] = []
         size = 0
         try:
@@ -111,13 +108,17 @@ class Receiver:
                 async for chunk in request.stream():
                     size += len(chunk)
                     if size > self._max_body:
-                        raise too_large
+                        raise self._too_large()
                     chunks.append(chunk)
         except TimeoutError as error:
             raise RejectedDeliveryError(408, "too_slow", "the body did not arrive in time") from error
         except ClientDisconnect as error:
             raise RejectedDeliveryError(400, "disconnected", "the sender went away") from error
         return b"".join(chunks)
+
+    def _too_large(self) -> RejectedDeliveryError:
+        message = f"the body may have {self._max_body} bytes (MAX_BODY_BYTES)"
+        return RejectedDeliveryError(413, "too_large", message)
 
     def _acknowledge(self, stored: Stored) -> Response:
         if stored.is_duplicate:
