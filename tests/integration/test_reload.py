@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from mappings.errors import MappingErrors
+from middleware import mapping_watch
 from middleware.mapping_watch import LOADED, WatchedMapping
 from middleware.metrics import MAPPING_VALID
 from middleware.store.audit import AuditStore
@@ -63,8 +65,10 @@ def rate(watch: WatchedMapping) -> Decimal | None:
     return watch.current().rules_for(1).project_rate
 
 
-async def test_changed_broken_repaired(tmp_path: Path, pool: Pool) -> None:
+async def test_changed_broken_repaired(tmp_path: Path, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A change is taken, a broken file is not and says so loudly, the repaired one is."""
+    # A logger that was used before keeps its set-up, and its lines could not be captured.
+    monkeypatch.setattr(mapping_watch, "log", structlog.get_logger())
     file = tmp_path / "mappings.json"
     write(file)
     watch = WatchedMapping(file, look_seconds=0.01)
