@@ -11,6 +11,7 @@ from handlers.errors import NeedsPerson, NotFound
 from handlers.event import Work
 from handlers.give_back import give_back
 from handlers.outcome import Ignored, Outcome, Processed
+from handlers.second_look import is_second_look
 from handlers.time_ledger import TimeLedger
 from handlers.write_back import write_back
 from mappings.config import ProjectRules
@@ -27,8 +28,8 @@ async def record_time(work: Work, context: Context) -> Outcome:
         NeedsPerson: something a person typed or configured cannot be billed.
         RemoteError: Taiga or Invoice Ninja failed.
     """
-    newest_is_due = any(event.id == work.newest.id for event in work.due)
-    if context.taiga is None and not newest_is_due:
+    is_asked_for = any(event.id == work.newest.id or is_second_look(event) for event in work.due)
+    if context.taiga is None and not is_asked_for:
         return Ignored(f"superseded by event {work.newest.id}, which tells a newer state")
     told = read_webhook(work.newest.payload)
     rules = context.mapping.rules_for(told.project_id)

@@ -10,6 +10,7 @@ from handlers.mark_invoiced import mark_invoiced
 from handlers.outcome import Ignored, Outcome
 from handlers.plan_invoices import plan_invoices
 from handlers.record_time import record_time
+from handlers.second_look import SECOND_LOOK, SOURCE, look_in_vain
 from handlers.send_invoices import send_invoices
 from handlers.settle_payment import settle_payment
 
@@ -24,6 +25,7 @@ HANDLERS: tuple[tuple[str, str, Handler], ...] = (
     ("schedule", "invoice.due", generate_invoice),
     ("schedule", "invoice.send", send_invoices),
     ("schedule", "task.invoiced", mark_invoiced),
+    (SOURCE, SECOND_LOOK, look_in_vain),
     ("stripe", "*", settle_payment),
     ("operator", "payment.*", settle_payment),
 )

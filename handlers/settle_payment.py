@@ -15,6 +15,7 @@ from handlers.payment_facts import INVOICE, OPERATOR, Told, gather
 from handlers.payment_link_upkeep import follow_payment
 from handlers.payment_settlement import Settlement
 from handlers.payment_world import PaymentRecord, PaymentWorld
+from handlers.second_look import is_second_look
 from mappings.stripe import BadStripeObject, Relevant, classify
 
 _WORDS = {
@@ -45,7 +46,7 @@ async def settle_payment(work: Work, context: Context) -> Outcome:
 
 def _refusal(event: Event, live: bool | None) -> str:
     """Why an event changes nothing; "" when it may."""
-    if event.source == OPERATOR:
+    if event.source == OPERATOR or is_second_look(event):
         return ""
     try:
         verdict = classify(event.payload, live=live)

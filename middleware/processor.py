@@ -247,6 +247,7 @@ class Processor:
                 [settlement for item in batch for settlement in item.settlements],
                 [item.attempt for item in batch if item.attempt is not None],
                 [item.claim.subject for item in batch],
+                [item.doubt for item in batch if item.doubt is not None],
             )
         finally:
             for item in batch:

@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     retry_hours: float = Field(default=72.0, gt=0, le=24 * 365)
     sweep_seconds: float = Field(default=2.0, gt=0, allow_inf_nan=False)
     shutdown_seconds: float = Field(default=20.0, ge=0, le=3600)
+    second_look_minutes: float = Field(
+        default=5.0, gt=0, le=60, description="after a request whose answer was lost, until its record is read again"
+    )
 
     retention_days: int = Field(default=180, ge=0, description="of bodies; 0: for ever")
     retention_summary_days: int = Field(default=730, ge=0, description="of whole events; 0: for ever")

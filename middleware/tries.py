@@ -9,7 +9,7 @@ from mappings.errors import NotUnderstood
 from middleware.clients.calls import Call
 from middleware.clients.jsonbody import read_json
 from middleware.retry import Verdict
-from middleware.store.claimed import AttemptRecord, Claim, ClaimedEvent, Settlement
+from middleware.store.claimed import AttemptRecord, Claim, ClaimedEvent, Doubt, Settlement
 
 # How a body begins that no configured key opens (`middleware.sealing`).
 SEALED = b"\x00fernet:"
@@ -18,11 +18,15 @@ HANDED_BACK = "handed back: the worker was stopped"
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A try that ended: everything its settlement needs. `attempt` is None when it is not worth a row."""
+    """A try that ended: everything its settlement needs. `attempt` is None when it is not worth a row.
+
+    `doubt` tells that a request of it may still be carried out.
+    """
 
     claim: Claim
     settlements: tuple[Settlement, ...]
     attempt: AttemptRecord | None
+    doubt: Doubt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ def ended(claim: Claim, verdict: Verdict, took: Took, now: datetime) -> Ended:
     own = Settlement(lead.id, verdict.status, verdict.reason, verdict.hint, next_attempt_at)
     reason = f"taken together with event {lead.id} of the same subject"
     others = [Settlement(event.id, "ignored", reason) for event in claim.due if event.id != lead.id]
-    return Ended(claim, (own, *others), _record(lead, verdict.status, verdict.reason, took))
+    return Ended(claim, (own, *others), _record(lead, verdict.status, verdict.reason, took), _doubt(claim, took))
 
 
 def _put_off(claim: Claim, verdict: Verdict, took: Took, next_attempt_at: datetime | None) -> Ended:
@@ -67,13 +71,23 @@ def _put_off(claim: Claim, verdict: Verdict, took: Took, next_attempt_at: dateti
         for event in claim.due
     )
     record = _record(lead_of(claim), verdict.status, verdict.reason, took) if took.calls else None
-    return Ended(claim, settlements, record)
+    return Ended(claim, settlements, record, _doubt(claim, took))
+
+
+def _doubt(claim: Claim, took: Took) -> Doubt | None:
+    unsettled = [call for call in took.calls if call.is_unsettled]
+    if not unsettled:
+        return None
+    last = unsettled[-1]
+    return Doubt(claim.subject, lead_of(claim).id, f"{last.system}: {last.method} {last.path}: {last.error}")
 
 
 def handed_back(claim: Claim, now: datetime) -> Ended:
     """All events of a claim back to work at once: their try was cut short."""
     settlements = tuple(Settlement(event.id, "retrying", HANDED_BACK, next_attempt_at=now) for event in claim.due)
-    return Ended(claim, settlements, _record(lead_of(claim), "retrying", HANDED_BACK, Took(now)))
+    lead = lead_of(claim)
+    doubt = Doubt(claim.subject, lead.id, HANDED_BACK)
+    return Ended(claim, settlements, _record(lead, "retrying", HANDED_BACK, Took(now)), doubt)
 
 
 def call_as_json(call: Call) -> dict[str, object]:

@@ -40,6 +40,7 @@ from middleware.queue import (
     open_queue,
 )
 from middleware.schedule import LiveSchedule
+from middleware.second_looks import run_second_looks
 from middleware.settings import Settings
 from middleware.signals import on_hangup, stop_on_signals
 from middleware.store.database import STORE_ERRORS, Pool, open_pool
@@ -93,9 +94,10 @@ async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> N
             listen(settings.redis_url.get_secret_value(), processor.wake),
             _beat(workers),
             _serve_health(settings, pool),
-            run_clockwork(settings, mapping.current, pool, live_context(context, mapping)),
+            run_clockwork(settings, pool, live_context(context, mapping), outages),
             mapping.run(pool),
             run_alerts(settings, pool, mapping.problem),
+            run_second_looks(pool, settings.second_look_minutes, processor.wake),
         ):
             log.info("worker.started", version=VERSION, concurrency=settings.worker_concurrency)
             await stop.wait()

@@ -17,6 +17,8 @@ Act = Callable[[], Coroutine[Any, Any, None]]
 
 WRITES = "POST|PUT|PATCH|DELETE"
 SHORTEST, LONGEST = 0.3, 3.0
+REPEATABLE = r"^(?!.*/payments/)"
+"""Refunds and the use of payments add up: carried out late, they are made good by a further payment, see the tests."""
 
 SPOILED: dict[str, tuple[Rule, ...]] = {
     "500 before the work": (Rule(status=500, times=None, probability=0.5),),
@@ -29,6 +31,7 @@ SPOILED: dict[str, tuple[Rule, ...]] = {
     "hangs after": (Rule(method=WRITES, action="hang", when="after", times=None, probability=0.3),),
     "cut before": (Rule(action="cut", times=None, probability=0.4),),
     "cut after": (Rule(method=WRITES, action="cut", when="after", times=None, probability=0.6),),
+    "late writes": (Rule(method=WRITES, path=REPEATABLE, action="late", seconds=1.5, times=None, probability=0.4),),
     "slow writes": (Rule(method=WRITES, action="delay", seconds=0.6, times=None, probability=0.5),),
     "slow answers": (Rule(action="delay", when="after", seconds=0.6, times=None, probability=0.3),),
 }

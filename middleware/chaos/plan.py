@@ -21,12 +21,12 @@ class Plan:
 
     seed: int
     webhooks: int = 5000
-    storm_seconds: float = 120.0
+    storm_seconds: float = 45.0
     drain_seconds: float = 90.0
     payments: int = 150
     receivers: int = 2
     workers: int = 2
-    seconds_between_faults: float = 1.2
+    seconds_between_faults: float = 0.8
     reads_taiga: bool = True
     closes_refunds: bool = False
     breaks: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ from middleware.store.database import STORE_ERRORS, Pool, open_pool
 
 HOOK = "http://receiver.chaos/webhooks"
 SECONDS_OF_QUIET = 1.5
-STRIPE_EVENTS_OF_A_PAYMENT = 5
+UNFINISHED = "SELECT EXISTS (SELECT FROM events WHERE finished_at IS NULL) OR EXISTS (SELECT FROM second_looks)"
 
 
 @dataclass(slots=True)
@@ -109,11 +109,14 @@ class World:
                     "UPDATE events SET next_attempt_at = now()"
                     " WHERE status = 'retrying' AND next_attempt_at > now() + interval '2 seconds'"
                 )
-                if not self.sender.is_idle or await pool.fetchval(
-                    "SELECT count(*) FROM events WHERE finished_at IS NULL"
-                ):
+                if not self.sender.is_idle or self._is_late or await pool.fetchval(UNFINISHED):
                     quiet_since = time.monotonic()
             await asyncio.sleep(0.1)
+
+    @property
+    def _is_late(self) -> bool:
+        """Whether one of the other systems will still do work for a client that is gone."""
+        return any(faults.late for faults in self.stack.faults.values())
 
     async def count(self, pool: Pool) -> list[Counted]:
         """The count."""

@@ -117,6 +117,7 @@ def _environment(stack: Stack, urls: dict[str, str], port: int) -> dict[str, str
         "WORKER_PORT": "0",
         "SWEEP_SECONDS": "0.5",
         "SHUTDOWN_SECONDS": "5",
+        "SECOND_LOOK_MINUTES": "0.05",
         "LOG_FORMAT": "json",
     }
 

@@ -45,7 +45,7 @@ def without_subject_lock() -> None:
         statement = _without(statement, protection, nothing)
     claims.CLAIM = statement
     # Nobody holds a lock any more: all work in hand would look like that of a dead worker.
-    claims.RELEASE_ORPHANS = "UPDATE events SET status = status WHERE $1::text[] IS NULL RETURNING id"
+    claims.RELEASE_ORPHANS = "UPDATE events SET status = status WHERE $1::text[] IS NULL RETURNING id, subject"
 
 
 def _without(statement: str, protection: str, nothing: str) -> str:

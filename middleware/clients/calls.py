@@ -12,7 +12,8 @@ from middleware.metrics import REMOTE_SECONDS
 class Call:
     """One request and how it ended. `status` is None when no answer came; `ms` is the time in milliseconds.
 
-    Never holds headers or bodies, and so no secret.
+    Never holds headers or bodies, and so no secret. `is_unsettled`: it was to change something, and nobody told whether
+    it did, or still will.
     """
 
     system: str
@@ -21,6 +22,7 @@ class Call:
     status: int | None
     ms: int
     error: str | None = None
+    is_unsettled: bool = False
 
 
 _calls: ContextVar[list[Call] | None] = ContextVar("calls", default=None)

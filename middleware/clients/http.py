@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from handlers.errors import RemoteError
+from handlers.errors import Doubtful, RemoteError, ServerError
 from mappings.errors import NotUnderstood
 from mappings.text import shortened
 from middleware.clients.calls import Call, record
@@ -113,19 +113,21 @@ class RemoteClient:
         started = time.monotonic()
         status: int | None = None
         error: str | None = "cancelled"
+        is_unsettled = not is_read
         try:
             response = await self._send(request, label)
             status = response.status_code
             reply = self._read(label, response, is_read=is_read)
-            error = None
+            error, is_unsettled = None, False
         except RemoteError as failure:
             error = f"{type(failure).__name__}: {failure.message}"
+            is_unsettled = not is_read and isinstance(failure, Doubtful | ServerError)
             raise
         else:
             return reply
         finally:
             ms = round((time.monotonic() - started) * 1000)
-            record(Call(self._dialect.system, request.method, target, status, ms, error))
+            record(Call(self._dialect.system, request.method, target, status, ms, error, is_unsettled))
 
     def _typed(self, read: Callable[[Row], Record], row: Any, request: str, *, is_read: bool) -> Record:
         """The record in an answer.

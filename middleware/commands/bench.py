@@ -75,7 +75,7 @@ async def _endure(ground: Ground, seconds: float, rate: float) -> Endured:
 @command.command("chaos")
 @click.option("--seed", type=int, help="Repeat the decisions of an earlier run; chosen by chance when left out.")
 @click.option("--webhooks", type=click.IntRange(1), default=5000, show_default=True, help="Deliveries at least.")
-@click.option("--seconds", type=click.FloatRange(1), default=120.0, show_default=True, help="How long things break.")
+@click.option("--seconds", type=click.FloatRange(1), default=45.0, show_default=True, help="How long things break.")
 @click.option("--no-taiga", is_flag=True, help="Without credentials for Taiga: the webhooks alone are believed.")
 @click.option("--closes-refunds", is_flag=True, help="Refunds are settled by credits instead of being owed again.")
 @click.option("--short", "is_short", is_flag=True, help="A few hundred webhooks in a quarter of a minute.")

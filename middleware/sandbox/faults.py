@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-Action = Literal["answer", "html", "delay", "hang", "cut"]
+Action = Literal["answer", "html", "delay", "hang", "cut", "late"]
 Moment = Literal["before", "after"]
 
 CUT_EXTENSION = "taiga_billing.cut"
@@ -37,7 +37,8 @@ class Rule(BaseModel):
         method: regular expression for the whole method, e.g. `POST` or `POST|PUT`.
         path: regular expression searched in path and query, e.g. `/payments$`.
         action: `answer` (status `status`, optional `body` and `retry_after`), `html` (200 with a web page), `delay`
-            (`seconds`, then as usual), `hang` (no answer, ever), `cut` (the connection breaks).
+            (`seconds`, then as usual), `hang` (no answer, ever), `cut` (the connection breaks), `late` (the connection
+            breaks at once, and the work is done `seconds` later all the same).
         when: `before` the work (it is not done) or `after` it (done, but its answer is replaced).
         times: how many requests it spoils; None means all.
         probability: share of the matching requests that are spoiled, 0 to 1.
@@ -86,6 +87,8 @@ class Faults:
         self.requests: deque[LoggedRequest] = deque(maxlen=LOG_LIMIT)
         self.hanging: set[Callable[[], None]] = set()
         """Each cuts a connection whose request gets no answer."""
+        self.late: set[asyncio.Task[None]] = set()
+        """Work that is still to be done for clients that are gone."""
         self._active: list[tuple[Rule, list[int]]] = []
         self._random = random.Random(seed)  # noqa: S311 - repeatable chance for tests, not a secret
 
@@ -171,16 +174,31 @@ class FaultsMiddleware:
         if rule.action == "delay":
             await self._delayed(rule, scope, receive, send)
             return
+        if rule.action == "late":
+            await self._put_off(rule, scope, receive)
+            await self._misbehave(rule, scope, receive, send)
+            return
         if rule.when == "after":
             await self.app(scope, receive, _discard)
         await self._misbehave(rule, scope, receive, send)
 
+    async def _put_off(self, rule: Rule, scope: Scope, receive: Receive) -> None:
+        """Take the whole request now, and do its work when nobody waits for the answer any more."""
+        body = await _body(receive)
+
+        async def work() -> None:
+            await asyncio.sleep(rule.seconds)
+            await self.app({**scope, "extensions": {}}, _replayed(body), _discard)
+
+        self.faults.late.add(task := asyncio.create_task(work(), name=f"late {scope['method']} {scope['path']}"))
+        task.add_done_callback(self.faults.late.discard)
+
     async def _misbehave(self, rule: Rule, scope: Scope, receive: Receive, send: Send) -> None:
-        if rule.action not in ("hang", "cut"):
+        if rule.action not in ("hang", "cut", "late"):
             await _replacement(rule)(scope, receive, send)
             return
         cut = scope.get("extensions", {}).get(CUT_EXTENSION)
-        if rule.action == "cut" or cut is None:
+        if rule.action != "hang" or cut is None:
             await _break_off(rule, cut, receive)
             return
         self.faults.hanging.add(cut)
@@ -211,7 +229,7 @@ async def _break_off(rule: Rule, cut: Callable[[], None] | None, receive: Receiv
         if rule.action == "hang":
             raise httpx.ReadTimeout("sandbox: the server does not answer")
         raise httpx.RemoteProtocolError("sandbox: the server closed the connection without an answer")
-    if rule.action == "cut":
+    if rule.action != "hang":
         cut()
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -263,6 +281,16 @@ async def _list_requests(faults: Faults, _: Receive) -> Response:
 
 def _rules_answer(rules: Sequence[Rule]) -> Response:
     return JSONResponse({"rules": [rule.model_dump(mode="json") for rule in rules]})
+
+
+def _replayed(body: bytes) -> Receive:
+    """What an application receives of a request whose client is gone."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        return messages.pop() if messages else {"type": "http.disconnect"}
+
+    return receive
 
 
 async def _body(receive: Receive) -> bytes:

@@ -54,6 +54,15 @@ class Settlement:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """A try of a subject after which a request may still be carried out: `why` says which, `event_id` for what."""
+
+    subject: str
+    event_id: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptRecord:
     """One try, for the `attempts` table."""
 

@@ -15,6 +15,7 @@ from middleware.store.claimed import (
     AttemptRecord,
     Claim,
     ClaimedEvent,
+    Doubt,
     Settlement,
     attempt_columns,
     group,
@@ -22,8 +23,10 @@ from middleware.store.claimed import (
     settlement_columns,
 )
 from middleware.store.database import STORE_ERRORS, StoreUnavailableError, connect
+from middleware.store.second_looks import remember_doubts
 
 CLOSE_SECONDS = 5
+ORPHANED = "its worker died in the middle of it"
 
 EVENT_COLUMNS = (
     "e.id, e.source, e.type, e.key, e.subject, e.occurred_at, e.received_at, e.series_started_at, e.attempts, e.body"
@@ -81,7 +84,7 @@ ON CONFLICT DO NOTHING
 UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(subject, 0)) FROM unnest($1::text[]) AS subject"
 
 # `processing` rows whose lock nobody holds: their worker is gone. Taking the lock is the proof; it ends with the
-# statement. A row that its worker settled meanwhile is no longer `processing` when the update comes to it.
+# transaction. A row that its worker settled meanwhile is no longer `processing` when the update comes to it.
 RELEASE_ORPHANS = """
 WITH suspects AS MATERIALIZED (
     SELECT DISTINCT subject FROM events WHERE status = 'processing' AND subject <> ALL ($1::text[])
@@ -90,7 +93,7 @@ WITH suspects AS MATERIALIZED (
 )
 UPDATE events SET status = 'retrying', next_attempt_at = now() FROM orphans
 WHERE events.subject = orphans.subject AND events.status = 'processing'
-RETURNING events.id
+RETURNING events.id, events.subject
 """
 
 
@@ -133,9 +136,16 @@ class Claims:
             return group(claimed, newest, self._hold)
 
     async def settle(
-        self, hold: int, settlements: Sequence[Settlement], attempts: Sequence[AttemptRecord], subjects: Sequence[str]
+        self,
+        hold: int,
+        settlements: Sequence[Settlement],
+        attempts: Sequence[AttemptRecord],
+        subjects: Sequence[str],
+        doubts: Sequence[Doubt] = (),
     ) -> None:
         """Commit how events left their try, then free their subjects; all were claimed under the same `hold`.
+
+        `doubts` are remembered for a second look in the same commit.
 
         Raises:
             ClaimsLostError: PostgreSQL is away; what was not committed is done again by whoever claims it next.
@@ -148,6 +158,8 @@ class Claims:
                 async with connection.transaction():
                     await connection.execute(SETTLE, *settlement_columns(settlements))
                     await connection.execute(RECORD, *attempt_columns(attempts))
+                    if doubts:
+                        await remember_doubts(connection, doubts)
                 await connection.execute(UNLOCK, list(subjects))
 
     async def release_orphans(self, running: Sequence[str]) -> int:
@@ -159,7 +171,11 @@ class Claims:
         async with self._turn:
             connection = await self._connected()
             with self._letting_go(connection):
-                return len(await connection.fetch(RELEASE_ORPHANS, list(running)))
+                async with connection.transaction():
+                    rows = await connection.fetch(RELEASE_ORPHANS, list(running))
+                    # What their worker had asked for may still be carried out.
+                    await remember_doubts(connection, [Doubt(row["subject"], row["id"], ORPHANED) for row in rows])
+                return len(rows)
 
     async def close(self) -> None:
         """Free all locks, after a settlement that is under way."""

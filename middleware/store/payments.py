@@ -104,13 +104,14 @@ class EventHistoryStore:
         self._pool = pool
 
     async def of_subjects(self, subjects: Collection[str]) -> Sequence[Event]:
-        """The stored events of these subjects, oldest first, without those that a person discarded.
+        """The events of these subjects that tell something, oldest first: not our own, nor those a person discarded.
 
         An event whose body was removed has an empty payload.
         """
         query = (
             "SELECT id, source, type, key, subject, occurred_at, received_at, body FROM events"
-            " WHERE subject = ANY ($1::text[]) AND status <> 'discarded' ORDER BY occurred_at, id"
+            " WHERE subject = ANY ($1::text[]) AND status <> 'discarded' AND source <> 'schedule'"
+            " ORDER BY occurred_at, id"
         )
         return [_event(dict(row)) for row in await _rows(self._pool, query, list(subjects))]
 
