@@ -18,7 +18,7 @@ def read_json(body: bytes) -> Any:
     Raises:
         ValueError: the body is not JSON in UTF-8.
     """
-    return json.loads(body, parse_float=Decimal, parse_int=_whole, parse_constant=str)
+    return _DECODER.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
 
 
 def write_json(value: Any) -> bytes:
@@ -36,6 +36,10 @@ def write_json(value: Any) -> bytes:
 
 def _whole(digits: str) -> int | Decimal:
     return int(digits) if len(digits) <= _LONGEST_INT else Decimal(digits)
+
+
+# Made once: `json.loads` with these arguments would make one for each answer.
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=_whole, parse_constant=str)
 
 
 def _encode(value: Any) -> str:

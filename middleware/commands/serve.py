@@ -8,6 +8,7 @@ import structlog
 
 from middleware.app import create_app
 from middleware.commands.common import FailedError, run, servers_behind, settings_or_exit
+from middleware.garbage import spare_what_stays
 from middleware.settings import Settings
 from middleware.signals import on_hangup, stop_on_signals
 from middleware.store.database import migrate
@@ -43,6 +44,7 @@ async def serve(settings: Settings) -> None:
     )
     stop = stop_on_signals()
     on_hangup(lambda: log.info("receiver.unchanged", hint="the workers read the mapping file, the receiver does not"))
+    spare_what_stays()
     log.info(
         "receiver.started", version=VERSION, host=settings.host, port=settings.port, sources=settings.enabled_sources
     )

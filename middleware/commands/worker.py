@@ -3,6 +3,7 @@
 import click
 
 from middleware.commands.common import run, servers_behind, settings_or_exit
+from middleware.garbage import spare_what_stays
 from middleware.settings import Settings
 from middleware.store.database import migrate
 from middleware.worker import run_worker
@@ -18,4 +19,5 @@ def command() -> None:
 async def work(settings: Settings) -> None:
     """Migrate, then work."""
     await migrate(settings.database_url.get_secret_value())
+    spare_what_stays()
     await run_worker(settings)

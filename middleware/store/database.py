@@ -82,11 +82,12 @@ async def connect(url: str, **options: Any) -> asyncpg.Connection:
 
 
 async def _use_codecs(connection: asyncpg.Connection) -> None:
-    await connection.set_type_codec("jsonb", encoder=_as_json, decoder=json.loads, schema="pg_catalog")
+    await connection.set_type_codec("jsonb", encoder=as_json, decoder=json.loads, schema="pg_catalog")
     await open_on_arrival(connection)
 
 
-def _as_json(value: Any) -> str:
+def as_json(value: Any) -> str:
+    """A value as the text of a jsonb."""
     return json.dumps(storable_json(value))
 
 

@@ -8,8 +8,24 @@ from typing import Any
 import asyncpg
 
 from handlers.context import Link
-from middleware.store.database import away_is_unavailable
+from middleware.store.database import as_json, away_is_unavailable
 from middleware.store.text import storable
+from middleware.store.together import Together
+
+MOST_TOGETHER = 100
+
+OF_SUBJECTS = """
+SELECT subject, kind, number, remote_id, state FROM links WHERE subject = ANY ($1::text[]) ORDER BY created_at, number
+"""
+
+SAVE = """
+INSERT INTO links (subject, kind, number, remote_id, state)
+SELECT subject, kind, number, remote_id, state::jsonb
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
+    AS new (subject, kind, number, remote_id, state)
+ON CONFLICT (subject, kind, number) DO UPDATE
+SET remote_id = excluded.remote_id, state = excluded.state, updated_at = now()
+"""
 
 
 class LinkStore:
@@ -17,30 +33,40 @@ class LinkStore:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
+        self._reads = Together(self._of_subjects, MOST_TOGETHER)
+        self._writes = Together(self._save_all, MOST_TOGETHER)
 
     async def of_subject(self, subject: str) -> Sequence[Link]:
         """All links of a subject, oldest first."""
-        with away_is_unavailable():
-            rows = await self._pool.fetch(
-                "SELECT subject, kind, number, remote_id, state FROM links WHERE subject = $1"
-                " ORDER BY created_at, number",
-                subject,
-            )
-        return [Link(**row) for row in rows]
+        return await self._reads.ask(subject)
 
     async def save(self, link: Link) -> None:
         """Insert or replace (subject, kind, number)."""
+        await self._writes.ask((link, as_json(link.state)))
+
+    async def _of_subjects(self, subjects: Sequence[str]) -> Sequence[Sequence[Link]]:
+        with away_is_unavailable():
+            rows = await self._pool.fetch(OF_SUBJECTS, subjects)
+        found: dict[str, list[Link]] = {subject: [] for subject in subjects}
+        for row in rows:
+            found[row["subject"]].append(Link(**row))
+        return [found[subject] for subject in subjects]
+
+    async def _save_all(self, links: Sequence[tuple[Link, str]]) -> Sequence[None]:
+        # One row for each identity, in one order for all workers: they must not wait for each other crosswise.
+        rows = sorted(
+            {(link.subject, link.kind, link.number): (link.remote_id, state) for link, state in links}.items()
+        )
         with away_is_unavailable():
             await self._pool.execute(
-                "INSERT INTO links (subject, kind, number, remote_id, state) VALUES ($1, $2, $3, $4, $5)"
-                " ON CONFLICT (subject, kind, number) DO UPDATE"
-                " SET remote_id = excluded.remote_id, state = excluded.state, updated_at = now()",
-                link.subject,
-                link.kind,
-                link.number,
-                link.remote_id,
-                dict(link.state),
+                SAVE,
+                [subject for (subject, _, _), _ in rows],
+                [kind for (_, kind, _), _ in rows],
+                [number for (_, _, number), _ in rows],
+                [remote_id for _, (remote_id, _) in rows],
+                [state for _, (_, state) in rows],
             )
+        return [None] * len(links)
 
     async def remove(self, link: Link) -> None:
         """Forget a link whose record is gone."""
