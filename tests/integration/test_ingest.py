@@ -108,7 +108,7 @@ async def test_no_more_wait_than_memory_allows(monkeypatch: pytest.MonkeyPatch) 
     door = Ingest(store, Notes())
     first = await accepting(door, "a")
     waiting = first + await accepting(door, "b", "c", "d")
-    with pytest.raises(StoreUnavailableError, match="3 requests wait"):
+    with pytest.raises(StoreUnavailableError, match="4 requests wait"):
         await door.accept(new_event("e"))
     for _ in range(9):
         store.go.release()
