@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from handlers.context import Context, Link
-from handlers.errors import Rejected, RetryLater
+from handlers.errors import NeedsPerson, Rejected, RetryLater
 from handlers.invoice_events import client_subject
 from handlers.invoice_intents import STILL_ON_ITS_WAY
 from handlers.invoice_world import BillingBooks
@@ -31,6 +31,8 @@ async def split(entry: Entry, task: LoggedTask, books: BillingBooks, context: Co
     """Divide the task of the entry at its border.
 
     Raises:
+        NeedsPerson: no number is left for the rest.
+        RetryLater: something changed at this moment.
         RemoteError: Invoice Ninja failed; `finish_splits` takes it up again.
     """
     rest_log = split_log(task.log, entry.split_at)[1]
@@ -48,8 +50,10 @@ async def split(entry: Entry, task: LoggedTask, books: BillingBooks, context: Co
     if rest is None:
         try:
             rest = await books.create_rest(task, number, rest_log)
-        except Rejected:
+        except Rejected as error:
             await context.links.remove(intent)
+            if error.names("number"):
+                raise RetryLater(f"{number} was taken at this moment: looking again", 1) from error
             raise
     await _cut_off(intent, task, rest, books, context)
 
@@ -119,7 +123,11 @@ async def _free_number(task: LoggedTask, rest_log: tuple[LogEntry, ...], books: 
         is_the_rest = found is not None and not (found.is_deleted or found.invoice_id) and found.log == rest_log
         if found is None or is_the_rest:
             return number
-    raise RetryLater(f"{task.number} has {_MOST_PARTS} parts already", 3600)
+    raise NeedsPerson(
+        f"{task.number} goes on after the end of the period, and has been divided or corrected so often that no number"
+        f" up to {task.number}-{_MOST_PARTS - 1} is free for the rest",
+        "bill this task by hand in Invoice Ninja, then replay this event",
+    )
 
 
 def _wait_if_young(state: Mapping[str, Any], now: datetime) -> None:
