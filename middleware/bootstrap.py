@@ -19,7 +19,7 @@ from middleware.clients.stripe import Stripe, connect_stripe
 from middleware.clients.stripe_links import StripeLinks
 from middleware.clients.taiga import Credentials, Taiga
 from middleware.internal_events import StoredInternalEvents
-from middleware.outage import Outages, Rate, needs_of
+from middleware.outage import Outages, needs_of
 from middleware.queue import Wakeups, open_queue
 from middleware.settings import Settings, SettingsError
 from middleware.store.circuits import CircuitStore
@@ -31,6 +31,7 @@ from middleware.store.payment_links import PaymentLinkStore
 from middleware.store.payments import EventHistoryStore, PaymentStore
 from middleware.store.plans import PlanStore
 from middleware.store.workers import WorkerStore
+from middleware.way import Rate
 
 log = structlog.get_logger()
 
@@ -180,8 +181,8 @@ async def open_context(
         await ninja.aclose()
 
 
-def open_outages(settings: Settings, pool: Pool) -> Outages:
-    """The ways to the three systems, at the rates that are set."""
+def open_outages(settings: Settings, pool: Pool, *, by_hand: bool = False) -> Outages:
+    """The ways to the three systems, at the rates that are set; `by_hand`: for the command of a person."""
     rates = {
         "invoiceninja": Rate(settings.invoice_ninja_max_concurrency, settings.invoice_ninja_max_rate),
         "taiga": Rate(settings.taiga_max_concurrency, settings.taiga_max_rate),
@@ -189,7 +190,7 @@ def open_outages(settings: Settings, pool: Pool) -> Outages:
     }
     has_stripe = bool(settings.stripe_api_key.get_secret_value())
     needs = needs_of(taiga=settings.has_taiga_credentials, stripe=has_stripe)
-    return Outages(CircuitStore(pool), rates, needs)
+    return Outages(CircuitStore(pool), rates, needs, by_hand=by_hand)
 
 
 def _send_through(outages: Outages, ninja: InvoiceNinja, taiga: Taiga | None, payments: PaymentWorld) -> None:

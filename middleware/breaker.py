@@ -36,6 +36,11 @@ class Circuit:
         """Whether there is nothing to forget."""
         return self == CLOSED
 
+    @property
+    def in_words(self) -> str:
+        """Since when the system is left alone, and why; "" while it is not."""
+        return f"away since {self.open_since:%Y-%m-%d %H:%M:%S} UTC ({self.message})" if self.open_since else ""
+
     def probe_is_due(self, now: datetime) -> bool:
         """Whether somebody may try again."""
         return self.probe_at is not None and now >= self.probe_at

@@ -107,7 +107,7 @@ async def _away(pool: Pool) -> list[Check]:
         Check(
             system,
             "degraded",
-            f"away since {one.open_since:%Y-%m-%d %H:%M:%S} UTC ({one.message}); "
+            f"{one.in_words}; "
             f"{waiting.received + waiting.retrying} events wait, next try in {one.seconds_to_probe(now):.0f} s",
             "it is tried again by itself; the events wait",
         )

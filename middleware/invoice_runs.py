@@ -24,6 +24,7 @@ from mappings.invoicing.period import Period
 from mappings.invoicing.plan import plan
 from mappings.invoicing.records import InvoicePlan
 from middleware.bootstrap import RemoteObserver, load_mapping, open_context
+from middleware.outage import Outages
 from middleware.processor import Limits, Processor
 from middleware.settings import Settings
 from middleware.store.database import Pool
@@ -203,14 +204,14 @@ class Runs:
 
 
 @asynccontextmanager
-async def open_runs(settings: Settings, pool: Pool) -> AsyncIterator[Runs]:
-    """The runs for these settings.
+async def open_runs(settings: Settings, pool: Pool, outages: Outages | None = None) -> AsyncIterator[Runs]:
+    """The runs for these settings; with `outages`, their requests keep to the ways of these.
 
     Raises:
         SettingsError: settings or the mapping file are missing.
         MappingErrors: the mapping file has mistakes.
     """
-    async with open_context(settings, load_mapping(settings.mappings_file), pool) as context:
+    async with open_context(settings, load_mapping(settings.mappings_file), pool, outages) as context:
         yield Runs(settings, context, pool)
 
 

@@ -17,9 +17,20 @@ LOOK_SECONDS = 20.0
 Following = Callable[[datetime], datetime]
 
 
+class NotNowError(Exception):
+    """It cannot be done at present: tried again after `again_in`, or at its time when that is sooner."""
+
+    def __init__(self, reason: str, again_in: timedelta) -> None:
+        super().__init__(reason)
+        self.again_in = again_in
+
+
 @dataclass(frozen=True, slots=True)
 class Periodic:
-    """Something to be done by the clock. `following` gives the next time after a moment; `act` says how it went."""
+    """Something to be done by the clock. `following` gives the next time after a moment; `act` says how it went.
+
+    `act` raises `NotNowError` when it cannot do it at present.
+    """
 
     name: str
     following: Following
@@ -66,6 +77,9 @@ async def tick(ticks: TickStore, periodic: Periodic, now: datetime) -> bool:
         return False
     try:
         message = await periodic.act()
+    except NotNowError as error:
+        await ticks.put_off(periodic.name, str(error), now + error.again_in)
+        return True
     except Exception as error:
         await ticks.done(periodic.name, f"failed: {type(error).__name__}: {error}")
         raise

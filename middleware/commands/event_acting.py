@@ -9,6 +9,7 @@ import click
 
 from middleware.bootstrap import load_mapping, open_context
 from middleware.commands.actor import cli_actor
+from middleware.commands.by_hand import asking_by_hand
 from middleware.commands.common import (
     DIFFERENCES,
     WrongUseError,
@@ -117,7 +118,7 @@ async def _rehearse(settings: Settings, event_ids: Sequence[int], chosen: EventF
         ids = await _ids(pool, event_ids, chosen, limit)
         # No Redis: nothing of a rehearsal may wake anybody.
         quiet = settings.model_copy(update={"redis_url": type(settings.redis_url)("")})
-        async with open_context(quiet, mapping, pool) as context:
+        async with asking_by_hand(settings, pool) as outages, open_context(quiet, mapping, pool, outages) as context:
             now = datetime.now(UTC)
             claims = await as_replayed(pool, ids, now)
             effects = [effect for claim in claims for effect in await rehearse(claim, context, now)]

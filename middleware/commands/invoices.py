@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from handlers.errors import WorkError
 from mappings.invoicing.period import Period, parse_period
 from mappings.invoicing.records import InvoicePlan
+from middleware.commands.by_hand import asking_by_hand
 from middleware.commands.common import (
     DIFFERENCES,
     FailedError,
@@ -118,7 +119,11 @@ def generate_command(
 
 def _with_runs(use: Callable[[Runs], Coroutine[Any, Any, Any]]) -> Any:
     async def whole(settings: Settings) -> Any:
-        async with store(settings) as pool, open_runs(settings, pool) as runs:
+        async with (
+            store(settings) as pool,
+            asking_by_hand(settings, pool) as outages,
+            open_runs(settings, pool, outages) as runs,
+        ):
             return await use(runs)
 
     with servers_behind(settings_or_exit()) as settings:

@@ -5,6 +5,7 @@ import click
 from handlers.errors import NeedsPerson, RemoteError
 from handlers.payment_link import PaymentLink, payment_link
 from middleware.bootstrap import load_mapping, open_context
+from middleware.commands.by_hand import asking_by_hand
 from middleware.commands.common import (
     FailedError,
     json_option,
@@ -35,7 +36,11 @@ def link_command(invoice: str, *, as_json: bool) -> None:
 
 async def _link(settings: Settings, invoice: str) -> PaymentLink:
     mapping = load_mapping(settings.mappings_file)
-    async with store(settings) as pool, open_context(settings, mapping, pool) as context:
+    async with (
+        store(settings) as pool,
+        asking_by_hand(settings, pool) as outages,
+        open_context(settings, mapping, pool, outages) as context,
+    ):
         try:
             return await payment_link(invoice, context)
         except NeedsPerson as error:

@@ -13,6 +13,7 @@ from rich.table import Table
 from handlers.payment_world import PaymentRecord
 from mappings.stripe.target import money
 from middleware.commands.actor import cli_actor
+from middleware.commands.by_hand import warn_of_outages
 from middleware.commands.common import (
     FailedError,
     json_option,
@@ -139,6 +140,7 @@ async def _store_decision(
         summary = f"payment {payment}: {action} {words.get('invoice', '')}".rstrip()
         deed = Deed(cli_actor(), f"payment.{action}", summary, dict(words), (stored.event_id,))
         await AuditStore(pool).record(deed)
+        await warn_of_outages(settings, pool)
         return await _settled(pool, stored.event_id, wait)
 
 

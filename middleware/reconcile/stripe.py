@@ -1,39 +1,29 @@
 """Puts together a run of `handlers.reconcile_stripe`: Stripe's lists, Invoice Ninja's pages, our table, the door."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-import structlog
-
 from handlers.context import Clock
-from handlers.errors import RemoteError
 from handlers.reconcile_stripe import Progress, StripeReconciliation
 from handlers.reconcile_stripe_world import Books, Difference, Report, Scope
 from middleware.clients.http import Row
 from middleware.clients.jsonbody import write_json
 from middleware.clients.stripe import STRIPE_VERSION, Stripe
 from middleware.ingest import Ingest
+from middleware.reconcile.runs import EventDoor, alone_and_remembered, by_clock
 from middleware.store.database import Pool
 from middleware.store.events import NewEvent
 from middleware.store.payment_events import PaymentEvents
 from middleware.store.seen import RunStore
 
-log = structlog.get_logger()
-
 ScopeName = Literal["daily", "manual"]
 
 SOURCE = "stripe"
-RUN_LOCK = 0x7461_6967_6103
 OVERLAP = timedelta(days=2)
 LONGEST_GAP = timedelta(days=30)
 SETTLING = timedelta(minutes=10)
-
-
-class AlreadyRunningError(Exception):
-    """Another run is under way."""
 
 
 def utc_now() -> datetime:
@@ -87,17 +77,6 @@ class Lists:
         return [first, *refunds, *[one async for one in self._stripe.disputes(**of)]]
 
 
-class EventDoor:
-    """Implements `handlers.reconcile_stripe_world.Door`: differences become events of the source `stripe`."""
-
-    def __init__(self, ingest: Ingest) -> None:
-        self._ingest = ingest
-
-    async def put(self, differences: Sequence[Difference]) -> None:
-        """Store each as an event, once; they share commits."""
-        await asyncio.gather(*(self._ingest.accept(event_of(one)) for one in differences))
-
-
 def event_of(difference: Difference) -> NewEvent:
     """The event that tells the state of a payment, in the shape of one of Stripe's."""
     shown = difference.shown
@@ -125,33 +104,16 @@ def event_of(difference: Difference) -> NewEvent:
 async def reconcile(
     tools: Tools, scope: Scope, name: ScopeName, progress: Progress = lambda _text, _count: None
 ) -> Report:
-    """One run, alone in its database and remembered in `reconcile_runs`; a dry run is not remembered.
+    """One run; see `middleware.reconcile.runs.alone_and_remembered`.
 
     Raises:
         AlreadyRunningError: another run is under way.
         RemoteError: Stripe or Invoice Ninja cannot be read.
     """
-    runs = RunStore(tools.pool)
-    async with runs.alone(RUN_LOCK) as is_alone:
-        if not is_alone:
-            raise AlreadyRunningError("another run of reconcile stripe is under way; it does the same")
-        if tools.ingest is None:
-            return await _run(tools, scope, progress)
-        run_id = await runs.begin(SOURCE, name)
-        try:
-            report = await _run(tools, scope, progress)
-        except Exception as error:
-            await runs.end(run_id, None, f"{type(error).__name__}: {error}")
-            raise
-        await runs.end(run_id, report, "; ".join(report.problems[:20]))
-        return report
-
-
-async def _run(tools: Tools, scope: Scope, progress: Progress) -> Report:
-    door = EventDoor(tools.ingest) if tools.ingest is not None else None
+    door = EventDoor(tools.ingest, event_of) if tools.ingest is not None else None
     records = PaymentEvents(tools.pool)
     run = StripeReconciliation(Lists(tools.stripe), tools.books, records, tools.clock, door, progress=progress)
-    return await run.run(scope)
+    return await alone_and_remembered(tools.pool, SOURCE, name, lambda: run.run(scope), is_dry=door is None)
 
 
 async def daily_scope(pool: Pool, now: datetime) -> Scope:
@@ -162,22 +124,6 @@ async def daily_scope(pool: Pool, now: datetime) -> Scope:
 
 
 async def reconcile_by_clock(tools: Tools) -> str:
-    """A run that nobody waits for: says in one line how it went, whatever happened at Stripe."""
+    """The daily run; see `middleware.reconcile.runs.by_clock`."""
     scope = await daily_scope(tools.pool, tools.clock())
-    try:
-        report = await reconcile(tools, scope, "daily")
-    except AlreadyRunningError as error:
-        return str(error)
-    except RemoteError as error:
-        log.warning("reconcile.failed", source=SOURCE, error=str(error), hint="tried again tomorrow, from where it was")
-        return str(error)
-    log.info(
-        "reconcile.done",
-        source=SOURCE,
-        looked_at=report.looked_at,
-        differed=len(report.differences),
-        waiting=report.waiting,
-        postponed=report.postponed,
-        problems=list(report.problems[:5]),
-    )
-    return f"{report.looked_at} looked at, {len(report.differences)} put in"
+    return await by_clock(SOURCE, "daily", lambda: reconcile(tools, scope, "daily"))

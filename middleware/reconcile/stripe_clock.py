@@ -10,24 +10,28 @@ from handlers.payment_link_upkeep import tend_all
 from middleware.clients.invoiceninja import InvoiceNinja
 from middleware.clients.stripe import Stripe
 from middleware.ingest import Ingest
+from middleware.outage import Outages
 from middleware.periodic import Periodic, every, nightly
+from middleware.reconcile.runs import unless_away
 from middleware.reconcile.stripe import Tools, reconcile_by_clock
 from middleware.store.database import Pool
 
 log = structlog.get_logger()
 
 LINK_MINUTES = 15.0
+DAILY, LINKS = "reconcile stripe", "payment links"
+BOTH = ("stripe", "invoiceninja")
 
 
-def stripe_periodics(context: Callable[[], Context], pool: Pool, ingest: Ingest) -> list[Periodic]:
+def stripe_periodics(context: Callable[[], Context], pool: Pool, ingest: Ingest, outages: Outages) -> list[Periodic]:
     """Nothing without a key of Stripe; `context` gives what is valid at that time."""
     world = context().payments
     if world is None or not isinstance(world.stripe, Stripe) or not isinstance(world.books, InvoiceNinja):
         return []
     tools = Tools(world.stripe, world.books, pool, ingest)
     return [
-        Periodic("reconcile stripe", nightly(2, 50), lambda: reconcile_by_clock(tools)),
-        Periodic("payment links", every(LINK_MINUTES), lambda: tend_by_clock(context())),
+        Periodic(DAILY, nightly(2, 50), unless_away(outages, BOTH, DAILY, lambda: reconcile_by_clock(tools))),
+        Periodic(LINKS, every(LINK_MINUTES), unless_away(outages, BOTH, LINKS, lambda: tend_by_clock(context()))),
     ]
 
 

@@ -13,7 +13,9 @@ from mappings.models import WorkKind
 from middleware.store.database import away_is_unavailable
 from middleware.store.text import storable
 
-RUN_LOCK = 0x7461_6967_6102
+RUN_LOCKS = {"taiga": 0x7461_6967_6102, "stripe": 0x7461_6967_6103}
+"""One for each source that is reconciled."""
+
 RUNS_KEPT = 1000
 
 COLUMNS = "subject, project_id, kind, item_id, state, row_mark, content, puts, read_at"
@@ -143,8 +145,9 @@ class RunStore:
         self._pool = pool
 
     @asynccontextmanager
-    async def alone(self, lock: int = RUN_LOCK) -> AsyncIterator[bool]:
+    async def alone(self, source: str) -> AsyncIterator[bool]:
         """Whether this is the only run, for as long as the block is open: two at a time would read everything twice."""
+        lock = RUN_LOCKS[source]
         async with self._pool.acquire() as connection:
             is_alone = await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock)
             try:

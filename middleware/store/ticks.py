@@ -42,6 +42,15 @@ class TickStore:
             "UPDATE ticks SET finished_at = now(), message = $2 WHERE name = $1", name, storable(message)
         )
 
+    async def put_off(self, name: str, message: str, until: datetime) -> None:
+        """It could not be done: its next time is not later than `until`."""
+        await self._pool.execute(
+            "UPDATE ticks SET finished_at = now(), message = $2, next_at = least(next_at, $3) WHERE name = $1",
+            name,
+            storable(message),
+            until,
+        )
+
     async def all(self) -> list[Tick]:
         """Everything that is done by the clock."""
         rows = await self._pool.fetch("SELECT name, next_at, started_at, finished_at, message FROM ticks ORDER BY name")

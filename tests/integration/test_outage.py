@@ -17,12 +17,13 @@ from middleware.clients.calls import acting_for
 from middleware.clients.connect import connect_invoice_ninja
 from middleware.clients.invoiceninja import InvoiceNinja
 from middleware.health import check_remotes
-from middleware.outage import Outages, Rate, needs_of
+from middleware.outage import Outages, needs_of
 from middleware.processor import Limits, Processor
 from middleware.store.circuits import CircuitStore
 from middleware.store.database import open_pool
 from middleware.store.events import EventStore
 from middleware.store.workers import WorkerStore
+from middleware.way import Rate
 from tests.pipeline import new_event, statuses, until
 
 LIMITS = Limits(concurrency=8, attempt_timeout=5, sweep_seconds=0.02, keep_trying=timedelta(hours=72))
@@ -266,16 +267,16 @@ async def test_without_postgresql_each_worker_goes_by_itself(world: World) -> No
     """The store away as well: the circuit still opens for this worker, and closes when the system answers."""
     outages = world.outages()
     async with open_pool("postgresql://nobody@127.0.0.1:9/none", size=1) as closed:
-        outages.store = CircuitStore(closed)
+        outages.circuits.store = CircuitStore(closed)
         await _fail(outages, 6)
-        assert outages.circuit("invoiceninja").is_open
+        assert outages.circuits.circuit("invoiceninja").is_open
         with pytest.raises(Suspended):
             async with outages.passage("invoiceninja")("GET /b"):
                 pytest.fail("it was sent")
         world.ahead += timedelta(seconds=5)
         async with outages.passage("invoiceninja")("GET /c"):
             pass
-        assert not outages.circuit("invoiceninja").is_open
+        assert not outages.circuits.circuit("invoiceninja").is_open
 
 
 async def _fail(outages: Outages, times: int) -> None:

@@ -1,6 +1,7 @@
 """The time table in PostgreSQL: each tick runs once among many workers, and a missed one is made up for."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -9,8 +10,11 @@ import pytest
 from pydantic import SecretStr
 
 from mappings.config import parse_mapping
+from middleware.bootstrap import open_outages
+from middleware.clients.connect import connect_taiga
+from middleware.clients.taiga import Credentials
 from middleware.clockwork import run_clockwork
-from middleware.periodic import Periodic, every, run_periodics, tick
+from middleware.periodic import NotNowError, Periodic, every, nightly, run_periodics, tick
 from middleware.settings import Settings
 from middleware.store.database import open_pool
 from middleware.store.ticks import TickStore
@@ -39,6 +43,23 @@ async def test_a_tick_is_done_once_by_one_worker(fresh_database: str) -> None:
     assert done == ["x"]
     assert (row.next_at, row.message) == (later + timedelta(minutes=15), "did it")
     assert row.finished_at is not None
+
+
+async def test_what_cannot_be_done_now_is_tried_again_soon(fresh_database: str) -> None:
+    """A nightly act that is put off comes again within a quarter of an hour, or when it is due anyway."""
+
+    async def put_off() -> str:
+        raise NotNowError("taiga is away", timedelta(minutes=15))
+
+    async with open_pool(fresh_database, size=2) as pool:
+        ticks = TickStore(pool)
+        for name, following in (("nightly", nightly(2)), ("often", every(5))):
+            await ticks.take(name, NOW, NOW)
+            assert await tick(ticks, Periodic(name, following, put_off), NOW)
+        rows = {row.name: row for row in await ticks.all()}
+    assert rows["nightly"].next_at == NOW + timedelta(minutes=15)
+    assert rows["often"].next_at == NOW + timedelta(minutes=5)
+    assert rows["nightly"].message == "taiga is away"
 
 
 async def test_a_failure_is_written_down_and_does_not_stop_the_clock(fresh_database: str) -> None:
@@ -71,27 +92,26 @@ async def test_a_failure_is_written_down_and_does_not_stop_the_clock(fresh_datab
             await running
 
 
-READS: dict[str, Any] = {"taiga_api": "http://127.0.0.1:9/api/v1", "taiga_token": SecretStr("token")}
-
-
 @pytest.mark.parametrize(
-    ("given", "names"),
+    ("given", "is_read", "names"),
     [
-        ({}, {"housekeeping"}),
-        (READS, {"housekeeping", "reconcile taiga: recent", "reconcile taiga: all"}),
-        ({**READS, "reconcile_taiga_minutes": 0.0}, {"housekeeping"}),
+        ({}, False, {"housekeeping"}),
+        ({}, True, {"housekeeping", "reconcile taiga: recent", "reconcile taiga: all"}),
+        ({"reconcile_taiga_minutes": 0.0}, True, {"housekeeping"}),
     ],
 )
 async def test_the_time_table_of_a_worker(
-    fresh_database: str, redis_url: str, given: dict[str, Any], names: set[str]
+    fresh_database: str, redis_url: str, given: dict[str, Any], is_read: bool, names: set[str]
 ) -> None:
     """Reconciling is there when Taiga can be read and is wanted; housekeeping always."""
     settings = Settings(
         _env_file=None, taiga_webhook_secrets=(SecretStr("k"),), redis_url=SecretStr(redis_url), **given
     )
-    world = World(parse_mapping("{}")).context
+    taiga = connect_taiga("http://127.0.0.1:9", Credentials(token="token"))
+    world = replace(World(parse_mapping("{}")).context, taiga=taiga if is_read else None)
     async with open_pool(fresh_database, size=5) as pool:
-        working = asyncio.create_task(run_clockwork(settings, lambda: world.mapping, pool, lambda: world))
+        outages = open_outages(settings, pool)
+        working = asyncio.create_task(run_clockwork(settings, pool, lambda: world, outages))
 
         async def is_there() -> bool:
             return not working.done() and names <= {row.name for row in await TickStore(pool).all()}
@@ -100,4 +120,5 @@ async def test_the_time_table_of_a_worker(
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
         table = {row.name for row in await TickStore(pool).all()}
+    await taiga.aclose()
     assert {name for name in table if name.startswith(("housekeeping", "reconcile taiga"))} == names

@@ -3,15 +3,19 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from middleware.breaker import Circuit
 from middleware.commands.reconcile import command
 from middleware.sandbox.serve import serve
 from middleware.sandbox.taiga import create_app
 from middleware.sandbox.taiga.people import BRIDGE, PASSWORD, Team
+from middleware.store.circuits import CircuitStore
+from middleware.store.database import migrate, open_pool
 
 
 @pytest.fixture
@@ -70,6 +74,22 @@ async def test_wrong_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAIGA_PASSWORD", "")
     bare = await _run()
     assert (bare.exit_code, "TAIGA_USERNAME" in bare.output) == (2, True)
+
+
+@pytest.mark.usefixtures("team")
+async def test_a_person_is_told_of_an_outage_and_goes_on(fresh_database: str) -> None:
+    """The workers leave Taiga alone: the command says so, asks all the same, and its answer opens the way for them."""
+    now = datetime.now(UTC)
+    away = Circuit(5, "x", open_since=now, probe_at=now + timedelta(minutes=1), message="no connection")
+    await migrate(fresh_database)
+    async with open_pool(fresh_database, size=1) as pool:
+        circuits = CircuitStore(pool)
+        await circuits.change("taiga", lambda _one: away)
+        told = await _run()
+        assert (told.exit_code, "1 put in" in told.stdout) == (0, True)
+        assert f"taiga is away since {now:%Y-%m-%d %H:%M:%S} UTC (no connection); the workers" in told.stderr
+        assert not (await circuits.all())["taiga"].is_open
+        assert await circuits.sharing() == 1
 
 
 async def test_taiga_away(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,13 @@ import pytest
 
 from handlers.payment_link import payment_link
 from middleware.ingest import Ingest
+from middleware.outage import Outages
+from middleware.periodic import NotNowError
 from middleware.queue import Wakeups, open_queue
 from middleware.read_only import Script, read_only
-from middleware.reconcile.stripe import RUN_LOCK, Tools, reconcile_by_clock, utc_now
+from middleware.reconcile.stripe import Tools, reconcile_by_clock, utc_now
 from middleware.reconcile.stripe_clock import stripe_periodics, tend_by_clock
+from middleware.store.circuits import CircuitStore
 from middleware.store.database import open_pool
 from middleware.store.events import EventStore
 from middleware.store.seen import RunStore
@@ -43,10 +46,11 @@ async def ingest(pool: Any, redis_url: str) -> AsyncIterator[Ingest]:
 
 async def test_what_is_due(desk: ReconcileBench, pool: Any, ingest: Ingest) -> None:
     """A nightly run and a round over the links; nothing without a key of Stripe."""
-    names = [one.name for one in stripe_periodics(lambda: desk.context, pool, ingest)]
+    outages = Outages(CircuitStore(pool), {}, {})
+    names = [one.name for one in stripe_periodics(lambda: desk.context, pool, ingest, outages)]
     assert names == ["reconcile stripe", "payment links"]
     desk.stripe = None
-    assert stripe_periodics(lambda: desk.context, pool, ingest) == []
+    assert stripe_periodics(lambda: desk.context, pool, ingest, outages) == []
 
 
 async def test_the_nightly_run_says_how_it_went(desk: ReconcileBench, pool: Any, ingest: Ingest) -> None:
@@ -59,10 +63,11 @@ async def test_the_nightly_run_says_how_it_went(desk: ReconcileBench, pool: Any,
     assert await reconcile_by_clock(tools) == "1 looked at, 0 put in"
     (event,) = await EventStore(pool).list(limit=10)
     assert (event.source, event.type, event.status) == ("stripe", "payment_intent.reconcile", "received")
-    async with RunStore(pool).alone(RUN_LOCK):
+    async with RunStore(pool).alone("stripe"):
         assert "under way" in await reconcile_by_clock(tools)
     desk.stripe_faults.add(path="/v1/refunds", status=500)
-    assert "500" in await reconcile_by_clock(tools)
+    with pytest.raises(NotNowError, match="500"):
+        await reconcile_by_clock(tools)
     runs = await RunStore(pool).latest("stripe")
     assert [(run.differed, bool(run.message)) for run in runs] == [(0, True), (0, False), (1, False)]
 

@@ -8,7 +8,9 @@ import pytest
 from handlers.context import Link
 from handlers.errors import RemoteError
 from handlers.reconcile_world import Scope
-from middleware.reconcile.taiga import AlreadyRunningError, Tools, recent_scope, reconcile_by_clock
+from middleware.periodic import NotNowError
+from middleware.reconcile.runs import AlreadyRunningError
+from middleware.reconcile.taiga import Tools, recent_scope, reconcile_by_clock
 from middleware.sandbox.faults import Rule
 from middleware.sandbox.taiga import setup, work
 from middleware.store.links import LinkStore
@@ -228,14 +230,15 @@ async def test_runs_are_remembered(bridge: Bridge) -> None:
     scope = await recent_scope(bridge.pool, datetime.now(UTC))
     assert scope.since == good.started_at - HOUR
     tools = Tools(bridge.taiga, bridge.mapping, bridge.pool, bridge.ingest)
-    assert "500" in await reconcile_by_clock(tools, "recent")
+    with pytest.raises(NotNowError, match="500"):
+        await reconcile_by_clock(tools, "recent")
     bridge.taiga_faults.clear()
     assert await reconcile_by_clock(tools, "recent") == "1 looked at, 0 put in"
 
 
 async def test_two_runs_at_a_time(bridge: Bridge) -> None:
     """The second one refuses: it would read everything twice."""
-    async with RunStore(bridge.pool).alone():
+    async with RunStore(bridge.pool).alone("taiga"):
         with pytest.raises(AlreadyRunningError):
             await bridge.reconcile(EVERYTHING)
 

@@ -1,0 +1,105 @@
+"""What the sub-commands of `taiga-billing reconcile` share: how a run is watched, reported and ended."""
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Protocol, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from handlers.errors import RemoteError
+from middleware.commands.by_hand import asking_by_hand
+from middleware.commands.common import (
+    DIFFERENCES,
+    FailedError,
+    print_json,
+    run,
+    servers_behind,
+    settings_or_exit,
+    store,
+)
+from middleware.ingest import Ingest
+from middleware.outage import Outages
+from middleware.queue import Wakeups, open_queue
+from middleware.reconcile import runs
+from middleware.settings import Settings
+from middleware.store.database import Pool
+from middleware.store.events import EventStore
+
+Tell = Callable[[str, int], None]
+
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Only show what would be put in; exit code 3 when there is something."
+)
+
+
+class Report(runs.Report, Protocol):
+    """What a run found, for people."""
+
+    def as_json(self) -> dict[str, Any]: ...  # noqa: D102 - the report as JSON
+
+
+_Report = TypeVar("_Report", bound=Report)
+Look = Callable[[Settings, Pool, Outages, Ingest | None, Tell], Coroutine[Any, Any, _Report]]
+"""One run, told with what is open for it; the ingest is None in a dry run."""
+
+
+def carry_out(
+    system: str, look: Look[_Report], show: Callable[[_Report, str], None], *, dry_run: bool, as_json: bool
+) -> None:
+    """Run it and print its report; `show` gets the words for what becomes of a difference.
+
+    Exit code 0: done (or nothing to do), 1: something could not be looked at, 3: a dry run found differences.
+    """
+    with servers_behind(settings_or_exit()) as settings, _progress(f"looking at {system}") as tell:
+        report = run(_reconcile(settings, look, tell, dry_run=dry_run))
+    if as_json:
+        print_json({**report.as_json(), "dry_run": dry_run})
+    else:
+        show(report, "would be put in" if dry_run else "put in")
+    if report.problems:
+        raise click.exceptions.Exit(1)
+    if dry_run and report.differences:
+        raise click.exceptions.Exit(DIFFERENCES)
+
+
+def print_problems(problems: Sequence[str]) -> None:
+    """What could not be looked at, on stderr."""
+    for problem in problems:
+        click.echo(f"not looked at: {problem}", err=True)
+
+
+async def _reconcile(settings: Settings, look: Look[_Report], tell: Tell, *, dry_run: bool) -> _Report:
+    async with (
+        store(settings) as pool,
+        asking_by_hand(settings, pool) as outages,
+        _door(settings, pool, dry_run=dry_run) as ingest,
+    ):
+        try:
+            return await look(settings, pool, outages, ingest, tell)
+        except (runs.AlreadyRunningError, RemoteError) as error:
+            raise FailedError(str(error)) from error
+
+
+@asynccontextmanager
+async def _door(settings: Settings, pool: Pool, *, dry_run: bool) -> AsyncIterator[Ingest | None]:
+    """The way in for what is found, None in a dry run; the workers are told at the end."""
+    if dry_run:
+        yield None
+        return
+    wakeups = Wakeups(open_queue(settings.redis_url.get_secret_value()))
+    try:
+        yield Ingest(EventStore(pool), wakeups)
+    finally:
+        await wakeups.stop()
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Tell]:
+    """A line on stderr that tells how far it is, when somebody watches."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        line = progress.add_task(title)
+        yield lambda text, count: progress.update(line, description=f"{text}: {count}")
