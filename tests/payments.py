@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -173,6 +174,30 @@ class Bench:
             "clients": sorted((str(row["paid_to_date"]), str(row["balance"])) for row in tables["clients"]),
         }
 
+    def misfits(self) -> list[str]:
+        """What of a client's sums does not follow from the records; empty in books that are right.
+
+        What a client has paid is the money that was kept, and the credits in use: Invoice Ninja counts them as paid.
+        """
+        payments, credits_ = _live(self.state.tables["payments"]), _live(self.state.tables["credits"])
+        found = []
+        for client in self.state.tables["clients"]:
+            mine = [row for row in payments if row["client_id"] == client.id]
+            kept = sum((_decimal(row["amount"]) - _decimal(row["refunded"]) for row in mine), Decimal(0))
+            parts = (part for row in mine for part in row["paymentables"] if "credit_id" in part)
+            used = sum((_decimal(part["amount"]) for part in parts), Decimal(0))
+            invoices = (row for row in _live(self.state.tables["invoices"]) if row["client_id"] == client.id)
+            expected = {
+                "paid_to_date": kept + used,
+                "balance": sum((_decimal(row["balance"]) for row in invoices), Decimal(0)),
+                "credit_balance": sum(
+                    (_decimal(row["balance"]) for row in credits_ if row["client_id"] == client.id), Decimal(0)
+                ),
+            }
+            shown = {name: _decimal(client[name]) for name in expected}
+            found += [f"{name} {shown[name]}, not {sum_}" for name, sum_ in expected.items() if shown[name] != sum_]
+        return found
+
     def payments(self) -> list[Any]:
         """The payments that count, with money."""
         return [row for row in _live(self.state.tables["payments"]) if row["amount"]]
@@ -184,6 +209,10 @@ class Bench:
     def notes(self) -> list[str]:
         """All notes that were written."""
         return [row["notes"] for row in self.state.tables["activities"]]
+
+
+def _decimal(value: Any) -> Decimal:
+    return Decimal(str(value))
 
 
 def _live(table: Iterable[Any]) -> list[Any]:

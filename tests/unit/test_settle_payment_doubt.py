@@ -79,6 +79,7 @@ async def told(tale: Tale, faults: Faults) -> tuple[Json, list[str]]:
         events = await tale(desk)
         desk.spoil(faults)
         await desk.deliver_all(events)
+        assert desk.misfits() == []
         return desk.books(), sorted(desk.notes())
 
 

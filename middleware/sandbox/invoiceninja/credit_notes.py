@@ -1,5 +1,6 @@
 """Credits: made like invoices, used through `credits` of a payment (facts section 9)."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ from middleware.sandbox.invoiceninja.render import one
 from middleware.sandbox.invoiceninja.shapes import CREDIT
 from middleware.sandbox.invoiceninja.state import NinjaState
 from middleware.sandbox.invoiceninja.table import Row
-from middleware.sandbox.invoiceninja.values import decimal, number, text
+from middleware.sandbox.invoiceninja.values import ZERO, decimal, number, text
 
 _DRAFT, _SENT, _PARTIAL, _APPLIED = "1", "2", "3", "4"
 
@@ -65,6 +66,64 @@ def apply_credit(state: NinjaState, payment: Row, credit: Row | None, amount: De
     records.change(state, "credits", credit, values)
     ledger.change_client(state, credit["client_id"], credit_balance=-amount, paid_to_date=amount)
     ledger.add_paymentable(state, payment, {"credit_id": credit.id}, amount)
+
+
+def give_credits_back(state: NinjaState, payment: Row) -> None:
+    """Make what a payment used of credits usable again, unless they were deleted before it (the trap)."""
+    for item in payment["paymentables"]:
+        credit = state.tables["credits"].get(item.get("credit_id"))
+        if credit is not None and not credit["is_deleted"]:
+            amount = decimal(item["amount"])
+            _give_back(state, credit, amount)
+            ledger.change_client(state, credit["client_id"], credit_balance=amount)
+
+
+def refund_credits(state: NinjaState, payment: Row, total: Decimal) -> Decimal:
+    """Take a refund out of the credits that the payment used, and give how much of it they bore."""
+    left, marked = total, []
+    for item in payment["paymentables"]:
+        credit = state.tables["credits"].get(item.get("credit_id"))
+        taken = ZERO if credit is None else min(left, decimal(item["amount"]) - decimal(item["refunded"]))
+        if credit is not None and taken > 0:
+            # The sums of the client stay as they are (app/Services/Payment/RefundPayment.php of 5.10.42).
+            _give_back(state, credit, taken)
+        marked.append({**item, "refunded": number(decimal(item["refunded"]) + taken)})
+        left -= taken
+    records.change(state, "payments", payment, {"paymentables": marked})
+    return total - left
+
+
+def delete(state: NinjaState, entity: str, credit: Row) -> None:
+    """Delete softly: what is left of it can no longer be used by the client."""
+    if not credit["is_deleted"]:
+        ledger.change_client(state, credit["client_id"], credit_balance=-decimal(credit["balance"]))
+    records.delete(state, entity, credit)
+
+
+def restore(state: NinjaState, entity: str, credit: Row) -> None:
+    """Bring it back, with what is left of it."""
+    if credit["is_deleted"]:
+        ledger.change_client(state, credit["client_id"], credit_balance=decimal(credit["balance"]))
+    records.restore(state, entity, credit)
+
+
+def delete_one(call: Call, row_id: str) -> Any:
+    """Answer DELETE /credits/<id> with the deleted credit."""
+    credit = call.row("credits", row_id)
+    delete(call.state, "credits", credit)
+    return one(call, "credits", credit)
+
+
+ACTIONS: Mapping[str, records.Act] = {"archive": records.archive, "restore": restore, "delete": delete}
+
+
+def _give_back(state: NinjaState, credit: Row, amount: Decimal) -> None:
+    values = {
+        "balance": number(decimal(credit["balance"]) + amount),
+        "paid_to_date": number(decimal(credit["paid_to_date"]) - amount),
+        "status_id": _SENT,
+    }
+    records.change(state, "credits", credit, values)
 
 
 def _mark_sent(state: NinjaState, credit: Row) -> None:

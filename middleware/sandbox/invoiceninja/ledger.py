@@ -70,12 +70,12 @@ def apply_payment(state: NinjaState, payment: Row, invoice: Row, amount: Decimal
 
 
 def reopen(state: NinjaState, invoice: Row, amount: Decimal) -> None:
-    """Take money back from an invoice: it is partially paid or just sent again."""
-    paid = decimal(invoice["paid_to_date"]) - amount
+    """Take money back from an invoice: it is partially paid or just sent again, judged by its balance alone."""
+    balance = decimal(invoice["balance"]) + amount
     values = {
-        "balance": number(decimal(invoice["balance"]) + amount),
-        "paid_to_date": number(paid),
-        "status_id": PARTIAL if paid > 0 else SENT,
+        "balance": number(balance),
+        "paid_to_date": number(decimal(invoice["paid_to_date"]) - amount),
+        "status_id": SENT if balance == decimal(invoice["amount"]) else PARTIAL,
     }
     records.change(state, "invoices", invoice, values)
     change_client(state, invoice["client_id"], balance=amount)

@@ -7,7 +7,7 @@ from typing import Any
 from middleware.sandbox.invoiceninja import ledger, records
 from middleware.sandbox.invoiceninja.call import Call, invalid, number_errors, refuse
 from middleware.sandbox.invoiceninja.clients import mail_addresses
-from middleware.sandbox.invoiceninja.credit_notes import apply_credit
+from middleware.sandbox.invoiceninja.credit_notes import apply_credit, give_credits_back
 from middleware.sandbox.invoiceninja.listing import paged
 from middleware.sandbox.invoiceninja.payment_checks import create_errors, listed, update_errors
 from middleware.sandbox.invoiceninja.render import one
@@ -71,18 +71,39 @@ def delete(call: Call, row_id: str) -> Any:
 
 
 def delete_payment(state: NinjaState, entity: str, payment: Row) -> None:
-    """Cancel a payment and give its invoices their balance back; number and key stay taken."""
+    """Cancel a payment and give credits and invoices back what it used of them; number and key stay taken.
+
+    What the client has paid goes down by what the invoices lose, and by money that paid no invoice: so a payment of
+    0 that only used a credit takes that credit's amount with it (app/Services/Payment/DeletePayment.php of 5.10.42).
+    """
     if payment["is_deleted"]:
         return
-    for item in payment["paymentables"]:
-        invoice = state.tables["invoices"].get(item.get("invoice_id"))
-        if invoice is not None:
-            ledger.reopen(state, invoice, decimal(item["amount"]) - decimal(item["refunded"]))
-            _unlink(state, invoice, payment)
-    rest = decimal(payment["amount"]) - decimal(payment["refunded"])
+    give_credits_back(state, payment)
+    freed = sum((_free(state, payment, item) for item in payment["paymentables"] if "invoice_id" in item), ZERO)
+    amount = decimal(payment["amount"])
+    rest = max(ZERO, amount - decimal(payment["refunded"]) - freed) if amount >= 0 else amount
     ledger.change_client(state, payment["client_id"], paid_to_date=-rest, payment_balance=-ledger.unapplied(payment))
     records.change(state, entity, payment, {"status_id": _CANCELLED, "paymentables": []})
     records.delete(state, entity, payment)
+
+
+def _free(state: NinjaState, payment: Row, item: Mapping[str, Any]) -> Decimal:
+    """Take back what a payment paid of one invoice, and give the amount."""
+    amount = decimal(item["amount"]) - decimal(item["refunded"])
+    invoice = state.tables["invoices"].get(item["invoice_id"])
+    if invoice is None:
+        return amount
+    if invoice["status_id"] == ledger.CANCELLED or invoice["is_deleted"]:
+        # Its balance is gone already.
+        records.change(state, "invoices", invoice, {"paid_to_date": number(decimal(invoice["paid_to_date"]) - amount)})
+    else:
+        ledger.reopen(state, invoice, amount)
+        if invoice["balance"] == 0:
+            records.change(state, "invoices", invoice, {"status_id": ledger.PAID})
+    if not invoice["is_deleted"]:
+        ledger.change_client(state, payment["client_id"], paid_to_date=-amount)
+    _unlink(state, invoice, payment)
+    return amount
 
 
 def _unlink(state: NinjaState, invoice: Row, payment: Row) -> None:

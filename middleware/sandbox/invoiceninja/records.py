@@ -81,15 +81,15 @@ def rows_named(call: Call, entity: str) -> list[Row]:
     return [row for row in rows if row is not None]
 
 
-def strict_bulk(call: Call, entity: str) -> Any:
+def strict_bulk(call: Call, entity: str, actions: Mapping[str, Act] = BASIC_ACTIONS) -> Any:
     """Answer POST /<entity>/bulk where unknown actions and ids are a 422 (clients and most others)."""
     rows = rows_named(call, entity)
     errors = {}
-    if call.data.get("action") not in BASIC_ACTIONS:
+    if call.data.get("action") not in actions:
         errors["action"] = ["The selected action is invalid."]
     if not rows or len(rows) != len(call.data.get("ids") or ()):
         errors["ids"] = ["The selected ids is invalid."]
     invalid(errors)
     for row in rows:
-        BASIC_ACTIONS[call.data["action"]](call.state, entity, row)
+        actions[call.data["action"]](call.state, entity, row)
     return paged(call, entity, rows)

@@ -7,6 +7,7 @@ from typing import Any
 from middleware.sandbox.invoiceninja import ledger, records
 from middleware.sandbox.invoiceninja.call import Call, invalid
 from middleware.sandbox.invoiceninja.clients import mail_addresses
+from middleware.sandbox.invoiceninja.credit_notes import refund_credits
 from middleware.sandbox.invoiceninja.payment_checks import listed
 from middleware.sandbox.invoiceninja.render import one
 from middleware.sandbox.invoiceninja.state import Mail
@@ -25,11 +26,12 @@ def refund(call: Call) -> Any:
         raise LookupError("the validation lets no refund without a payment pass")
     items = listed(call, "invoices")
     total = sum((decimal(item.get("amount")) for item in items), ZERO) if items else decimal(call.data.get("amount"))
-    if is_true(call.data.get("gateway_refund")):
-        # A manual payment has no gateway: its status changes, its `refunded` stays 0 (the trap).
-        records.change(state, "payments", payment, {"status_id": _REFUNDED})
-    else:
-        _note_total(call, payment, total)
+    net = total - refund_credits(state, payment, total)
+    if not is_true(call.data.get("gateway_refund")) or net <= 0:
+        _add_refunded(call, payment, net)
+    # With `gateway_refund` a manual payment, which has no gateway, keeps its `refunded` (the trap).
+    done = decimal(payment["amount"]) in (total, decimal(payment["refunded"]))
+    records.change(state, "payments", payment, {"status_id": _REFUNDED if done else _PARTIALLY_REFUNDED})
     stale = one(call, "payments", payment)
     for item in items:
         _reopen(call, payment, item)
@@ -39,10 +41,9 @@ def refund(call: Call) -> Any:
     return stale
 
 
-def _note_total(call: Call, payment: Row, total: Decimal) -> None:
+def _add_refunded(call: Call, payment: Row, total: Decimal) -> None:
     refunded = decimal(payment["refunded"]) + total
-    status = _REFUNDED if refunded == decimal(payment["amount"]) else _PARTIALLY_REFUNDED
-    records.change(call.state, "payments", payment, {"refunded": number(refunded), "status_id": status})
+    records.change(call.state, "payments", payment, {"refunded": number(refunded)})
     ledger.change_client(call.state, payment["client_id"], payment_balance=-total)
 
 

@@ -51,7 +51,7 @@ _FIXED: Mapping[tuple[str, str], Handler] = {
     ("POST", "payments"): payments.create,
     ("POST", "payments/bulk"): payments.bulk,
     ("POST", "credits"): credit_notes.create,
-    ("POST", "credits/bulk"): partial(records.strict_bulk, entity="credits"),
+    ("POST", "credits/bulk"): partial(records.strict_bulk, entity="credits", actions=credit_notes.ACTIONS),
     ("POST", "webhooks"): webhooks.create,
 }
 
@@ -81,11 +81,12 @@ _ON_ROW: Mapping[tuple[str, str], RowHandler] = {
     ("PUT", "payments"): payments.update,
     ("DELETE", "payments"): payments.delete,
     ("PUT", "credits"): credit_notes.update,
+    ("DELETE", "credits"): credit_notes.delete_one,
     ("PUT", "webhooks"): webhooks.update,
     ("DELETE", "webhooks"): webhooks.delete,
 }
 
-_DELETED_PLAINLY = frozenset({"clients", "projects", "credits"})
+_DELETED_PLAINLY = frozenset({"clients", "projects"})
 
 
 def handler_for(method: str, segments: tuple[str, ...]) -> Handler | None:
