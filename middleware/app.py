@@ -71,7 +71,7 @@ async def _lifespan(app: Starlette, settings: Settings) -> AsyncIterator[None]:
 def _webhooks(settings: Settings, ingest: Ingest, notes: DoorNotes) -> Iterator[Route]:
     senders = BadSenders()
     for source in settings.enabled_sources:
-        receive = Receiver(source, settings, ingest, notes, senders).receive
+        receiver = Receiver(source, settings, ingest, notes, senders)
         # With a slash at the end as well: senders do not follow the redirect of Starlette, and send once.
         for path in (f"/webhooks/{source}", f"/webhooks/{source}/"):
-            yield Route(path, receive, methods=["POST"])
+            yield Route(path, receiver, methods=["POST"])

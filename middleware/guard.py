@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MAX_HEADER_BYTES = 32 * 1024
 HEADER_SECONDS = 10.0
 BODY_SECONDS = 60.0
-"""For the whole body, also one that nobody reads; the receiver has a shorter limit of its own (`BODY_TIMEOUT`)."""
+"""For the whole body, also one that nobody reads, where nothing else is said (`guarded`)."""
 
 LINGER_SECONDS = 0.5
 """How long a kept connection may still bring a request after the end was announced."""
@@ -23,11 +23,18 @@ BEYOND_ALL_LIMITS = 2
 """Above the limit of connections requests are answered 503; above this many times of it, connections are dropped."""
 
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+def guarded(body_seconds: float) -> type["GuardedProtocol"]:
+    """The protocol for a server whose senders get this long for a whole body."""
+    return type("GuardedProtocol", (GuardedProtocol,), {"body_seconds": body_seconds})
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with these guards."""
+    """uvicorn's protocol with these guards. A request whose body takes too long is answered 408 and cut off."""
 
+    body_seconds = BODY_SECONDS
     _header_bytes = 0
     _reads_headers = True
     _is_leaving = False
@@ -46,12 +53,18 @@ class GuardedProtocol(HttpToolsProtocol):
         """Take what arrives, as long as the headers keep within their size."""
         if self._reads_headers:
             self._header_bytes += len(data)
-            if self._timer is None:
-                self._await(HEADER_SECONDS)
         super().data_received(data)
-        if not self._reads_headers and self._timer is None:
-            self._await(BODY_SECONDS)
-        elif self._reads_headers and self._header_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
+        if not self._reads_headers:
+            if self._timer is None:
+                self._await(self.body_seconds)
+        # A request that arrived whole left nothing behind, and needs no timer.
+        elif self._header_bytes:
+            self._limit_headers()
+
+    def _limit_headers(self) -> None:
+        if self._timer is None:
+            self._await(HEADER_SECONDS)
+        if self._header_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
             self.transport.write(TOO_LARGE)
             self.transport.close()
 
@@ -97,8 +110,11 @@ class GuardedProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(seconds, self._close_slow)
 
     def _close_slow(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.close()
+        if self.transport.is_closing():
+            return
+        if not self._reads_headers and not self.cycle.response_started:
+            self.transport.write(TOO_SLOW)
+        self.transport.close()
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:

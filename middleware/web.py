@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from middleware.guard import FewLines, GuardedProtocol
+from middleware.guard import BODY_SECONDS, FewLines, guarded
 from middleware.last_call import drop_new_connections
 
 KEEP_ALIVE_SECONDS = 30
@@ -43,6 +43,7 @@ def web_server(
     grace: float = 5,
     proxies: str = "127.0.0.1",
     max_connections: int = MAX_CONNECTIONS,
+    body_seconds: float = BODY_SECONDS,
 ) -> QuietServer:
     """A server for `app`.
 
@@ -53,6 +54,7 @@ def web_server(
         grace: seconds that running requests get at the end.
         proxies: addresses whose `X-Forwarded-For` is believed, separated by commas.
         max_connections: requests on more connections than these are answered 503.
+        body_seconds: how long a sender may take for a body.
     """
     logger = logging.getLogger("uvicorn.error")
     if not any(isinstance(one, FewLines) for one in logger.filters):
@@ -63,7 +65,7 @@ def web_server(
             host=host,
             port=port,
             loop="uvloop",
-            http=GuardedProtocol,
+            http=guarded(body_seconds),
             ws="none",
             lifespan="on",
             log_config=None,

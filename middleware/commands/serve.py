@@ -41,6 +41,7 @@ async def serve(settings: Settings) -> None:
         settings.port,
         proxies=settings.forwarded_allow_ips,
         max_connections=settings.max_connections,
+        body_seconds=settings.body_timeout,
     )
     stop = stop_on_signals()
     on_hangup(lambda: log.info("receiver.unchanged", hint="the workers read the mapping file, the receiver does not"))

@@ -19,7 +19,7 @@ from middleware.web import QuietServer, listen_on, web_server
 
 @asynccontextmanager
 async def receiver(
-    database_url: str, redis_url: str, max_connections: int = 400
+    database_url: str, redis_url: str, max_connections: int = 400, body_seconds: float = 60
 ) -> AsyncIterator[tuple[int, QuietServer]]:
     """A receiver on a free port."""
     settings = Settings(
@@ -29,7 +29,9 @@ async def receiver(
         max_connections=max_connections,
     )
     listener = listen_on("127.0.0.1", 0)
-    server = web_server(create_app(settings), "127.0.0.1", 0, max_connections=max_connections)
+    server = web_server(
+        create_app(settings), "127.0.0.1", 0, max_connections=max_connections, body_seconds=body_seconds
+    )
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
@@ -90,8 +92,7 @@ async def test_headers_without_end(clean_database: str, fresh_redis: str) -> Non
 async def test_slow_headers_and_silence(clean_database: str, fresh_redis: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who says nothing, or sends a header letter by letter, is cut off; so is a body that nobody reads."""
     monkeypatch.setattr(guard, "HEADER_SECONDS", 0.2)
-    monkeypatch.setattr(guard, "BODY_SECONDS", 0.3)
-    async with receiver(clean_database, fresh_redis) as (port, _):
+    async with receiver(clean_database, fresh_redis, body_seconds=0.3) as (port, _):
         assert await told(port) == b""
         assert await told(port, *[b"P", b"O", b"S", b"T"], pause=0.1) == b""
         unread = b"POST /webhooks/nobody HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"

@@ -90,9 +90,9 @@ async def test_metrics(receiver: httpx.AsyncClient) -> None:
 
 
 @asynccontextmanager
-async def served(app: Starlette) -> AsyncIterator[str]:
+async def served(app: Starlette, body_seconds: float = 10) -> AsyncIterator[str]:
     """The receiver behind a real socket, as `serve` runs it."""
-    server = web_server(app, "127.0.0.1", 0)
+    server = web_server(app, "127.0.0.1", 0, body_seconds=body_seconds)
     running_server = asyncio.create_task(server.serve())
     try:
         while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
@@ -121,7 +121,7 @@ async def raw(url: str, *parts: bytes) -> bytes:
 async def test_slow_body_is_cut(clean_database: str) -> None:
     """Who does not send the announced body in time is told so, and the connection is closed."""
     before = counted("too_slow")
-    async with served(create_app(settings(clean_database, body_timeout=0.1))) as url:
+    async with served(create_app(settings(clean_database, body_timeout=0.1)), body_seconds=0.1) as url:
         answer = await raw(url, b"POST /webhooks/taiga HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert counted("too_slow") == before + 1
