@@ -76,6 +76,27 @@ class InvoiceMatcher:
         obstacle = await self._obstacle(invoice) or await self._stranger(invoice)
         return Unmatched(f"{reference.found_in}: {obstacle}") if obstacle else Matched(invoice, reference.found_in)
 
+    async def disagreement(self, recorded: Invoice) -> str:
+        """What is written on the payment about other invoices than the one it is recorded for; "" when nothing is.
+
+        A decision of a person outweighs it.
+        """
+        reference = await self._reference()
+        if reference is None or self._told.decision is not None:
+            return ""
+        written = reference.candidates if isinstance(reference, InvoiceConflict) else (reference,)
+        others = [(ref, await self._other(ref, recorded)) for ref in written]
+        return "; ".join(f"{ref.found_in} names invoice {other.number}" for ref, other in others if other is not None)
+
+    async def _other(self, reference: InvoiceRef, recorded: Invoice) -> Invoice | None:
+        """The invoice that a reference names, when there is one and it is another than the recorded one."""
+        if recorded.id in {reference.invoice_id, reference.text}:
+            return None
+        if reference.invoice_id is None and recorded.number in {reference.number, reference.text}:
+            return None
+        named, _ = await self._resolve(reference)
+        return None if named is None or named.is_deleted or named.id == recorded.id else named
+
     async def _reference(self) -> InvoiceRef | InvoiceConflict | None:
         links = [*self._facts.payment_links, *self._facts.sessions]
         names = ReferenceNames(our_links=await self._world.memory.our_links(links))

@@ -1,11 +1,11 @@
 """One convergence of one payment: from its facts to Invoice Ninja's books and our record of it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 
 from handlers.context import Context
 from handlers.errors import NeedsPerson
-from handlers.match_invoice import InvoiceMatcher, Matched, Unmatched, decided_by
+from handlers.match_invoice import InvoiceMatcher, Matched, Unmatched
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.payment_amounts import Amounts, amounts_of, demand_precision
 from handlers.payment_closing import settle_reopened
@@ -13,10 +13,11 @@ from handlers.payment_due_date import day_of, forgotten, keep_due_date
 from handlers.payment_facts import Told
 from handlers.payment_ledger import PaymentLedger
 from handlers.payment_notes import keep_private_notes, notes_of, private_notes, write_notes
+from handlers.payment_placing import Placement, place, rows_by_hand
 from handlers.payment_record import credit_note, refreshed
-from handlers.payment_rows import PaymentGone, find_recorded
+from handlers.payment_rows import PaymentGone
 from handlers.payment_world import PaymentRecord, PaymentWorld
-from mappings.ninja import Invoice, Payment, PaymentDraft
+from mappings.ninja import PaymentDraft
 from mappings.payment_types import payment_type
 from mappings.rules import BillingRules
 from mappings.stripe import target
@@ -31,16 +32,6 @@ _NO_MONEY = {
     "canceled": "the payment was canceled",
     "by_its_payments": "the money of this Stripe invoice comes with payments of its own",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where the money belongs. `invoice` is None for money that a person recorded on no invoice."""
-
-    client_id: str
-    invoice: Invoice | None
-    how: str
-    remarks: tuple[str, ...] = ()
 
 
 class Settlement:
@@ -62,14 +53,16 @@ class Settlement:
             return Ignored("Invoice Ninja's own Stripe gateway records this payment itself")
         if decision is not None and decision.action == "ignore":
             return await self._ignored(f"{decision.who} decided to ignore it: {decision.why or 'no reason given'}")
-        await self._report_problems()
         return await (self._with_money() if self._goal.paid else self._without_money())
 
     async def _with_money(self) -> Outcome:
+        if self._goal.problems:
+            # Told first: what follows may fail of just that.
+            await self._report_problems()
         amounts = await self._readable()
         if amounts is None:
             return Processed(f"entered by a person as payment {self._record.payment_number}")
-        placement = await self._place(amounts)
+        placement = await place(self._told, self._goal, self._record, self._matcher(amounts.paid), self._world)
         if isinstance(placement, Unmatched):
             return await self._unmatched(placement, amounts)
         try:
@@ -90,8 +83,8 @@ class Settlement:
         kept = f"; it stays recorded as payment {self._record.payment_number}" if self._record.payment_id else ""
         return Ignored(f"{reason}{kept}")
 
-    async def _report_problems(self) -> None:
-        subject, problems = self._record.subject, self._goal.problems
+    async def _report_problems(self, disagreement: str = "") -> None:
+        subject, problems = self._record.subject, [*self._goal.problems, *filter(None, [disagreement])]
         if problems:
             summary = f"payment {self._goal.key}: {'; '.join(problems)}"
             await self._context.reviews.open(subject, PROBLEM, summary, {"payment": self._goal.key})
@@ -103,7 +96,7 @@ class Settlement:
         try:
             return amounts_of(self._goal, self._facts)
         except NeedsPerson:
-            rows = await self._rows_by_hand()
+            rows = await rows_by_hand(self._goal, self._record, self._world)
             if not rows:
                 raise
             await self._save(
@@ -115,12 +108,9 @@ class Settlement:
             )
             return None
 
-    async def _rows_by_hand(self) -> list[Payment]:
-        found = await find_recorded(self._record, self._goal.references, self._world)
-        return [row for row in found if not row.is_deleted]
-
     async def _without_money(self) -> Outcome:
         """A failure makes the invoice overdue or leaves a note; what names no invoice changes nothing."""
+        await self._report_problems()
         word = _NO_MONEY.get(self._goal.status, "nothing was paid yet")
         matched = await self._matcher(Decimal(0)).named()
         if not isinstance(matched, Matched):
@@ -138,43 +128,9 @@ class Settlement:
         reason = "; ".join([f"{word} (invoice {invoice.number})", *ledger.done])
         return Processed(reason) if ledger.done else Ignored(reason)
 
-    async def _place(self, amounts: Amounts) -> Placement | Unmatched:
-        """Where it is recorded, else where it should be."""
-        if self._record.payment_id:
-            placed = await self._place_recorded()
-            if placed is not None:
-                return placed
-        match = await self._matcher(amounts.paid).match()
-        if isinstance(match, Matched):
-            return Placement(match.invoice.client_id, match.invoice, match.how, match.remarks)
-        rows = await self._rows_by_hand()
-        if rows:
-            return Placement(rows[0].client_id, None, "recorded in Invoice Ninja by a person")
-        return match
-
-    async def _place_recorded(self) -> Placement | None:
-        """Where our record says it is; a person's decision for another invoice cannot move money that is recorded."""
-        record, decision = self._record, self._told.decision
-        if not record.invoice_id:
-            return None
-        invoice = await self._world.books.invoice(record.invoice_id)
-        placed = Placement(record.client_id, invoice, record.matched_by)
-        # The number may have changed since the decision was carried out.
-        if decision is None or record.matched_by == decided_by(decision.who, decision.invoice):
-            return placed
-        if decision.invoice in {invoice.id, invoice.number}:
-            return placed
-        payment = await self._world.books.payment(record.payment_id)
-        if payment.is_deleted:
-            return None
-        raise NeedsPerson(
-            f"{decision.who} matched payment {record.identity} with invoice {decision.invoice}, but it is recorded as "
-            f"payment {payment.number} of invoice {invoice.number} already",
-            f"delete payment {payment.number} in Invoice Ninja, then replay this event",
-        )
-
     async def _unmatched(self, match: Unmatched, amounts: Amounts) -> Outcome:
         record = self._record
+        await self._report_problems()
         await self._save(status="unmatched", reason=match.reason, candidates=match.candidates)
         if not self._goal.kept:
             await self._save(status=self._goal.status)
@@ -204,24 +160,40 @@ class Settlement:
             ledger = self._ledger(placement, amounts.paid, rules)
             decision = self._told.decision
             await ledger.load(self._goal.references, decision.at if decision else None)
+            disagreement = await self._disagreement(ledger, amounts)
             notes = await keep_due_date(ledger, self._facts.overdue_since, rules.timezone)
             await ledger.pay(amounts)
             await ledger.refund(amounts, self._refund_day(rules.timezone))
             await settle_reopened(ledger, amounts, rules.timezone, close=rules.on_refund == "close")
             credit = credit_note(ledger, amounts)
             await keep_private_notes(ledger, private_notes(self._goal, self._record.customer))
-            remarks = [*notes, *self._told.remarks, *placement.remarks, *credit]
+            remarks = [*notes, *self._told.remarks, *placement.remarks, *disagreement, *credit]
             await write_notes(ledger, notes_of(self._goal, remarks))
             await ledger.save(
                 status=self._goal.status,
-                reason=" ".join(credit),
+                reason="; ".join([*disagreement, *credit]),
                 candidates=(),
                 matched_by=placement.how,
                 **forgotten(self._facts.overdue_since),
             )
         await self._close_review(f"recorded as payment {ledger.record.payment_number}")
         held = f"payment {ledger.record.payment_number} of invoice {ledger.record.invoice_number or 'none'}"
-        return Processed("; ".join([*(ledger.done or ["Invoice Ninja holds it already"]), held, *credit]))
+        return Processed(
+            "; ".join([*(ledger.done or ["Invoice Ninja holds it already"]), held, *disagreement, *credit])
+        )
+
+    async def _disagreement(self, ledger: PaymentLedger, amounts: Amounts) -> list[str]:
+        """What is written on the payment about another invoice than its own goes to a person: no money is moved."""
+        if ledger.invoice is None:
+            return []
+        said = await self._matcher(amounts.paid).disagreement(ledger.invoice)
+        number = ledger.invoice_number
+        what_to_do = (
+            f"{said}; the money stays on invoice {number}. `taiga-billing payments match {self._record.identity} "
+            f"{number}` says that this is right; else delete the payment in Invoice Ninja and match it with the other invoice"
+        )
+        await self._report_problems(what_to_do if said else "")
+        return [said] if said else []
 
     def _ledger(self, placement: Placement, amount: Decimal, rules: BillingRules) -> PaymentLedger:
         record = self._record

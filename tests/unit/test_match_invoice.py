@@ -111,12 +111,6 @@ class TestWritten:
         client = await desk.client()
         await desk.invoice(client, "100", "R-1")
         await desk.invoice(client, "100", "R-2")
-        status, why = await settled(
-            desk, paid(invoice_number="R-1"), session(DAY - 1, metadata={"invoice_number": "R-2"})
-        )
-        assert status == "paid"
-        desk.memory.records.clear()
-        await desk.ninja.delete_payment(desk.payments()[0].id)
         conflict = [
             paid("pi_2", invoice_number="R-1"),
             session(payment_intent="pi_2", id="cs_2", metadata={"invoice_number": "R-2"}),
@@ -127,7 +121,78 @@ class TestWritten:
         assert record.status == "unmatched"
         assert record.reason.startswith("several invoices are written on it")
         assert [one.number for one in record.candidates] == ["R-1", "R-2"]
-        assert why == ""
+
+
+class TestDisagreement:
+    """What is found written about another invoice when the money is recorded already."""
+
+    @pytest.fixture
+    async def recorded(self, desk: Bench) -> str:
+        """pi_1 is recorded for R-1 by a client reference; its client has R-2 as well. Returns the id of R-2."""
+        client = await desk.client()
+        await desk.invoice(client, "100", "R-1")
+        other = await desk.invoice(client, "100", "R-2")
+        assert await settled(desk, session(reference="R-1")) == ("paid", "")
+        return other
+
+    async def test_is_flagged_and_moves_nothing(self, desk: Bench, recorded: str) -> None:
+        """Metadata that come later and name another invoice: the money stays, a person is told what to do."""
+        status, why = await settled(desk, paid(invoice_number="R-2"))
+        assert (status, why) == ("paid", "metadata of payment_intent pi_1 names invoice R-2")
+        assert [desk.memory.records["pi_1"].invoice_number, desk.invoice_row(recorded)["status_id"]] == ["R-1", "2"]
+        assert "Stripe pi_1: metadata of payment_intent pi_1 names invoice R-2" in desk.notes()
+        ((summary, _),) = desk.reviews.opened.values()
+        assert "the money stays on invoice R-1. `taiga-billing payments match pi_1 R-1`" in summary
+        assert desk.reviews.kinds == ["payment_problem"]
+        assert len(desk.payments()) == 1
+
+    async def test_a_person_may_confirm_it(self, desk: Bench, recorded: str) -> None:
+        """Matching it with the invoice it is recorded for says that all is well, now and later."""
+        await settled(desk, paid(invoice_ninja_invoice_id=recorded))
+        await desk.decide("pi_1", "match", invoice="R-1")
+        assert (desk.reviews.kinds, desk.memory.records["pi_1"].reason) == ([], "")
+        assert await settled(desk, changed(paid(), created=DAY + 9)) == ("paid", "")
+
+    async def test_a_person_may_move_it(self, desk: Bench, recorded: str) -> None:
+        """Deleted in Invoice Ninja and matched with the other one, it is recorded there."""
+        await settled(desk, paid(invoice_number="R-2"))
+        error = await desk.decide("pi_1", "match", invoice="R-2")
+        assert isinstance(error, NeedsPerson)
+        assert "delete payment pi_1 in Invoice Ninja" in error.hint
+        await desk.ninja.delete_payment(desk.payments()[0].id)
+        await desk.decide("pi_1", "match", invoice="R-2")
+        assert (desk.memory.records["pi_1"].invoice_number, desk.reviews.kinds) == ("R-2", [])
+        assert [row["number"] for row in desk.payments()] == ["pi_1-2"]
+        assert desk.invoice_row(recorded)["status_id"] == "4"
+
+    async def test_places_that_disagree_with_each_other(self, desk: Bench, recorded: str) -> None:
+        """Of several places, those that name another invoice are told."""
+        assert recorded
+        _, why = await settled(
+            desk, paid(invoice_number="R-1"), session(DAY + 1, id="cs_2", metadata={"invoice_number": "R-2"})
+        )
+        assert why == "metadata of checkout_session cs_2 names invoice R-2"
+
+    @pytest.mark.parametrize("named", ["X-99", "deleted"])
+    async def test_nothing_that_could_be_paid_is_no_disagreement(self, desk: Bench, recorded: str, named: str) -> None:
+        """An invoice that does not exist, or no longer, is not where the money belongs."""
+        await desk.post("/invoices/bulk", {"action": "delete", "ids": [recorded]})
+        metadata = {"invoice_ninja_invoice_id": recorded} if named == "deleted" else {"invoice_number": named}
+        assert await settled(desk, changed(paid(), metadata=metadata)) == ("paid", "")
+        assert desk.reviews.kinds == []
+
+    async def test_recorded_by_a_person_for_another_invoice(self, desk: Bench) -> None:
+        """What a person entered counts, and that the payment says otherwise is told."""
+        client = await desk.client()
+        await desk.invoice(client, "100", "R-1")
+        other = await desk.invoice(client, "100", "R-2")
+        body = {"client_id": client, "amount": 100, "transaction_reference": "pi_1"}
+        await desk.post("/payments", {**body, "invoices": [{"invoice_id": other, "amount": 100}]})
+        assert await settled(desk, paid(invoice_number="R-1")) == (
+            "paid",
+            "metadata of payment_intent pi_1 names invoice R-1",
+        )
+        assert desk.memory.records["pi_1"].invoice_number == "R-2"
 
 
 class TestObstacles:
