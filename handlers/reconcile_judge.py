@@ -1,11 +1,27 @@
-"""Whether the present state of an item must be put in as an event, and why; pure."""
+"""Whether an item must be read whole, and whether its state must be put in as an event, and why; pure."""
 
-from handlers.reconcile_world import Newest, Seen
+from handlers.reconcile_world import Newest, Seen, State
 from mappings.config import ProjectRules
 from mappings.errors import BadInput
 from mappings.models import NotBillable, WorkItem
-from mappings.taiga_told import content_mark
+from mappings.taiga_told import content_mark, row_mark
 from mappings.time_entry import plan_time
+
+
+def may_have_changed(item: WorkItem, seen: Seen | None, *, is_linked: bool) -> bool:
+    """Whether an item must be read whole: by its row of a list, and what the last look found."""
+    if seen is None:
+        return item.is_closed or is_linked
+    if not item.is_closed and seen.state != "closed" and not is_linked:
+        return False
+    return seen.row_mark != row_mark(item) or seen.state != state_of(item)
+
+
+def state_of(item: WorkItem) -> State:
+    """The state of an item, as it is remembered."""
+    if item.is_deleted:
+        return "gone"
+    return "closed" if item.is_closed else "open"
 
 
 def judge(

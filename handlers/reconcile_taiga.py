@@ -11,11 +11,12 @@ from datetime import datetime
 
 from handlers.context import Clock
 from handlers.errors import NotFound, Rejected
-from handlers.reconcile_judge import judge
-from handlers.reconcile_world import Difference, Door, Newest, Report, Scope, Seen, SeenItems, State, TaigaLists, gone
+from handlers.reconcile_judge import judge, may_have_changed, state_of
+from handlers.reconcile_world import Difference, Door, Newest, Report, Scope, Seen, SeenItems, TaigaLists, gone
 from mappings.config import MappingFile, ProjectRules
 from mappings.models import WorkItem, WorkKind
 from mappings.taiga_told import content_mark, row_mark
+from mappings.time_entry import is_too_early
 
 READS_AT_A_TIME = 8
 BATCH = 200
@@ -113,12 +114,16 @@ class TaigaReconciliation:
         linked = await self._seen.linked(kind)
         unmet = dict(await self._seen.of_project(project_id, kind))
         looks: list[Look] = []
+        passed_over: list[Seen] = []
         try:
             async for item in self._listed(kind, project_id, scope.since):
                 self._tally.looked_at += 1
                 subject = subject_of(kind, item.id)
                 seen = unmet.pop(subject, None)
-                if _may_have_changed(item, seen, is_linked=subject in linked):
+                is_linked = subject in linked
+                if is_too_early(item, rules) and not is_linked:
+                    passed_over += [seen] if seen and seen.state == "closed" else []
+                elif may_have_changed(item, seen, is_linked=is_linked):
                     looks.append(Look(kind, item.id, seen, item))
                 if self._tally.looked_at % BATCH == 0:
                     self._progress(f"project {project_id}", self._tally.looked_at)
@@ -128,7 +133,9 @@ class TaigaReconciliation:
         if scope.since is None:
             left = [seen for seen in unmet.values() if seen.state == "closed"]
             looks += [Look(kind, seen.item_id, seen) for seen in left if seen.subject in linked]
-            await self._remember(replace(seen, state="open") for seen in left if seen.subject not in linked)
+            passed_over += [seen for seen in left if seen.subject not in linked]
+        # Not called closed any more, the rolling look leaves them alone.
+        await self._remember(replace(seen, state="open") for seen in passed_over)
         return await self._look_at(looks, budget)
 
     def _listed(self, kind: WorkKind, project_id: int, since: datetime | None) -> AsyncIterator[WorkItem]:
@@ -221,7 +228,7 @@ class TaigaReconciliation:
             project_id=item.project_id,
             kind=item.kind,
             item_id=item.id,
-            state=_state(item),
+            state=state_of(item),
             row_mark=row_mark(look.listed or item),
             content=content,
             puts=puts + bool(why),
@@ -232,20 +239,6 @@ class TaigaReconciliation:
     async def _remember(self, seen: Iterable[Seen]) -> None:
         if self._door is not None:
             await self._seen.save(list(seen))
-
-
-def _may_have_changed(item: WorkItem, seen: Seen | None, *, is_linked: bool) -> bool:
-    if seen is None:
-        return item.is_closed or is_linked
-    if not item.is_closed and seen.state != "closed" and not is_linked:
-        return False
-    return seen.row_mark != row_mark(item) or seen.state != _state(item)
-
-
-def _state(item: WorkItem) -> State:
-    if item.is_deleted:
-        return "gone"
-    return "closed" if item.is_closed else "open"
 
 
 def _last_told(look: Look, newest: Newest | None) -> WorkItem | None:

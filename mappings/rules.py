@@ -64,6 +64,7 @@ class TimeRules(Part):
     """How hours closed in Taiga become a time entry."""
 
     billable_types: Annotated[tuple[WorkKind, ...], Field(min_length=1)] = ("task",)
+    billable_from: IsoDate | None = None
     default_hourly_rate: Rate | None = None
     rounding: Rounding = "none"
     rounding_mode: RoundingMode = "up"

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from mappings.config import MappingFile, ProjectRules
 from mappings.errors import BadInput
@@ -15,6 +17,7 @@ from mappings.text import one_line, shortened
 
 DELETED = "deleted in Taiga"
 NOT_CLOSED = "not closed"
+CLOSED_BEFORE = "closed before"
 NOT_MARKED_BILLABLE = "not marked billable"
 NO_HOURS_YET = "no hours yet"
 BELOW_MINIMUM = "below the minimum of"
@@ -34,14 +37,14 @@ def plan_time(item: WorkItem, rules: ProjectRules | None, *, existing_end: int |
         rules: of its project: `MappingFile.rules_for(item.project_id)`. None means an unmapped project, judged by the
             default attribute names.
         existing_end: where the entry that is already there ends (unix seconds); keeps an entry in its place when Taiga
-            does not know when the work was finished.
+            does not know when the work was finished. With it `billable_from` is not asked: what is recorded is kept.
 
     Raises:
         BadInput: the work is finished and billable, but a person must repair something first.
     """
     effective = rules or MappingFile().rules_for(item.project_id)
     values = item.attributes or {}
-    refusal = _refusal(item, values, effective)
+    refusal = _refusal(item, values, effective, is_recorded=existing_end is not None)
     if refusal is not None:
         return NotBillable(refusal)
     if not effective.is_mapped:
@@ -81,7 +84,16 @@ def correction(desired: TimeEntry, billed_hours: Decimal, suffix: int) -> TimeEn
     )
 
 
-def _refusal(item: WorkItem, values: Mapping[str, Any], rules: ProjectRules) -> str | None:
+def is_too_early(item: WorkItem, rules: ProjectRules) -> bool:
+    """Whether the item was closed before the first day whose work is billed (`billable_from`, in the rules' zone)."""
+    first_day = rules.rules.billable_from
+    if first_day is None or not item.is_closed:
+        return False
+    closed_at = item.finished_at or item.changed_at
+    return closed_at.astimezone(ZoneInfo(rules.rules.timezone)).date() < date.fromisoformat(first_day)
+
+
+def _refusal(item: WorkItem, values: Mapping[str, Any], rules: ProjectRules, *, is_recorded: bool) -> str | None:
     """Why the item is not to be billed, whatever its hours are; these come before any complaint about a value."""
     if item.kind not in rules.rules.billable_types:
         return f"{_WORDS[item.kind].lower()}: this type is not in billable_types"
@@ -89,6 +101,8 @@ def _refusal(item: WorkItem, values: Mapping[str, Any], rules: ProjectRules) -> 
         return DELETED
     if not item.is_closed:
         return NOT_CLOSED
+    if not is_recorded and is_too_early(item, rules):
+        return f"{CLOSED_BEFORE} {rules.rules.billable_from}"
     name = rules.attributes.billable
     return None if parse_checkbox(values.get(name), field=name) else NOT_MARKED_BILLABLE
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -14,6 +15,7 @@ from middleware.clients.taiga.records import TaigaProject
 from middleware.setup.asking import Asker
 from middleware.setup.matching import Target, propose, targets_of
 
+ALL = "all"
 _MAP = re.compile(
     r"(?P<project>\d+)=(?P<client>[A-Za-z0-9_-]+)(/(?P<inner>[A-Za-z0-9_-]+))?(@(?P<rate>\d+(\.\d\d?)?))?"
 )
@@ -131,6 +133,25 @@ def _entry(project: TaigaProject, client_id: str, inner: str | None, rate: Decim
         "invoiceninja_project_id": inner,
         "default_hourly_rate": rate,
     }
+
+
+def date_entries(choices: Choices, asker: Asker, today: date) -> None:
+    """Say in each new entry from which day on closed work is billed."""
+    first_day = _first_day(asker, today) if choices.entries else None
+    for entry in choices.entries:
+        entry["billable_from"] = first_day
+
+
+def _first_day(asker: Asker, today: date) -> str | None:
+    question = f'Work that was closed before this day is not billed ("{ALL}": all closed work is)'
+    while True:
+        answer = asker.text(question, "billable_from", today.isoformat())
+        if answer == ALL:
+            return None
+        try:
+            return date.fromisoformat(answer).isoformat()
+        except ValueError:
+            asker.refused(f'{answer!r} is no day; write one such as {today.isoformat()}, or "{ALL}"')
 
 
 async def read_targets(ninja: InvoiceNinja) -> list[Target]:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from mappings.config import MappingFile, parse_mapping
 from mappings.ninja import Company
@@ -21,7 +22,14 @@ from middleware.clients.taiga import Taiga
 from middleware.setup.asking import Asker
 from middleware.setup.connecting import Interview
 from middleware.setup.files import PRIVATE, PUBLIC, changed_env, changed_mapping, read_env, write_whole
-from middleware.setup.projects import Choices, Matchmaker, Wish, read_projects, read_targets
+from middleware.setup.projects import (
+    Choices,
+    Matchmaker,
+    Wish,
+    date_entries,
+    read_projects,
+    read_targets,
+)
 from middleware.setup.steps import Step
 from middleware.setup.stripe_steps import StripePlan, plan_stripe
 from middleware.setup.taiga_steps import Hooks, plan_taiga
@@ -147,6 +155,8 @@ class Wizard:
         )
         choices = matchmaker.choose(await read_projects(systems.taiga))
         rules = await _first_rules(systems.ninja, company)
+        zone = mapping.billing_rules.timezone if present.strip() else rules.get("timezone", "UTC")
+        date_entries(choices, self._asker, self._options.now.astimezone(ZoneInfo(zone)).date())
         needs_file = choices.entries or not present.strip()
         return choices, changed_mapping(present, choices.entries, rules) if needs_file else present
 

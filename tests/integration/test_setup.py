@@ -121,6 +121,8 @@ async def test_a_conversation(world: World, tmp_path: Path) -> None:
         "no number",
         "95",
         "-",  # Internal: nobody
+        "yesterday",
+        "2026-11-01",
         "y",
     ]
     result = await _run(answers="\n".join(answers) + "\n")
@@ -128,6 +130,7 @@ async def test_a_conversation(world: World, tmp_path: Path) -> None:
     assert "this does not work: invoiceninja: GET /api/v1/ping answered 403: Invalid token" in result.output
     assert "No active account found with the given credentials" in result.output
     assert "'no number' is no rate" in result.output
+    assert "'yesterday' is no day" in result.output
     assert "Internal (3) is not billed to anybody" in result.output
     assert DEFAULT_TOKEN not in result.output
     written = json.loads((tmp_path / "mappings.json").read_text())["project_mappings"]
@@ -135,6 +138,7 @@ async def test_a_conversation(world: World, tmp_path: Path) -> None:
         ("Acme Website", 80),
         ("Globex", 95),
     ]
+    assert [one["billable_from"] for one in written] == ["2026-11-01"] * 2
     assert written[0]["invoiceninja_project_id"] == world.clients["Website"]
     env = read_env((tmp_path / ".env").read_text())
     assert world.hooks == [

@@ -105,6 +105,7 @@ def test_proposals_know_every_part(data: Any, path: str, hint: str) -> None:
         ({"min_billable_hours": -1}, "must be at least 0, not -1"),
         ({"min_billable_hours": True}, "must be a number, not true"),
         ({"min_billable_hours": [1]}, "must be a number, not a list of 1 values"),
+        ({"billable_from": "1.11.2026"}, '"1.11.2026" is no date'),
         ({"max_hours": 0}, "must be more than 0, not 0"),
         ({"default_hourly_rate": 0}, "must be more than 0, not 0"),
         ({"default_hourly_rate": 10.005}, "must have at most 2 decimals, not 10.005"),
