@@ -189,8 +189,9 @@ class Settlement:
         said = await self._matcher(amounts.paid).disagreement(ledger.invoice)
         number = ledger.invoice_number
         what_to_do = (
-            f"{said}; the money stays on invoice {number}. `taiga-billing payments match {self._record.identity} "
-            f"{number}` says that this is right; else delete the payment in Invoice Ninja and match it with the other invoice"
+            f"{said}; the money stays on invoice {number}. "
+            f"`taiga-billing payments match {self._record.identity} {number}` says that this is right; "
+            "else delete the payment in Invoice Ninja and match it with the other invoice"
         )
         await self._report_problems(what_to_do if said else "")
         return [said] if said else []
