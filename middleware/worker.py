@@ -9,7 +9,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -167,7 +167,7 @@ async def _run_arq(settings: Settings, processor: Processor, schedule: LiveSched
             ctx={"processor": processor, "schedule": schedule},
         )
         try:
-            await worker.async_run()
+            await _insistently(worker.async_run())
         except REDIS_ERRORS as error:
             log.warning("queue.unreachable", error=str(error), retry_in_s=delay, hint="the sweep goes on without Redis")
         finally:
@@ -178,6 +178,17 @@ async def _run_arq(settings: Settings, processor: Processor, schedule: LiveSched
             delay = 1
         await asyncio.sleep(delay)
         delay = min(delay * 2, LONGEST_RESTART_DELAY)
+
+
+async def _insistently(work: Coroutine[Any, Any, None]) -> None:
+    """Await work that may swallow a cancellation, as arq does when it is cancelled while it starts."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    finally:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=1)
 
 
 async def _beat(workers: WorkerStore) -> None:

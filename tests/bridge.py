@@ -16,6 +16,7 @@ from handlers.registry import dispatch
 from mappings.config import MappingFile, parse_mapping
 from mappings.models import NinjaTask
 from mappings.ninja_rows import read_client, read_invoice
+from middleware.clients.calls import recorded_calls
 from middleware.clients.connect import connect_invoice_ninja, connect_taiga
 from middleware.clients.invoiceninja import InvoiceNinja
 from middleware.clients.taiga import Credentials, Taiga
@@ -99,14 +100,16 @@ class Bridge:
 
     async def _settle(self, claim: Claim, held: Any) -> None:
         now = datetime.now(UTC)
-        try:
-            result: Any = await dispatch(work_of(claim), self.context)
-        except Exception as error:  # noqa: BLE001 - judged like a worker does
-            result = error
+        with recorded_calls() as calls:
+            try:
+                result: Any = await dispatch(work_of(claim), self.context)
+            except Exception as error:  # noqa: BLE001 - judged like a worker does
+                result = error
         lead = lead_of(claim)
         verdict = judge(result, Try(lead.attempts, lead.series_started_at, now, 0.5), timedelta(hours=72))
-        done = ended(claim, verdict, Took(now), now)
-        await held.settle(claim.hold, done.settlements, [done.attempt], [claim.subject])
+        done = ended(claim, verdict, Took(now, calls=calls), now)
+        doubts = [done.doubt] if done.doubt else []
+        await held.settle(claim.hold, done.settlements, [done.attempt], [claim.subject], doubts)
 
     async def entries(self) -> dict[str, str]:
         """The hours of the live entries in Invoice Ninja by number."""

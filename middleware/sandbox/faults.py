@@ -12,6 +12,7 @@ import random
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -89,6 +90,7 @@ class Faults:
         """Each cuts a connection whose request gets no answer."""
         self.late: set[asyncio.Task[None]] = set()
         """Work that is still to be done for clients that are gone."""
+        self.hurry = asyncio.Event()
         self._active: list[tuple[Rule, list[int]]] = []
         self._random = random.Random(seed)  # noqa: S311 - repeatable chance for tests, not a secret
 
@@ -112,6 +114,12 @@ class Faults:
         self.clear()
         for cut in list(self.hanging):
             cut()
+
+    async def catch_up(self) -> None:
+        """Do now what was to be done late."""
+        self.hurry.set()
+        await asyncio.gather(*self.late)
+        self.hurry.clear()
 
     def choose(self, method: str, target: str) -> Rule | None:
         """Take the rule that spoils this request, if any, and use up one of its times."""
@@ -187,7 +195,8 @@ class FaultsMiddleware:
         body = await _body(receive)
 
         async def work() -> None:
-            await asyncio.sleep(rule.seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.faults.hurry.wait(), rule.seconds)
             await self.app({**scope, "extensions": {}}, _replayed(body), _discard)
 
         self.faults.late.add(task := asyncio.create_task(work(), name=f"late {scope['method']} {scope['path']}"))

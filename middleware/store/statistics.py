@@ -16,10 +16,11 @@ STEP = 50_000
 _KNOWN = "SELECT event_id FROM event_days_through FOR UPDATE SKIP LOCKED"
 # Transactions of the last minutes may still commit ids below others: those and all behind them wait.
 _END = f"""
-SELECT least($1::bigint + {STEP}, (SELECT max(id) FROM events), (
+SELECT least($1::bigint + {STEP}, newest.id, (
     SELECT min(id) - 1 FROM events
     WHERE id > $1 AND id <= $1 + {STEP} AND received_at > now() - interval '2 minutes'
 ))
+FROM (SELECT max(id) AS id FROM events) AS newest WHERE newest.id IS NOT NULL
 """
 _ADD = """
 INSERT INTO event_days (day, source, type, events, last_at)

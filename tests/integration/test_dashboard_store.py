@@ -1,5 +1,6 @@
 """What pages are made of: sums by day, bounded searches, recorded time, books; and what they cost."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -77,6 +78,14 @@ class TestStatistics:
         await Statistics(pool).add_up()
         assert await pool.fetchval("SELECT sum(events) FROM event_days") == 2
         assert sum(one.events for one in await Statistics(pool).by_day(date(2000, 1, 1))) == 4
+
+    async def test_before_the_first_event(self, pool: asyncpg.Pool) -> None:
+        """An empty store is added up at once, and the first events are counted when they come."""
+        async with asyncio.timeout(5):
+            await Statistics(pool).add_up()
+        await add(pool, 90)
+        await Statistics(pool).add_up()
+        assert await pool.fetchval("SELECT sum(events) FROM event_days") == 1
 
     async def test_gaps_in_the_ids_are_passed(self, pool: asyncpg.Pool) -> None:
         """Rows that were cleared away leave gaps of any size."""

@@ -1,5 +1,6 @@
 """The failure switches, in-process and over a real socket."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -87,6 +88,22 @@ async def test_cut_breaks_the_connection(
     assert counter.done == done
     assert (await client.post("/work")).status_code == 200
     assert [entry.status for entry in counter.faults.requests] == [0, 200]
+
+
+async def test_late_work_is_done_for_nobody(counter_and_client: tuple[Counter, httpx.AsyncClient]) -> None:
+    """The connection breaks at once, and what was asked for is done later all the same."""
+    counter, client = counter_and_client
+    counter.faults.add(action="late", seconds=3600)
+    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+        await client.post("/work", content=b"x" * 1000)
+    assert counter.done == 0
+    await counter.faults.catch_up()
+    assert (counter.done, counter.faults.late) == (1, set())
+    counter.faults.add(action="late", seconds=0)
+    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+        await client.post("/work")
+    await asyncio.gather(*counter.faults.late)
+    assert counter.done == 2
 
 
 async def test_hang_ends_with_the_patience_of_the_client(
