@@ -188,6 +188,9 @@ class FakeTaiga(Spoilable):
         self.items: dict[tuple[WorkKind, int], WorkItem] = {}
         self.definitions = [AttributeDefinition(number, name, "text") for number, name in enumerate(ATTRIBUTES, 1)]
         self.values: dict[tuple[WorkKind, int], dict[str, Any]] = {}
+        self.versions: defaultdict[tuple[WorkKind, int], int] = defaultdict(lambda: 1)
+        self.differences: list[dict[str, Any]] = []
+        """What the webhook of each of our writes tells as changed, in the shape of Taiga's `diff`."""
 
     def put(self, item: WorkItem, **more_values: Any) -> None:
         """Let Taiga know this item, whose attributes are given by name; `more_values` are kept by attribute id."""
@@ -195,6 +198,12 @@ class FakeTaiga(Spoilable):
         typed = item.attributes or {}
         self.items[item.kind, item.id] = replace(item, attributes=None)
         self.values[item.kind, item.id] = {ids[name]: value for name, value in typed.items()} | more_values
+
+    def fill_in(self, kind: WorkKind, item_id: int, name: str, value: Any) -> None:
+        """A person types a value; None clears it."""
+        (key,) = [str(definition.id) for definition in self.definitions if definition.name == name]
+        self.values[kind, item_id][key] = value
+        self.versions[kind, item_id] += 1
 
     def named(self, kind: WorkKind, item_id: int) -> dict[str, Any]:
         """The attribute values of an item by name."""
@@ -225,14 +234,29 @@ class FakeTaiga(Spoilable):
         self._begin("attribute_values")
         if (kind, item_id) not in self.values:
             raise NotFound(TAIGA, f"/{kind}s/custom-attributes-values/{item_id}", "No such item", status=404)
-        return AttributeValues(1, dict(self.values[kind, item_id]))
+        return AttributeValues(self.versions[kind, item_id], dict(self.values[kind, item_id]))
 
     async def replace_attribute_values(self, kind: WorkKind, item_id: int, values: AttributeValues) -> AttributeValues:
-        """PATCH: the whole dict is replaced."""
+        """PATCH: the whole dict is replaced, whatever others wrote since the version that it names."""
         self._begin("replace_attribute_values")
+        before = self.named(kind, item_id)
         self.values[kind, item_id] = dict(values.values)
+        self.versions[kind, item_id] += 1
+        self.differences.append(_difference(before, self.named(kind, item_id)))
         self._end("replace_attribute_values")
-        return AttributeValues(values.version + 1, dict(self.values[kind, item_id]))
+        return AttributeValues(self.versions[kind, item_id], dict(self.values[kind, item_id]))
+
+
+def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that are null are none for Taiga."""
+    old, new = ({name: value for name, value in side.items() if value is not None} for side in (before, after))
+    changed = [name for name in old.keys() & new.keys() if old[name] != new[name]]
+    groups = {
+        "new": [{"name": name, "value": new[name]} for name in new.keys() - old.keys()],
+        "changed": [{"name": name, "changes": {"value": [old[name], new[name]]}} for name in changed],
+        "deleted": [{"name": name, "value": old[name]} for name in old.keys() - new.keys()],
+    }
+    return {"custom_attributes": groups}
 
 
 class FakeLinks:
