@@ -62,8 +62,8 @@ async def copied_database(server_url: str, template: str) -> AsyncIterator[str]:
         await connection.close()
 
 
-def dashboard_settings(url: str, redis_url: str, folder: Path) -> Settings:
-    """Settings of a receiver with the mapping of the seeded month in this folder."""
+def dashboard_settings(url: str, redis_url: str, folder: Path, **more: object) -> Settings:
+    """Settings of a receiver with the mapping of the seeded month in this folder; `more` replaces or adds some."""
     mappings = folder / "mappings.json"
     mappings.write_text(json.dumps(MAPPING), encoding="utf-8")
     values: Mapping[str, object] = {
@@ -72,14 +72,15 @@ def dashboard_settings(url: str, redis_url: str, folder: Path) -> Settings:
         "redis_url": redis_url,
         "mappings_file": mappings,
         "invoice_ninja_api": "https://ninja.example/api/v1",
+        **more,
     }
     return Settings(_env_file=None, **values)  # type: ignore[arg-type]  # pydantic checks them
 
 
 @asynccontextmanager
-async def dashboard(url: str, redis_url: str, folder: Path) -> AsyncIterator[httpx.ASGITransport]:
+async def dashboard(url: str, redis_url: str, folder: Path, **more: object) -> AsyncIterator[httpx.ASGITransport]:
     """The receiver with its dashboard, as httpx reaches it without a socket."""
-    app = create_app(dashboard_settings(url, redis_url, folder))
+    app = create_app(dashboard_settings(url, redis_url, folder, **more))
     async with app.router.lifespan_context(app):
         yield httpx.ASGITransport(app, client=("192.0.2.7", 4711))
 

@@ -51,10 +51,16 @@ def make_environment() -> Environment:
         "system": words.system_name,
         "review": words.review_name,
         "review_page": words.review_page,
+        "sentence": words.sentence,
         "pretty": pretty_json,
     }
     digest = hashlib.sha256(b"".join(static_content(name) for name in STATIC_FILES)).hexdigest()[:12]
-    environment.globals |= {"version": VERSION, "assets": digest, "status_help": words.STATUS_HELP}
+    environment.globals |= {
+        "version": VERSION,
+        "assets": digest,
+        "status_help": words.STATUS_HELP,
+        "effect_words": words.EFFECTS,
+    }
     return environment
 
 

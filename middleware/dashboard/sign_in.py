@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from middleware.accounts.cookies import FORM_SECONDS, SESSION_SECONDS, cookie_name, is_same, must_be_secure
 from middleware.accounts.service import SignInRefusedError
-from middleware.dashboard.visit import Desk, RefusedError, go_to, read_form
+from middleware.dashboard.visit import Desk, RefusedError, go_to, local_path, read_form
 
 UNPROCESSABLE = 422
 
@@ -17,7 +17,7 @@ def routes(desk: Desk) -> list[Route]:
     """The form, signing in, and signing out."""
 
     async def show(request: Request) -> Response:
-        return await _form(desk, request, then=_local(request.query_params.get("then", "")))
+        return await _form(desk, request, then=local_path(request.query_params.get("then", "")))
 
     async def begin(request: Request) -> Response:
         return await _begin(desk, request)
@@ -42,7 +42,7 @@ async def _begin(desk: Desk, request: Request) -> Response:
     if not is_same(request.cookies.get(_form_cookie(request), ""), fields.get("csrf_token", "")):
         message = "The form was too old, or your browser keeps no cookies for this address. Please try again."
         return await _form(desk, request, message=message, name=fields.get("name", ""))
-    name, then = fields.get("name", "").strip(), _local(fields.get("then", ""))
+    name, then = fields.get("name", "").strip(), local_path(fields.get("then", ""))
     address = request.client.host if request.client else ""
     try:
         token = await desk.accounts.sign_in(name, fields.get("password", ""), address)
@@ -89,9 +89,3 @@ def _form_cookie(request: Request) -> str:
 
 def _is_secure(request: Request) -> bool:
     return must_be_secure(request.url.scheme, request.url.hostname)
-
-
-def _local(path: str) -> str:
-    """The path, when it is one of this host; browsers read a backslash as a slash."""
-    is_local = path.startswith("/") and not path.startswith(("//", "/\\"))
-    return path if is_local and path.isprintable() else ""

@@ -1,7 +1,7 @@
 """The dashboard as an ASGI application: routes, guards, security headers, and pages for what went wrong."""
 
 from collections.abc import Awaitable, Callable
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -19,7 +19,7 @@ from middleware.dashboard.pages.table import PAGES
 from middleware.dashboard.render import STATIC_FILES, make_environment, static_content
 from middleware.dashboard.services import Services
 from middleware.dashboard.sign_in import session_token
-from middleware.dashboard.visit import Desk, Page, RefusedError, Visit, go_to
+from middleware.dashboard.visit import Desk, Page, RefusedError, Visit, go_to, local_path
 from middleware.store.audit import AuditStore
 from middleware.store.database import OUR_MISTAKES, STORE_ERRORS, StoreUnavailableError
 from middleware.store.users import Role, SessionStore, UserStore
@@ -121,18 +121,28 @@ class SafeSite:
         except Exception as error:
             if started:
                 raise
-            await self._failed(error)(scope, receive, send_safely)
+            status, message = _told(error)
+            page = self._desk.templates.get_template("error.html").render(message=message, back=_form_page(scope))
+            await HTMLResponse(page, status)(scope, receive, send_safely)
 
-    def _failed(self, error: Exception) -> Response:
-        if isinstance(error, HTTPException):
-            return self._page(error.status_code, "This cannot be asked here.")
-        if isinstance(error, RefusedError):
-            return self._page(error.status, str(error))
-        if isinstance(error, AWAY) and not isinstance(error, OUR_MISTAKES):
-            log.warning("store.unreachable", error=str(error))
-            return self._page(503, "PostgreSQL does not answer. Webhooks are refused and sent again; try again soon.")
-        log.error("page.failed", exc_info=error)
-        return self._page(500, "This page failed; the log of the receiver says why (page.failed).")
 
-    def _page(self, status: int, message: str) -> Response:
-        return HTMLResponse(self._desk.templates.get_template("error.html").render(message=message), status)
+def _told(error: Exception) -> tuple[int, str]:
+    """The status for a failure, and what a person is told."""
+    if isinstance(error, HTTPException):
+        return error.status_code, "This cannot be asked here."
+    if isinstance(error, RefusedError):
+        return error.status, str(error)
+    if isinstance(error, AWAY) and not isinstance(error, OUR_MISTAKES):
+        log.warning("store.unreachable", error=str(error))
+        return 503, "PostgreSQL does not answer. Webhooks are refused and sent again; try again soon."
+    log.error("page.failed", exc_info=error)
+    return 500, "This page failed; the log of the receiver says why (page.failed)."
+
+
+def _form_page(scope: Scope) -> str:
+    """The page of ours whose form was sent; "" when no form was sent, or nobody says from where."""
+    request = Request(scope)
+    came_from = urlsplit(request.headers.get("referer", ""))
+    if request.method != "POST" or came_from.netloc != request.headers.get("host") or came_from.path == "/sign-in":
+        return ""
+    return local_path(came_from.path + (f"?{came_from.query}" if came_from.query else ""))

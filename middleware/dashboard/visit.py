@@ -109,3 +109,9 @@ def go_to(path: str, **values: str) -> Response:
     """Send the browser to a page of ours with a GET; empty values are left out."""
     query = urlencode({name: value for name, value in values.items() if value})
     return RedirectResponse(f"{path}?{query}" if query else path, SEE_OTHER)
+
+
+def local_path(path: str) -> str:
+    """The path, when it is one of this host, else ""; browsers read a backslash as a slash."""
+    is_local = path.startswith("/") and not path.startswith(("//", "/\\"))
+    return path if is_local and path.isprintable() else ""

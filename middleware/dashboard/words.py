@@ -36,12 +36,29 @@ REVIEWS: Mapping[str, str] = {
 }
 
 
+EFFECTS: Mapping[str, tuple[str, str]] = {
+    "create": ("sent", "would create"),
+    "update": ("sent", "would change"),
+    "delete": ("waiting", "would delete"),
+    "send": ("sent", "would send"),
+    "review": ("waiting", "would ask a person"),
+    "nothing": ("", "nothing to do"),
+    "dead": ("dead", "would be dead"),
+    "retry": ("retrying", "would be tried again"),
+}
+"""What a replay would do: the colour of its chip, and the words on it."""
+
 _REVIEW_PAGES = {"unmatched_payment": "/payments", "invoice_plan": "/invoices"}
 
 
 def system_name(word: str) -> str:
     """How people call a system or a source."""
     return SYSTEMS.get(word, word)
+
+
+def sentence(text: str) -> str:
+    """The text with a large first letter; the rest keeps its writing."""
+    return text[:1].upper() + text[1:]
 
 
 def review_name(kind: str) -> str:
@@ -60,6 +77,7 @@ NOTICES: Mapping[str, str] = {
     "closed": "closed",
     "decided": "decided; a worker carries it out",
     "applied": "to be made; a worker makes them now",
+    "linked": "payment page is ready to be sent",
 }
 
 

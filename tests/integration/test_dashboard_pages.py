@@ -202,7 +202,8 @@ async def test_discarding_all_that_match_touches_only_what_was_shown(ada: Visito
         "INSERT INTO events (source, type, key, subject, occurred_at, body, status) VALUES ('taiga', 'task.change',"
         " 'late', 'taiga:task:900', now(), '{}', 'dead')"
     )
-    response = await ada.send("/events/discard", status="dead", up_to=str(before[-1]), why="tests of the client")
+    marks = {"up_to": str(before[-1]), "down_to": str(before[0])}
+    response = await ada.send("/events/discard", status="dead", why="tests of the client", **marks)
     assert response.headers["location"] == "/events?status=dead&said=discarded-3"
     assert "Done: 3 discarded." in await ada.get("/events?status=dead&said=discarded-3")
     assert len(await dead_ids(pool)) == 1

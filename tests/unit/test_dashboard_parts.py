@@ -15,8 +15,7 @@ from middleware.dashboard.invoice_words import invoice_word
 from middleware.dashboard.names import Names
 from middleware.dashboard.ninja_pages import NinjaPages
 from middleware.dashboard.pages import invoices, mapping, overview, payments, time
-from middleware.dashboard.sign_in import _local
-from middleware.dashboard.visit import id_of
+from middleware.dashboard.visit import id_of, local_path
 from middleware.dashboard.words import notice, review_name, review_page
 from middleware.health import Check
 from middleware.store.books import BookInvoice, OpenSum
@@ -102,14 +101,14 @@ class TestAddresses:
     @pytest.mark.parametrize("path", ["/events", "/events?status=dead", "/"])
     def test_paths_of_ours(self, path: str) -> None:
         """After signing in people go where they wanted."""
-        assert _local(path) == path
+        assert local_path(path) == path
 
     @pytest.mark.parametrize(
         "path", ["//evil.example", "https://evil.example", "/\\evil.example", "events", "", "/a\r\nb"]
     )
     def test_other_hosts(self, path: str) -> None:
         """And nowhere else."""
-        assert _local(path) == ""
+        assert local_path(path) == ""
 
     def test_pages_of_invoice_ninja(self) -> None:
         """Records open on Invoice Ninja's own pages; without an address there are none."""

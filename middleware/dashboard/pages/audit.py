@@ -18,6 +18,7 @@ ACTIONS = (
     "payment.match",
     "payment.ignore",
     "plan.applied",
+    "invoice.linked",
     "user.added",
     "user.disabled",
     "user.enabled",

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from starlette.responses import Response
 
+from middleware.dashboard.asking import effects_of
 from middleware.dashboard.filters import AskedFilter, event_filter, read_filter
 from middleware.dashboard.visit import RefusedError, Visit, go_to, id_of
 from middleware.store.event_actions import DISCARDABLE, REPLAYABLE, EventActions
@@ -12,8 +13,8 @@ from middleware.store.event_search import EventPage, EventSearch
 from middleware.store.events import EventStore
 
 MOST_AT_ONCE = 2_000
-# Of 10,000 events each, where no index serves the filter: a page answers at once.
-WINDOWS = 5
+# Of 10,000 events each, where no index serves the filter: a page answers at once, and names what it looked at.
+WINDOWS = 2
 SHOWN = 20
 LONGEST_WHY = 500
 
@@ -50,30 +51,38 @@ async def discard(visit: Visit) -> Response:
 
 async def _preview(visit: Visit, verb: str, statuses: Sequence[str]) -> Response:
     event_id, asked = visit.asked_id("event"), read_filter(visit.request.query_params)
-    found = await _found(visit, event_id, asked, None)
+    before = visit.asked_id("before")
+    found = await _found(visit, event_id, asked, before - 1 if before else None)
     touched = [row for row in found.rows if row.status in statuses]
+    shown = touched[:SHOWN]
+    wants_effect = bool(visit.asked("effect")) and verb == "replay"
+    here = {"event": str(event_id or ""), "before": str(before or "")}
     return visit.page(
         "event_action.html",
         verb=verb,
         asked=asked,
         event_id=event_id,
-        touched=touched[:SHOWN],
+        touched=shown,
+        rehearsed=await effects_of(visit, [row.id for row in shown]) if wants_effect and shown else None,
+        effect_query=asked.query(**here, effect="yes"),
         by_status=Counter(row.status for row in touched),
         touched_count=len(touched),
         left_count=len(found.rows) - len(touched),
-        is_cut=found.next_before is not None,
+        looked_back_to=found.looked_back_to,
+        older_query=asked.query(before=str(found.next_before)) if found.next_before else "",
         up_to=found.rows[0].id if found.rows else 0,
+        down_to=found.rows[-1].id if found.rows else 0,
         back_query=asked.query(),
     )
 
 
 async def _chosen(visit: Visit, fields: Mapping[str, str], statuses: Sequence[str]) -> list[int]:
-    """The same events that the preview showed: none that arrived since."""
-    event_id, up_to = id_of(fields.get("event", "")), id_of(fields.get("up_to", ""))
-    if event_id is None and up_to is None:
+    """The same events that the preview showed: none that arrived since, none that it did not reach."""
+    event_id, up_to, down_to = (id_of(fields.get(name, "")) for name in ("event", "up_to", "down_to"))
+    if event_id is None and (up_to is None or down_to is None):
         raise RefusedError(422, "This form names no events. Go back and choose some.")
     found = await _found(visit, event_id, read_filter(fields), up_to)
-    return [row.id for row in found.rows if row.status in statuses]
+    return [row.id for row in found.rows if row.status in statuses and row.id >= (down_to or 0)]
 
 
 async def _found(visit: Visit, event_id: int | None, asked: AskedFilter, up_to: int | None) -> EventPage:

@@ -5,15 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
 
+from middleware.dashboard.asking import CannotAskError, link_for
 from middleware.dashboard.charts import shares
 from middleware.dashboard.invoice_words import invoice_word
 from middleware.dashboard.ninja_pages import NinjaPages
 from middleware.dashboard.pages.payments import names_of
-from middleware.dashboard.visit import RefusedError, Visit
+from middleware.dashboard.visit import RefusedError, Visit, go_to
+from middleware.dashboard.words import sentence
+from middleware.store.audit import AuditStore, Deed
 from middleware.store.books import STATES, BookInvoice, BookStore, OpenSum
 from middleware.store.payment_links import PaymentLinkStore
 from middleware.store.payments import PaymentStore
@@ -59,6 +62,29 @@ async def show(visit: Visit) -> Response:
 
 async def show_one(visit: Visit) -> Response:
     """One invoice: its payments, its payment page, and the work it bills, each with the way back to its webhook."""
+    return await _show_one(visit)
+
+
+async def make_link(visit: Visit) -> Response:
+    """Find the payment page of an invoice, or make one: the same as `taiga-billing invoices link`."""
+    await visit.form()
+    invoice_id = visit.request.path_params["invoice_id"]
+    try:
+        link = await link_for(visit, invoice_id)
+    except CannotAskError as refusal:
+        raise RefusedError(409, sentence(str(refusal))) from refusal
+    state = "made" if link.is_new else "found"
+    summary = f"payment page of invoice {link.invoice_number} {state}: {link.amount} {link.currency}, {link.link_id}"
+    await AuditStore(visit.services.pool).record(Deed(visit.session.name, "invoice.linked", summary))
+    # A remark is shown at once: addresses carry no text of ours.
+    return (
+        await _show_one(visit, link.remark)
+        if link.remark
+        else go_to(f"/invoices/{quote(invoice_id, safe='')}", said="linked-1")
+    )
+
+
+async def _show_one(visit: Visit, remark: str = "") -> Response:
     pool, invoice_id = visit.services.pool, visit.request.path_params["invoice_id"]
     invoice, lines, payments, links = await asyncio.gather(
         BookStore(pool).find(invoice_id),
@@ -66,7 +92,7 @@ async def show_one(visit: Visit) -> Response:
         PaymentStore(pool).of_invoice(invoice_id),
         PaymentLinkStore(pool).of_invoice(invoice_id),
     )
-    if invoice is None and not lines and not payments:
+    if invoice is None and not (lines or payments or links):
         raise RefusedError(404, "This invoice is not known here; the books are read every ten minutes.")
     number = next(
         (one for one in (invoice.number if invoice else "", *(line.invoice_number for line in lines)) if one), ""
@@ -80,7 +106,9 @@ async def show_one(visit: Visit) -> Response:
         lines=lines,
         hours=sum((line.hours for line in lines), Decimal(0)),
         payments=payments,
-        links=[link for link in links if link.url],
+        links=[link for link in links if link.url and link.state == "open"],
+        may_link=visit.session.is_admin and (invoice is None or invoice.balance > 0),
+        remark=remark,
         names=await names_of(visit),
         ninja=NinjaPages(visit.services.settings.invoice_ninja_api),
     )

@@ -9,6 +9,7 @@ from middleware.dashboard.pages import (
     overview,
     payments,
     plans,
+    rejections,
     reviews,
     time,
 )
@@ -29,11 +30,14 @@ PAGES: tuple[tuple[str, str, Role, Page], ...] = (
     ("/invoices/plans/{plan_id}", "GET", "viewer", plans.show),
     ("/invoices/plans/{plan_id}/apply", "POST", "admin", plans.apply),
     ("/invoices/{invoice_id}", "GET", "viewer", invoices.show_one),
+    ("/invoices/{invoice_id}/link", "POST", "admin", invoices.make_link),
     ("/payments", "GET", "viewer", payments.show),
     ("/payments/decide", "POST", "admin", payments.decide),
     ("/payments/{identity}", "GET", "viewer", payments.show_one),
     ("/reviews", "GET", "viewer", reviews.show),
     ("/reviews/close", "POST", "admin", reviews.close),
+    ("/rejections", "GET", "viewer", rejections.show),
+    ("/rejections/{rejection_id:int}", "GET", "viewer", rejections.show_one),
     ("/mapping", "GET", "viewer", mapping.show),
     ("/audit", "GET", "viewer", audit.show),
 )

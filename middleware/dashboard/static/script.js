@@ -45,3 +45,37 @@
   }
   setTimeout(refresh, Number(live.dataset.live) * 1000);
 })();
+
+(function lookLater() {
+  // What takes a moment comes after the page; without script there is a link to it.
+  const place = document.querySelector("[data-later]");
+  const link = place && place.querySelector(".later");
+  if (!link) return;
+  const kept = [...link.childNodes];
+  link.replaceChildren(place.dataset.told);
+  fetch(place.dataset.later)
+    .then(async (answer) => {
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = answer.ok && !answer.redirected && page.getElementById("later");
+      if (!fresh) throw new Error(String(answer.status));
+      place.replaceChildren(...fresh.childNodes);
+    })
+    .catch(() => link.replaceChildren(...kept));
+})();
+
+(function letCopy() {
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    const field = document.getElementById(button.dataset.copy);
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      field.select();
+      try {
+        await navigator.clipboard.writeText(field.value);
+        button.textContent = "Copied";
+      } catch (_) {
+        // Without TLS browsers forbid it: the text is selected, the keyboard copies it.
+        button.textContent = "Press Ctrl+C";
+      }
+    });
+  }
+})();

@@ -1,0 +1,86 @@
+"""What pages ask other systems: the effect of a replay, and the payment page of an invoice; as the command line does.
+
+Imported by the first who asks: the clients take 13 MB, which the receiver does not need otherwise.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from pydantic import SecretStr
+
+from handlers.context import Context
+from handlers.errors import NeedsPerson, RemoteError
+from handlers.payment_link import PaymentLink, payment_link
+from mappings.errors import MappingErrors
+from middleware.bootstrap import load_mapping, open_context
+from middleware.dashboard.asking import CannotAskError, Rehearsed
+from middleware.rehearsal import Effect, rehearse
+from middleware.settings import Settings, SettingsError
+from middleware.store.claimed import Claim
+from middleware.store.database import Pool
+from middleware.store.stored_claims import as_replayed
+
+REHEARSAL_SECONDS = 8.0
+LINK_SECONDS = 30.0
+# Invoice Ninja has few workers of its own.
+AT_ONCE = 3
+
+
+async def rehearse_events(settings: Settings, pool: Pool, event_ids: Sequence[int], now: datetime) -> Rehearsed:
+    """What a replay of these events would do, as far as it can be seen within `REHEARSAL_SECONDS`."""
+    effects: dict[int, Effect] = {}
+    turns = asyncio.Semaphore(AT_ONCE)
+    try:
+        async with asyncio.timeout(REHEARSAL_SECONDS), _context(settings, pool) as context:
+
+            async def look(claim: Claim) -> None:
+                async with turns:
+                    effects.update({effect.event_id: effect for effect in await rehearse(claim, context, now)})
+
+            claims = await as_replayed(pool, event_ids, now)
+            async with asyncio.TaskGroup() as group:
+                for claim in claims:
+                    group.create_task(look(claim))
+    except TimeoutError:
+        return Rehearsed(
+            effects, f"The other systems are slow: this is what was seen within {REHEARSAL_SECONDS:.0f} s."
+        )
+    except CannotAskError as error:
+        return Rehearsed(effects, str(error))
+    return Rehearsed(effects)
+
+
+async def make_link(settings: Settings, pool: Pool, invoice_id: str) -> PaymentLink:
+    """The payment page for what is open of an invoice; made if there is none yet.
+
+    Raises:
+        CannotAskError: there is none, and why.
+    """
+    try:
+        async with asyncio.timeout(LINK_SECONDS), _context(settings, pool) as context:
+            return await payment_link(invoice_id, context)
+    except TimeoutError as error:
+        raise CannotAskError(
+            f"Stripe and Invoice Ninja took longer than {LINK_SECONDS:.0f} s. Nothing is lost: ask again, it goes on"
+            " where it stopped."
+        ) from error
+    except NeedsPerson as error:
+        raise CannotAskError(f"{error.reason}; {error.hint}" if error.hint else error.reason) from error
+    except RemoteError as error:
+        raise CannotAskError(f"{error}. Nothing is lost: ask again, it goes on where it stopped.") from error
+
+
+@asynccontextmanager
+async def _context(settings: Settings, pool: Pool) -> AsyncIterator[Context]:
+    # No Redis: nothing here puts events to work.
+    quiet = settings.model_copy(update={"redis_url": SecretStr("")})
+    try:
+        mapping = await asyncio.to_thread(load_mapping, settings.mappings_file)
+        async with open_context(quiet, mapping, pool) as context:
+            yield context
+    except SettingsError as error:
+        raise CannotAskError("; ".join(error.problems)) from error
+    except MappingErrors as error:
+        raise CannotAskError(f"the mapping file cannot be used: {error}") from error
