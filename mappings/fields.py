@@ -68,6 +68,8 @@ def take_optional_time(payload: Any, path: str) -> datetime | None:
 
 
 def _walk(payload: Any, path: str, *, optional: bool = False) -> Any:
+    if "." not in path and isinstance(payload, dict) and path in payload:
+        return payload[path]
     value, walked = payload, ""
     for part in path.split("."):
         if optional and value is None:

@@ -22,7 +22,7 @@ log = structlog.get_logger()
 QUEUE_NAME = "taiga-billing:events"
 JOB_NAME = "process_events"
 WAKE_CHANNEL = "taiga-billing:wake"
-IDS_PER_JOB = 200
+IDS_PER_JOB = 1000
 # A single event is announced at once; under load, when workers are busy anyway, many share a wake-up.
 SECONDS_AFTER_FEW, SECONDS_AFTER_MANY, MANY = 0.002, 0.05, 8
 # Beyond this many unsent ids more hints are worth nothing: the sweep finds the rows.

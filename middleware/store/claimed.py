@@ -107,7 +107,7 @@ def group(rows: Sequence[asyncpg.Record], finished: Mapping[int, ClaimedEvent], 
 
 
 def settlement_columns(settlements: Sequence[Settlement]) -> tuple[list[object], ...]:
-    """The arguments of `claims.SETTLE`."""
+    """The first arguments of `claims.SETTLE`."""
     return (
         [item.event_id for item in settlements],
         [item.status for item in settlements],
@@ -119,7 +119,7 @@ def settlement_columns(settlements: Sequence[Settlement]) -> tuple[list[object],
 
 
 def attempt_columns(attempts: Sequence[AttemptRecord]) -> tuple[list[object], ...]:
-    """The arguments of `claims.RECORD`."""
+    """The other arguments of `claims.SETTLE`."""
     return (
         [item.event_id for item in attempts],
         [item.number for item in attempts],

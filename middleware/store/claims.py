@@ -64,19 +64,19 @@ WHERE locked.is_ours
 ORDER BY claimed.occurred_at, claimed.id
 """
 
+# One statement, so that one commit carries both: how the events left their tries, and the tries.
 SETTLE = """
-UPDATE events e SET status = s.status, reason = s.reason, hint = s.hint,
-    next_attempt_at = coalesce(s.next_attempt_at, e.next_attempt_at), attempts = e.attempts - s.free,
-    finished_at = CASE WHEN s.status IN ('processed', 'ignored', 'dead') THEN now() END
-FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::int[])
-    AS s (id, status, reason, hint, next_attempt_at, free)
-WHERE e.id = s.id AND e.status = 'processing'
-"""
-
-RECORD = """
+WITH settled AS (
+    UPDATE events e SET status = s.status, reason = s.reason, hint = s.hint,
+        next_attempt_at = coalesce(s.next_attempt_at, e.next_attempt_at), attempts = e.attempts - s.free,
+        finished_at = CASE WHEN s.status IN ('processed', 'ignored', 'dead') THEN now() END
+    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::int[])
+        AS s (id, status, reason, hint, next_attempt_at, free)
+    WHERE e.id = s.id AND e.status = 'processing'
+)
 INSERT INTO attempts (event_id, number, started_at, duration_ms, outcome, reason, calls)
 SELECT event_id, number, started_at, duration_ms, outcome, reason, calls::jsonb
-FROM unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::int[], $5::text[], $6::text[], $7::text[])
+FROM unnest($7::bigint[], $8::int[], $9::timestamptz[], $10::int[], $11::text[], $12::text[], $13::text[])
     AS a (event_id, number, started_at, duration_ms, outcome, reason, calls)
 ON CONFLICT DO NOTHING
 """
@@ -145,7 +145,7 @@ class Claims:
     ) -> None:
         """Commit how events left their try, then free their subjects; all were claimed under the same `hold`.
 
-        `doubts` are remembered for a second look in the same commit.
+        `doubts` are remembered for a second look before: one too many does no harm.
 
         Raises:
             ClaimsLostError: PostgreSQL is away; what was not committed is done again by whoever claims it next.
@@ -155,11 +155,9 @@ class Claims:
             if connection is None or hold != self._hold:
                 raise ClaimsLostError("the claims of these events are void: PostgreSQL was away meanwhile")
             with self._letting_go(connection):
-                async with connection.transaction():
-                    await connection.execute(SETTLE, *settlement_columns(settlements))
-                    await connection.execute(RECORD, *attempt_columns(attempts))
-                    if doubts:
-                        await remember_doubts(connection, doubts)
+                if doubts:
+                    await remember_doubts(connection, doubts)
+                await connection.execute(SETTLE, *settlement_columns(settlements), *attempt_columns(attempts))
                 await connection.execute(UNLOCK, list(subjects))
 
     async def release_orphans(self, running: Sequence[str]) -> int:

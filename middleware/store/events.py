@@ -1,12 +1,12 @@
 """The event rows: storing what arrived, and what people ask about it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import asyncpg
+import orjson
 
 from middleware.store.database import STORE_ERRORS, StoreUnavailableError
 from middleware.store.sealed import sealed
@@ -80,9 +80,12 @@ COLUMNS = (
 # their keys: two receivers that store the same deliveries must not wait for each other crosswise.
 INSERT = """
 INSERT INTO events (source, type, key, subject, occurred_at, body, headers)
-SELECT source, type, key, subject, occurred_at, body, headers::jsonb
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bytea[], $7::text[])
-    AS new (source, type, key, subject, occurred_at, body, headers)
+SELECT source, type, key, subject, occurred_at, body, headers
+FROM ROWS FROM (
+    json_to_recordset($1::json)
+        AS (source text, type text, key text, subject text, occurred_at timestamptz, headers jsonb),
+    unnest($2::bytea[])
+) AS new (source, type, key, subject, occurred_at, headers, body)
 ORDER BY source, key
 ON CONFLICT (source, key) DO NOTHING
 RETURNING id, source, key
@@ -102,6 +105,22 @@ SELECT id, events.source, events.key
 FROM events JOIN unnest($1::text[], $2::text[]) AS sent (source, key)
     ON events.source = sent.source AND events.key = sent.key
 """
+
+
+def columns_of(events: Sequence[NewEvent]) -> str:
+    """All columns but the body, as one JSON text: encoding a parameter for each column costs five times as much."""
+    rows = [
+        {
+            "source": event.source,
+            "type": storable(event.type),
+            "key": event.key,
+            "subject": storable(event.subject),
+            "occurred_at": event.occurred_at,
+            "headers": {name: storable(value) for name, value in event.headers.items()},
+        }
+        for event in events
+    ]
+    return orjson.dumps(rows).decode()
 
 
 class EventStore:
@@ -128,16 +147,7 @@ class EventStore:
         raise StoreUnavailableError(f"deadlock {DEADLOCK_TRIES} times: {reason}")
 
     async def _store(self, events: Sequence[NewEvent]) -> list[Stored]:
-        rows = await self._pool.fetch(
-            INSERT,
-            [event.source for event in events],
-            [storable(event.type) for event in events],
-            [event.key for event in events],
-            [storable(event.subject) for event in events],
-            [event.occurred_at for event in events],
-            [sealed(event.body) for event in events],
-            [json.dumps({name: storable(value) for name, value in event.headers.items()}) for event in events],
-        )
+        rows = await self._pool.fetch(INSERT, columns_of(events), [sealed(event.body) for event in events])
         fresh = {(row["source"], row["key"]): int(row["id"]) for row in rows}
         known: dict[tuple[str, str], Stored] = {}
         if len(fresh) < len(events):
