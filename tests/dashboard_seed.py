@@ -15,9 +15,12 @@ from mappings.invoicing.period import parse_period
 from mappings.invoicing.records import Entry, InvoicePlan, LeftOut, Line, PlannedInvoice, Terms, Totals
 from mappings.ninja import Invoice, Tax
 from middleware.accounts.passwords import hash_password
+from middleware.door_notes import fingerprint
+from middleware.signatures import sign_taiga
 from middleware.store.books import BookStore
 from middleware.store.payments import PaymentStore
 from middleware.store.plans import PlanStore
+from middleware.store.rejections import Rejections, RejectionStore
 
 PASSWORD = "correct horse battery"
 ADMIN, VIEWER = "ada", "vic"
@@ -104,6 +107,7 @@ async def seed(pool: asyncpg.Pool, now: datetime | None = None) -> None:
     await _books(pool, end)
     await _payments(pool, end)
     await _plan(pool)
+    await _door(pool, end)
 
 
 async def _people(pool: asyncpg.Pool) -> None:
@@ -211,6 +215,23 @@ async def _stripe(pool: asyncpg.Pool, dice: random.Random, end: datetime) -> Non
             _EVENT, "stripe", "payment_intent.succeeded", f"evt_{number}", f"stripe:payment:pi_{number}", moment,
             body.encode(), "processed", 1, moment, f"payment pi_{number} recorded on invoice 2026-0{number:02}", "",
         )  # fmt: skip
+
+
+async def _door(pool: asyncpg.Pool, end: datetime) -> None:
+    """A webhook of Taiga that was signed with another key, an old key, and somebody who knocked without any."""
+    body = b'{"action":"test","type":"test","by":null,"date":"2026-11-21T10:00:00Z","data":{"test":"test"}}'
+    told = "X-TAIGA-WEBHOOK-SIGNATURE is not the HMAC of the body with any of our keys"
+    signed = {"x-taiga-webhook-signature": sign_taiga(body, "secret\n"), "content-type": "application/json"}
+    moment, store = end - timedelta(minutes=40), RejectionStore(pool)
+    await store.add(
+        [
+            Rejections("taiga", "missing_signature", "no signature", "203.0.113.9", moment, moment, sample=b"x" * 2048),
+            Rejections("taiga", "wrong_signature", told, "192.0.2.44", moment, end, 3, signed, body),
+            Rejections("stripe", "unknown_source", "webhooks of stripe are not enabled", "198.51.100.2", moment, end),
+        ]
+    )
+    uses = {("taiga", fingerprint("secret")): end, ("taiga", fingerprint("old")): end - timedelta(days=40)}
+    await store.keys_used(uses)
 
 
 async def _reviews(pool: asyncpg.Pool) -> None:

@@ -16,13 +16,13 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "stuck": Kind("task or payment is stuck", "tasks or payments are stuck", "/events?status=dead"),
-    "source_silent": Kind("source is silent", "sources are silent", "/"),
-    "credentials_refused": Kind("system refuses our credentials", "systems refuse our credentials", "/"),
-    "system_away": Kind("system does not answer", "systems do not answer", "/"),
+    "source_silent": Kind("source is silent", "sources are silent", "/#systems"),
+    "credentials_refused": Kind("system refuses our credentials", "systems refuse our credentials", "/#systems"),
+    "system_away": Kind("system does not answer", "systems do not answer", "/#systems"),
     "plan_to_review": Kind("invoice run waits for approval", "invoice runs wait for approval", "/invoices"),
     "unmatched_payment": Kind("payment fits no invoice", "payments fit no invoice", "/payments"),
-    "review": Kind("thing waits for a person", "things wait for a person", "/"),
-    "work_waits": Kind("event waits too long", "events wait too long", "/events"),
+    "review": Kind("thing waits for a person", "things wait for a person", "/reviews"),
+    "work_waits": Kind("event waits too long", "events wait too long", "/"),
     "mapping_broken": Kind("mapping file is broken", "mapping files are broken", "/mapping"),
 }
 

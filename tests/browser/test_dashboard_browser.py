@@ -28,6 +28,8 @@ PAGES = {
     "payment": f"/payments/{UNMATCHED}",
     "reviews": "/reviews",
     "mapping": "/mapping",
+    "rejections": "/rejections",
+    "rejection": "/rejections/2",
     "audit": "/audit",
 }
 AXE = Path(os.environ.get("AXE_CORE", "node_modules/axe-core/axe.min.js"))
@@ -171,7 +173,7 @@ async def test_nothing_is_cut_off_on_a_phone(open_seat: OpenSeat, receiver: str)
             assert all(height >= 40 for height in heights), (path, heights)
 
 
-DARK_PAGES = ("overview", "events", "event", "discard", "plan", "payments", "mapping")
+DARK_PAGES = ("overview", "events", "event", "discard", "plan", "payments", "mapping", "rejection")
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="there is no axe-core: npm install --no-save axe-core, or set AXE_CORE=")

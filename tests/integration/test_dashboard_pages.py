@@ -1,6 +1,9 @@
 """Every page over a seeded month, and what people do there."""
 
+import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from html import unescape
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -8,10 +11,12 @@ import asyncpg
 import httpx
 import pytest
 
+from middleware.alerts.records import KINDS, Batch, Known
+from middleware.alerts.wording import message_of
 from middleware.dashboard.render import STATIC_FILES, static_content
 from middleware.store.database import StoreUnavailableError, open_pool
 from tests.dashboard_seed import PLAN, UNMATCHED, seed
-from tests.dashboard_visitor import Visitor, copied_database, dashboard, visitor
+from tests.dashboard_visitor import LOCAL, Visitor, copied_database, dashboard, visitor
 
 PAGES = (
     "/",
@@ -34,6 +39,9 @@ PAGES = (
     "/reviews",
     "/reviews?kind=credit_proposal",
     "/mapping",
+    "/rejections",
+    "/rejections?source=taiga&reason=wrong_signature&address=192.0.2.44",
+    "/rejections/1",
     "/audit",
     "/audit?actor=ada&action=session.begun",
 )
@@ -115,16 +123,31 @@ async def test_every_page_opens_on_an_empty_store(pool: asyncpg.Pool, vic: Visit
     """A new installation has no rows and no error."""
     await pool.execute(
         "TRUNCATE events, attempts, links, reviews, remotes, recorded_time, payments, invoice_plans,"
-        " planned_invoices, book_invoices, book_clients, event_days"
+        " planned_invoices, book_invoices, book_clients, event_days, rejections, key_uses"
     )
     for path in PAGES:
-        if path not in {"/events/1", "/invoices/inv2", f"/invoices/plans/{PLAN}", f"/payments/{UNMATCHED}"}:
+        if path not in {
+            "/events/1",
+            "/rejections/1",
+            "/invoices/inv2",
+            f"/invoices/plans/{PLAN}",
+            f"/payments/{UNMATCHED}",
+        }:
             await vic.get(path)
 
 
 async def test_what_is_not_there_is_said(ada: Visitor) -> None:
     """A page says that there is nothing, with the status for it."""
-    for path in ("/events/999999", f"/events/{2**70}", "/invoices/no", "/invoices/plans/no", "/payments/no", "/x"):
+    for path in (
+        "/events/999999",
+        f"/events/{2**70}",
+        f"/rejections/{2**70}",
+        "/rejections/99",
+        "/invoices/no",
+        "/invoices/plans/no",
+        "/payments/no",
+        "/x",
+    ):
         assert "did not work" in await ada.get(path, status=404)
 
 
@@ -290,6 +313,72 @@ async def test_closing_a_review(ada: Visitor, pool: asyncpg.Pool) -> None:
     assert response.status_code == 303
     why = await pool.fetchval("SELECT closed_why FROM reviews WHERE kind = 'credit_proposal'")
     assert why == "ada: credit note 2026-C1"
+
+
+async def test_refused_requests_are_explained(ada: Visitor, pool: asyncpg.Pool) -> None:
+    """The list tells who, why and how often; one request shows its body and which mistake it is, with the command."""
+    page = await ada.get("/rejections")
+    for text in ("wrong signature", "192.0.2.44", "203.0.113.9", "in use", "not configured any more"):
+        assert text in page, text
+    assert "203.0.113.9" not in await ada.get("/rejections?reason=wrong_signature")
+    wrong = await pool.fetchval("SELECT id FROM rejections WHERE reason = 'wrong_signature'")
+    page = await ada.get(f"/rejections/{wrong}")
+    for text in ("key at the sender has blanks, quotes or a line end", "remove them", "&#34;action&#34;:&#34;test"):
+        assert text in page, text
+    assert "taiga-billing verify --source taiga --body FILE --header &#39;x-taiga-webhook-signature: " in page
+    cut = await pool.fetchval("SELECT id FROM rejections WHERE reason = 'missing_signature'")
+    assert "Only the first 2 KB are kept" in await ada.get(f"/rejections/{cut}")
+    assert "unknown source" in await ada.get("/")
+
+
+async def test_older_ones_are_looked_at_one_part_after_the_other(
+    ada: Visitor, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A preview that is cut leads to the older part; what it did not show is not touched."""
+    monkeypatch.setattr("middleware.dashboard.pages.event_actions.MOST_AT_ONCE", 2)
+    first, *newer = await dead_ids(pool)
+    page = await ada.get("/events/replay?status=dead")
+    assert "This would touch 2 events" in page
+    (older,) = re.findall(r'href="(/events/replay\?[^"]*before=[^"]*)"', page)
+    assert "This would touch 1 event" in await ada.get(unescape(older))
+    marks = dict(re.findall(r'name="(up_to|down_to)" value="(\d+)"', page))
+    await ada.send("/events/replay", status="dead", **marks)
+    assert await dead_ids(pool) == [first]
+    assert sorted(map(int, marks.values())) == newer
+
+
+async def test_what_a_form_did_wrong_leads_back_to_it(ada: Visitor) -> None:
+    """The page of a refusal has the way back, to a page of ours only."""
+    fields = {"csrf_token": await ada.token("/"), "event": "1"}
+    for referer, is_ours in ((f"{LOCAL}/events/discard?event=1", True), ("https://evil.example/events", False)):
+        answer = await ada.http.post("/events/discard", data=fields, headers={"Referer": referer})
+        assert ('href="/events/discard?event=1">Back' in answer.text) is is_ours
+        assert "evil" not in answer.text
+
+
+ALERTS = {
+    "stuck": ("taiga:task:201", "about two"),
+    "source_silent": ("taiga", 'id="systems"'),
+    "credentials_refused": ("stripe", 'id="systems"'),
+    "system_away": ("stripe", 'id="systems"'),
+    "plan_to_review": ("1", "waits for you"),
+    "unmatched_payment": ("1", "Ignore this payment"),
+    "review": ("1", "credit 1.5 h?"),
+    "work_waits": ("queue", "Waiting"),
+    "mapping_broken": ("host", "Which Taiga project is billed to which client"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_alerts_lead_to_the_page_for_them(ada: Visitor, kind: str) -> None:
+    """Each link of a message, told alone or grouped, opens the page where a person does something about it."""
+    key, shown = ALERTS[kind]
+    one, two = (Known(kind, name, "summary", datetime.now(UTC)) for name in (key, "other"))
+    for batch in (Batch(kind, (one,), (), 0), Batch(kind, (one, two), (), 0), Batch(kind, (), (one,), 1)):
+        link = urlsplit(message_of(batch, LOCAL).body.splitlines()[-1])
+        page = await ada.get(f"{link.path}?{link.query}")
+        assert shown in page
+        assert not link.fragment or f'id="{link.fragment}"' in page
 
 
 async def test_times_are_in_the_zone_of_the_viewer(ada: Visitor) -> None:

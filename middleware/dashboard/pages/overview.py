@@ -16,11 +16,13 @@ from middleware.dashboard.visit import Visit
 from middleware.health import Check
 from middleware.store.books import BookStore
 from middleware.store.events import Backlog, backlog
+from middleware.store.rejections import RejectionStore
 from middleware.store.reports import Reports, ReviewCount
 from middleware.store.statistics import Statistics
 from middleware.store.ticks import TickStore
 
 DAYS = 30
+RECENT = timedelta(days=1)
 LONGEST_CALENDAR = 32
 
 
@@ -38,11 +40,12 @@ async def show(visit: Visit) -> Response:
         reports.open_reviews(),
         reports.unbilled(),
     )
-    received, chart, clients, ticks = await asyncio.gather(
+    received, chart, clients, ticks, refused = await asyncio.gather(
         reports.received(month_began),
         _chart(visit, statistics),
         BookStore(services.pool).client_names(),
         TickStore(services.pool).all(),
+        RejectionStore(services.pool).page(limit=1),
     )
     return visit.page(
         "overview.html",
@@ -57,6 +60,7 @@ async def show(visit: Visit) -> Response:
         chart=chart,
         received=received,
         ticks=ticks,
+        refused=[row for row in refused if visit.now - row.last_at < RECENT],
         next_run=next_run(mapping.mapping, visit.now),
         tasks=things_to_do(waiting, reviews, len(mapping.problems)),
         troubles=[check for check in checks if check.state != "ok"],

@@ -22,7 +22,7 @@ LIMIT = 50
 LONGEST = 500
 STATUSES = (
     *("unmatched", "needs_person", "ignored", "own_gateway", "paid", "partial", "disputed", "partially_refunded"),
-    *("refunded", "unpaid", "processing", "failed", "overdue", "canceled", "by_its_payments"),
+    *("refunded", "unpaid", "processing", "failed", "overdue", "settled_otherwise", "canceled", "by_its_payments"),
 )
 
 
