@@ -11,6 +11,7 @@ import asyncpg
 import orjson
 
 from handlers.second_look import NOT_LOOKED_AT, SECOND_LOOK, SOURCE
+from middleware.store.audit import Connection
 from middleware.store.claimed import Doubt
 from middleware.store.database import away_is_unavailable
 from middleware.store.sealed import sealed
@@ -60,7 +61,7 @@ class Waiting:
     why: str
 
 
-async def remember_doubts(connection: asyncpg.Connection, doubts: Sequence[Doubt]) -> None:
+async def remember_doubts(connection: Connection, doubts: Sequence[Doubt]) -> None:
     """Write them down; each makes the second look at its subject wait anew."""
     if doubts:
         columns = [one.subject for one in doubts], [one.event_id for one in doubts]

@@ -22,7 +22,7 @@ async def clean_database(database_url: str) -> str:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        tables = "events, attempts, links, reviews, remotes, workers, circuits"
+        tables = "events, attempts, links, reviews, remotes, workers, circuits, second_looks"
         await connection.execute(f"TRUNCATE {tables} RESTART IDENTITY")
     finally:
         await connection.close()
