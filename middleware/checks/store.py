@@ -8,19 +8,26 @@ from middleware.settings import Settings
 from middleware.store.database import STORE_ERRORS, Pool, StoreUnavailableError, connect, migrations, open_pool
 from middleware.store.events import Backlog, backlog
 from middleware.store.needs import NeedsStore
+from middleware.store.pooling import REFUSED_BY_POOLERS, is_pooled
 from middleware.store.workers import WorkerStore
 
 OLD_SECONDS, TOO_OLD_SECONDS = 60.0, 900.0
 MOST_REVIEWS = 100
+
+POOLED = "a pooler gives one connection's statements to several sessions: our locks hold nobody off"
+POOLED_HINT = "let DATABASE_URL lead to PostgreSQL itself, not to PgBouncer (docs/deployment.md, PgBouncer)"
 
 
 async def check_database(settings: Settings) -> list[Finding]:
     """Whether PostgreSQL answers and has the present schema, and how the work in it stands."""
     url = settings.database_url.get_secret_value()
     try:
+        if await is_pooled(url):
+            return [Finding("postgresql", "failed", POOLED, POOLED_HINT)]
         connection = await connect(url)
     except (*STORE_ERRORS, ValueError) as error:
-        return [Finding("postgresql", "failed", str(error), "start PostgreSQL, or correct DATABASE_URL")]
+        hint = POOLED_HINT if REFUSED_BY_POOLERS in str(error) else "start PostgreSQL, or correct DATABASE_URL"
+        return [Finding("postgresql", "failed", str(error), hint)]
     try:
         version = await connection.fetchval("SHOW server_version")
         has_table = await connection.fetchval("SELECT to_regclass('migrations') IS NOT NULL")
