@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 _LONGEST_INT = 4300
@@ -43,10 +44,11 @@ _DECODER = json.JSONDecoder(parse_float=Decimal, parse_int=_whole, parse_constan
 
 
 def _encode(value: Any) -> str:
+    if isinstance(value, str):
+        whole = value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return encode_basestring_ascii(whole)
     if value is None or isinstance(value, bool | int):
         return json.dumps(value)
-    if isinstance(value, str):
-        return json.dumps(value.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
     if isinstance(value, Decimal):
         return _number(value)
     if isinstance(value, Mapping):
