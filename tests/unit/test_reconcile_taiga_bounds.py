@@ -1,0 +1,144 @@
+"""Reconciling with Taiga asks for as little as it can, goes on where it stopped, and says what it could not look at."""
+
+from datetime import timedelta
+
+import pytest
+
+from handlers.errors import Rejected, ServerError
+from handlers.reconcile_world import Scope
+from tests.fakes import TAIGA
+from tests.reconcile_fakes import Board
+from tests.stories import START, Story
+
+FORBIDDEN = Rejected(TAIGA, "GET /tasks", "You do not have permission", status=403)
+
+
+@pytest.fixture
+def board() -> Board:
+    """A project without cards."""
+    return Board()
+
+
+async def test_the_newest_first_and_the_rest_next_time(board: Board) -> None:
+    """More news than a run may read: what changed last goes first, and every run says what it left."""
+    cards = [board.closed(1) for _ in range(5)]
+    reports = [await board.reconcile(Scope(rolling=0, most_reads=2)) for _ in range(4)]
+    found = [[one.item.id for one in report.differences] for report in reports]
+    assert found == [[cards[4].id, cards[3].id], [cards[2].id, cards[1].id], [cards[0].id], []]
+    assert [report.postponed for report in reports] == [3, 1, 0, 0]
+
+
+async def test_the_rolling_look_comes_by_everywhere(board: Board) -> None:
+    """Hours typed after closing show in no list: a few items a run, the longest unread first, until all were seen."""
+    cards = [board.closed(hours=None) for _ in range(5)]
+    await board.reconcile()
+    for card in cards:
+        board.change(card, lambda story: story.type(hours=1), silently=True)
+    found = []
+    for _ in range(5):
+        report = await board.reconcile(Scope(rolling=2))
+        assert report.items_read <= 2
+        found += [one.item.id for one in report.differences]
+    assert sorted(found) == [card.id for card in cards]
+
+
+async def test_the_rolling_look_is_shared(board: Board) -> None:
+    """Items with and without an entry take their turns; where there are few of one kind, the other has the rest."""
+    for _ in range(6):
+        board.closed(1)
+    for _ in range(2):
+        board.closed(hours=None)
+    await board.reconcile()
+    board.lists.calls.clear()
+    await board.reconcile(Scope(rolling=6))
+    read = {call for call in board.lists.calls if call.startswith("item ")}
+    assert (len(read), read & {"item 7", "item 8"}) == (6, {"item 7", "item 8"})
+
+
+async def test_what_seems_unchanged_costs_nothing(board: Board) -> None:
+    """The second look at a thousand closed tasks is one list a project, and progress is told on the way."""
+    for _ in range(1000):
+        board.closed(hours=None)
+    first = await board.reconcile()
+    board.lists.calls.clear()
+    second = await board.reconcile()
+    assert (first.items_read, second.looked_at, second.items_read) == (1000, 1000, 0)
+    assert board.lists.calls == ["closed of 1", "closed of 2"]
+    assert board.progress[:5] == [("project 1", number) for number in (200, 400, 600, 800, 1000)]
+    assert ("items read", 400) in board.progress
+
+
+async def test_only_what_changed_lately(board: Board) -> None:
+    """The frequent look asks for recent changes alone; open work without an entry needs no request of its own."""
+    board.closed(1)
+    since = board.now + timedelta(seconds=1)
+    fresh, open_card = board.closed(2), board.card(3)
+    board.change(open_card, lambda story: story.tell(subject="Renamed"))
+    report = await board.reconcile(Scope(since=since, rolling=0))
+    assert (report.looked_at, report.items_read) == (2, 1)
+    assert [one.item.id for one in report.differences] == [fresh.id]
+    assert board.lists.calls == ["recent of 1", f"values of {fresh.id}", "recent of 2"]
+
+
+async def test_opened_again_without_an_entry(board: Board) -> None:
+    """What was closed and not billable, and is open now, is not asked about again."""
+    card = board.closed(hours=None)
+    await board.reconcile()
+    board.change(card, Story.reopen)
+    await board.reconcile()
+    assert board.seen.rows[card.name].state == "open"
+    board.lists.calls.clear()
+    board.change(card, lambda story: story.tell(subject="Renamed"))
+    await board.reconcile(Scope(since=START, rolling=50))
+    assert board.lists.calls == ["recent of 1", "recent of 2"]
+
+
+async def test_one_project_alone(board: Board) -> None:
+    """Asked for one project, the other is not looked at, nor is anything else."""
+    board.closed(1)
+    other = board.closed(2, project_id=2)
+    report = await board.reconcile(Scope(project_id=2, rolling=0))
+    assert [one.subject for one in report.differences] == [other.name]
+    assert (await board.reconcile(Scope(project_id=3))).looked_at == 0
+
+
+async def test_an_entry_of_an_item_that_no_list_shows(board: Board) -> None:
+    """It was opened again before any look found it: its entry leads to it."""
+    card = board.card()
+    await board.tell(board.change(card, Story.close))
+    board.change(card, Story.reopen)
+    (one,) = (await board.reconcile()).differences
+    assert (one.subject, one.why) == (card.name, "it has a time entry, but is no longer closed")
+    assert board.world.ninja.hours == {}
+
+
+async def test_a_project_that_is_closed_to_us(board: Board) -> None:
+    """Its entries stay, the run says so, and the other project is looked at."""
+    card, other = board.closed(1), board.closed(2, project_id=2)
+    await board.reconcile()
+    board.change(other, lambda story: story.type(hours=4))
+    board.lists.before("closed of 1", FORBIDDEN)
+    report = await board.reconcile()
+    assert report.problems == (f"project 1 was not looked at: {FORBIDDEN}",)
+    assert [one.subject for one in report.differences] == [other.name]
+    assert board.world.ninja.hours == {f"TAIGA-T{card.id}": 1, f"TAIGA-T{other.id}": 4}
+
+
+async def test_an_item_that_is_closed_to_us(board: Board) -> None:
+    """It is named; a later run that may read it puts it in."""
+    card, other = board.closed(1), board.closed(2)
+    board.lists.before(f"values of {card.id}", FORBIDDEN)
+    report = await board.reconcile()
+    assert report.problems == (f"{card.name} was not looked at: {FORBIDDEN}",)
+    assert [one.subject for one in report.differences] == [other.name]
+    assert [one.subject for one in (await board.reconcile()).differences] == [card.name]
+
+
+async def test_taiga_fails(board: Board) -> None:
+    """The run ends with Taiga's error and remembers nothing of what it did not finish; the next one does it all."""
+    cards = [board.closed(1) for _ in range(3)]
+    board.lists.before(f"values of {cards[1].id}", ServerError(TAIGA, "GET", "broken", status=500))
+    with pytest.raises(ServerError):
+        await board.reconcile()
+    assert (board.seen.rows, board.keys) == ({}, [])
+    assert len((await board.reconcile()).differences) == 3
