@@ -15,6 +15,7 @@ from mappings.payment_links import bears, link_form
 KEY_LASTS = timedelta(hours=20)
 """Stripe remembers idempotency keys for a day at least: after that, the link is looked for by its mark."""
 
+_OVER = frozenset({"ignored", "failed", "canceled", "refunded", "settled_otherwise"})
 _ON_ITS_WAY = frozenset({"processing", "succeeded", "requires_capture"})
 
 
@@ -92,7 +93,7 @@ class Pages:
 
     async def _is_under_way(self, intent: str, session: Json) -> bool:
         known = await self.world.payments.memory.find(intent)
-        if known is not None and (known.payment_id or known.status in {"ignored", "failed", "canceled", "refunded"}):
+        if known is not None and (known.payment_id or known.status in _OVER):
             return False
         stripe = self.world.payments.stripe
         if session.get("payment_status") == "paid" or stripe is None:

@@ -10,6 +10,7 @@ from handlers.outcome import Ignored, Outcome, Processed
 from handlers.payment_amounts import Amounts, amounts_of, demand_precision
 from handlers.payment_closing import settle_reopened
 from handlers.payment_due_date import day_of, forgotten, keep_due_date
+from handlers.payment_elsewhere import MISSED, PROBLEM, SETTLED_OTHERWISE, still_charging, why_settled
 from handlers.payment_facts import Told
 from handlers.payment_ledger import PaymentLedger
 from handlers.payment_notes import keep_private_notes, notes_of, private_notes, write_notes
@@ -22,7 +23,7 @@ from mappings.payment_types import payment_type
 from mappings.rules import BillingRules
 from mappings.stripe import target
 
-UNMATCHED, PROBLEM = "unmatched_payment", "payment_problem"
+UNMATCHED = "unmatched_payment"
 
 _NO_MONEY = {
     "unpaid": "nothing was paid yet",
@@ -110,21 +111,29 @@ class Settlement:
 
     async def _without_money(self) -> Outcome:
         """A failure makes the invoice overdue or leaves a note; what names no invoice changes nothing."""
-        await self._report_problems()
         word = _NO_MONEY.get(self._goal.status, "nothing was paid yet")
         matched = await self._matcher(Decimal(0)).named()
         if not isinstance(matched, Matched):
+            await self._report_problems()
             await self._save(status=self._goal.status, reason=matched.reason if matched else word)
             return Ignored(f"{word}; {matched.reason}" if matched else word)
-        invoice = matched.invoice
+        return await self._missed(matched, word)
+
+    async def _missed(self, matched: Matched, word: str) -> Outcome:
+        invoice, overdue_since = matched.invoice, self._facts.overdue_since
+        state: str = self._goal.status
+        settled = why_settled(invoice) if state in MISSED else ""
+        await self._report_problems(still_charging(state, self._record.identity, settled) if settled else "")
+        if settled:
+            state, word, overdue_since = SETTLED_OTHERWISE, f"{word}, but {settled}", None
         rules = self._context.mapping.client(invoice.client_id)
         ledger = self._ledger(Placement(invoice.client_id, invoice, matched.how), Decimal(0), rules)
         async with self._world.exclusive(f"client {invoice.client_id}"):
             await ledger.save(client_id=invoice.client_id, invoice_id=invoice.id, invoice_number=invoice.number)
-            notes = await keep_due_date(ledger, self._facts.overdue_since, rules.timezone)
+            notes = await keep_due_date(ledger, overdue_since, rules.timezone)
             await write_notes(ledger, notes_of(self._goal, notes))
-            healed = forgotten(self._facts.overdue_since)
-            await ledger.save(status=self._goal.status, reason=word, matched_by=matched.how, **healed)
+            healed = forgotten(overdue_since)
+            await ledger.save(status=state, reason=settled or word, matched_by=matched.how, **healed)
         reason = "; ".join([f"{word} (invoice {invoice.number})", *ledger.done])
         return Processed(reason) if ledger.done else Ignored(reason)
 

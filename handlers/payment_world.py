@@ -179,7 +179,8 @@ class PaymentRecord:
     """What we know of one payment at Stripe and what was made of it in Invoice Ninja.
 
     `amount`, `refunded` and `fee` are minor units of their currencies; `covered`, `posted_amount` are units of the
-    currency. `status` is one of the words of `mappings.stripe.target`, or `unmatched`, `ignored`, `needs_person`.
+    currency. `status` is one of the words of `mappings.stripe.target`, or `unmatched`, `ignored`, `needs_person`,
+    `settled_otherwise`.
     """
 
     identity: str
@@ -220,6 +221,10 @@ class PaymentMemory(Protocol):
 
     async def save(self, record: PaymentRecord) -> None:
         """Insert or replace the record of a payment."""
+        ...
+
+    async def missed(self, statuses: Collection[str]) -> Sequence[PaymentRecord]:
+        """The records of these statuses that name an invoice."""
         ...
 
     async def clients_of(self, customer: str) -> frozenset[str]:
@@ -275,3 +280,8 @@ class PaymentWorld:
     exclusive: Exclusive
     stripe: StripeMoney | None = None
     live: bool | None = None
+
+
+def lock_of(subject: str) -> str:
+    """The name of the lock around everything that is done for a payment (or Stripe invoice)."""
+    return f"payment {subject}"

@@ -14,7 +14,7 @@ from handlers.outcome import Ignored, Outcome, Processed
 from handlers.payment_facts import INVOICE, OPERATOR, Told, gather
 from handlers.payment_link_upkeep import follow_payment
 from handlers.payment_settlement import Settlement
-from handlers.payment_world import PaymentRecord, PaymentWorld
+from handlers.payment_world import PaymentRecord, PaymentWorld, lock_of
 from handlers.second_look import is_second_look
 from mappings.stripe import BadStripeObject, Relevant, classify
 
@@ -129,8 +129,3 @@ async def _take_over(record: PaymentRecord, invoice: str, world: PaymentWorld) -
             gone = replace(other, status="by_its_payments", due_date_before=None, due_date_set=None)
             await world.memory.save(gone)
     return record
-
-
-def lock_of(subject: str) -> str:
-    """The name of the lock around everything that is done for a payment."""
-    return f"payment {subject}"

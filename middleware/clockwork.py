@@ -8,6 +8,7 @@ from middleware.book_keeping import book_periodics
 from middleware.housekeeping import housekeeping_periodics
 from middleware.ingest import Ingest
 from middleware.outage import Outages
+from middleware.payment_clock import payment_periodics
 from middleware.periodic import run_periodics
 from middleware.queue import Wakeups, open_queue
 from middleware.reconcile.stripe_clock import stripe_periodics
@@ -25,6 +26,7 @@ async def run_clockwork(settings: Settings, pool: Pool, context: Callable[[], Co
             [
                 *taiga_periodics(context, pool, ingest, outages, settings.reconcile_taiga_minutes),
                 *stripe_periodics(context, pool, ingest, outages),
+                *payment_periodics(context, outages),
                 *book_periodics(context, pool),
                 *housekeeping_periodics(settings, pool),
             ],

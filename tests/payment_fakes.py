@@ -44,6 +44,10 @@ class FakeMemory:
         """Insert or replace."""
         self.records[record.identity] = record
 
+    async def missed(self, statuses: Collection[str]) -> Sequence[PaymentRecord]:
+        """Those of these statuses that name an invoice."""
+        return [one for one in self.records.values() if one.status in statuses and one.invoice_id]
+
     async def clients_of(self, customer: str) -> frozenset[str]:
         """The clients whose invoices this customer has paid."""
         mine = (one for one in self.records.values() if one.customer == customer and one.payment_id)

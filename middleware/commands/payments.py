@@ -37,7 +37,7 @@ LOOK_SECONDS = 0.05
 
 STATUSES = (
     *("unmatched", "needs_person", "ignored", "own_gateway", "paid", "partial", "disputed", "partially_refunded"),
-    *("refunded", "unpaid", "processing", "failed", "overdue", "canceled", "by_its_payments"),
+    *("refunded", "unpaid", "processing", "failed", "overdue", "settled_otherwise", "canceled", "by_its_payments"),
 )
 
 _wait = click.option(

@@ -60,6 +60,11 @@ class PaymentStore:
         query = f"SELECT {_COLUMNS} FROM payments WHERE invoice_id = $1 ORDER BY identity"
         return [_record(row) for row in await _rows(self._pool, query, invoice_id)]
 
+    async def missed(self, statuses: Collection[str]) -> Sequence[PaymentRecord]:
+        """The records of these statuses that name an invoice."""
+        query = f"SELECT {_COLUMNS} FROM payments WHERE status = ANY ($1) AND invoice_id <> '' ORDER BY identity"
+        return [_record(row) for row in await _rows(self._pool, query, list(statuses))]
+
     async def clients_of(self, customer: str) -> frozenset[str]:
         """The Invoice Ninja clients whose invoices this Stripe customer has paid."""
         query = "SELECT DISTINCT client_id FROM payments WHERE customer = $1 AND customer <> '' AND payment_id <> ''"

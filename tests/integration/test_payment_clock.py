@@ -1,0 +1,62 @@
+"""The round over failed payments on the real table: without a key of Stripe."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from handlers.payment_world import PaymentRecord
+from middleware.outage import Outages
+from middleware.payment_clock import heal_by_clock, payment_periodics
+from middleware.store.circuits import CircuitStore
+from middleware.store.database import open_pool
+from middleware.store.payments import PaymentStore
+from tests.payments import Bench, bench, open_invoice
+
+
+@pytest.fixture
+async def pool(fresh_database: str) -> AsyncIterator[Any]:
+    """A migrated database without rows."""
+    async with open_pool(fresh_database, size=2) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[Bench]:
+    """A bench with an empty Invoice Ninja, and no key of Stripe."""
+    async with bench() as made:
+        yield made
+
+
+async def test_what_failed_and_names_an_invoice_is_listed(pool: Any) -> None:
+    """By status, and only with an invoice."""
+    payments = PaymentStore(pool)
+    for number, (status, invoice_id) in enumerate([("overdue", "a"), ("failed", "b"), ("failed", ""), ("paid", "a")]):
+        identity = f"pi_{number}"
+        await payments.save(PaymentRecord(identity, f"stripe:payment:{identity}", status=status, invoice_id=invoice_id))
+    assert [one.identity for one in await payments.missed(("overdue", "failed"))] == ["pi_0", "pi_1"]
+
+
+async def test_the_round_says_how_it_went(desk: Bench, pool: Any) -> None:
+    """Healed, away, nothing left to do."""
+    invoice = await open_invoice(desk)
+    await desk.ninja.act_on_invoices("mark_paid", [invoice])
+    payments = PaymentStore(pool)
+    await payments.save(PaymentRecord("pi_1", "stripe:payment:pi_1", status="failed", invoice_id=invoice))
+    assert desk.context.payments is not None
+    context = replace(desk.context, payments=replace(desk.context.payments, memory=payments))
+    desk.faults.add(path="/invoices", status=500)
+    assert "500" in await heal_by_clock(context)
+    (periodic,) = payment_periodics(lambda: context, Outages(CircuitStore(pool), {}, {}))
+    assert await periodic.act() == "1 failed before, 1 settled otherwise, 0 problems"
+    found = await payments.find("pi_1")
+    assert found is not None
+    assert (found.status, found.reason) == ("settled_otherwise", "invoice 0001 was paid otherwise")
+    assert await periodic.act() == "0 failed before, 0 settled otherwise, 0 problems"
+
+
+async def test_nothing_is_due_without_payments(desk: Bench, pool: Any) -> None:
+    """A worker that takes no payments has no such round."""
+    context = replace(desk.context, payments=None)
+    assert payment_periodics(lambda: context, Outages(CircuitStore(pool), {}, {})) == []
