@@ -41,7 +41,7 @@ async def test_what_failed_and_names_an_invoice_is_listed(pool: Any) -> None:
 async def test_the_round_says_how_it_went(desk: Bench, pool: Any) -> None:
     """Healed, away, nothing left to do."""
     invoice = await open_invoice(desk)
-    await desk.ninja.act_on_invoices("mark_paid", [invoice])
+    await desk.post("/invoices/bulk", {"action": "mark_paid", "ids": [invoice]})
     payments = PaymentStore(pool)
     await payments.save(PaymentRecord("pi_1", "stripe:payment:pi_1", status="failed", invoice_id=invoice))
     assert desk.context.payments is not None
@@ -52,7 +52,7 @@ async def test_the_round_says_how_it_went(desk: Bench, pool: Any) -> None:
     assert await periodic.act() == "1 failed before, 1 settled otherwise, 0 problems"
     found = await payments.find("pi_1")
     assert found is not None
-    assert (found.status, found.reason) == ("settled_otherwise", "invoice 0001 was paid otherwise")
+    assert (found.status, found.reason) == ("settled_otherwise", "invoice R-1 was paid otherwise")
     assert await periodic.act() == "0 failed before, 0 settled otherwise, 0 problems"
 
 
