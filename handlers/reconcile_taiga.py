@@ -131,12 +131,21 @@ class TaigaReconciliation:
             self._tally.problems.append(f"project {project_id} was not looked at: {error}")
             return 0
         if scope.since is None:
-            left = [seen for seen in unmet.values() if seen.state == "closed"]
-            looks += [Look(kind, seen.item_id, seen) for seen in left if seen.subject in linked]
-            passed_over += [seen for seen in left if seen.subject not in linked]
+            held = [seen for seen in unmet.values() if seen.subject in linked]
+            looks += [Look(kind, seen.item_id, seen) for seen in await self._called_closed(held)]
+            passed_over += [seen for seen in unmet.values() if seen.state == "closed" and seen.subject not in linked]
         # Not called closed any more, the rolling look leaves them alone.
         await self._remember(replace(seen, state="open") for seen in passed_over)
         return await self._look_at(looks, budget)
+
+    async def _called_closed(self, held: Sequence[Seen]) -> list[Seen]:
+        """Those that were closed at the last look, or by a webhook since then."""
+        others = [seen.subject for seen in held if seen.state != "closed"]
+        told: set[str] = set()
+        for start in range(0, len(others), BATCH):
+            newest = await self._seen.newest(others[start : start + BATCH])
+            told |= {key for key, event in newest.items() if event.told and state_of(event.told) == "closed"}
+        return [seen for seen in held if seen.state == "closed" or seen.subject in told]
 
     def _listed(self, kind: WorkKind, project_id: int, since: datetime | None) -> AsyncIterator[WorkItem]:
         if since is None:

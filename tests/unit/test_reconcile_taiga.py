@@ -105,6 +105,22 @@ class TestReasons:
         assert await _why(board) == ["it has a time entry, but is gone from Taiga"]
         assert board.world.ninja.hours == {}
 
+    @pytest.mark.parametrize("end", [Story.delete, Story.reopen])
+    async def test_closed_again_by_a_webhook_and_then_gone(self, board: Board, end: Any) -> None:
+        """Once found open, closed again with a webhook, and ended without one: its new entry is not forgotten."""
+        card = board.closed()
+        await board.reconcile()
+        board.change(card, Story.reopen)
+        await board.reconcile()
+        await board.tell(board.change(card, Story.close))
+        assert board.world.ninja.hours == {"TAIGA-T1": 2}
+        board.change(card, end)
+        assert len(await _why(board)) == 1
+        assert board.world.ninja.hours == {}
+        board.lists.calls.clear()
+        assert await _why(board) == []
+        assert board.lists.calls == ["closed of 1", "closed of 2"]
+
     async def test_told_and_settled_but_without_an_entry(self, board: Board) -> None:
         """What was settled while the rules asked for nothing is put in when they do."""
         card = board.card()
