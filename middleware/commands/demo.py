@@ -1,6 +1,7 @@
 """`taiga-billing demo`."""
 
 import asyncio
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -116,6 +117,8 @@ async def stay(stack: Stack) -> None:
         f"\nInvoice Ninja  {stack.ninja_url}/api/v1 (X-API-TOKEN: {NINJA_TOKEN})"
         f"\nStripe         {stack.stripe_url}/v1 (key {STRIPE_KEY})"
         f"\nPostgreSQL     {stack.database_url}"
-        f"\nlogs           {stack.folder}\nCtrl+C ends everything."
+        f"\nlogs           {stack.folder}"
+        f"\ncommands       cd {stack.folder} && {Path(sys.executable).parent / 'taiga-billing'} payments list"
+        "\nCtrl+C ends everything."
     )
     await stop_on_signals().wait()

@@ -87,9 +87,7 @@ async def settle(stack: Stack, redis_url: str, pool: Pool) -> bool:
         click.echo(f"\n$ taiga-billing invoices link {acme.number}")
         if not await _run(("invoices", "link", acme.number), environment, stack):
             return False
-        click.echo(
-            "\ncustomers pay at Stripe, one webhook gets lost ...\n\n$ taiga-billing reconcile stripe --since 1d"
-        )
+        click.echo("\ncustomers pay at Stripe, one webhook gets lost ...")
         stories = await _play(stack, ninja, acme, globex)
         await _finished(pool)
         click.echo("\n$ taiga-billing reconcile stripe --since 1d")

@@ -70,6 +70,7 @@ async def running_stack(database_url: str, redis_url: str, mapping: object) -> A
             receiver_url = f"http://127.0.0.1:{port}"
             stack = Stack(taiga, ninja, stripe, taiga_url, ninja_url, stripe_url, receiver_url, database_url, folder)
             environment = part_environment(stack, redis_url, port)
+            write_env_file(folder, environment)
             async with running_part("serve", environment, folder), running_part("worker", environment, folder):
                 await until_ready(stack)
                 yield stack
@@ -96,6 +97,12 @@ def part_environment(stack: Stack, redis_url: str, port: int) -> Mapping[str, st
         "WORKER_PORT": "0",
         "LOG_FORMAT": "json",
     }
+
+
+def write_env_file(folder: Path, environment: Mapping[str, str]) -> None:
+    """Give the command line, when it is run in the folder, the same settings."""
+    lines = [f"{name}={value}\n" for name, value in environment.items() if name not in {"PATH", "PYTHONPATH"}]
+    (folder / ".env").write_text("".join(lines), encoding="utf-8")
 
 
 @asynccontextmanager
