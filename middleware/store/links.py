@@ -28,6 +28,13 @@ SET remote_id = excluded.remote_id, state = excluded.state, updated_at = now()
 """
 
 
+CLOSE = """
+UPDATE reviews SET closed_at = now(), closed_why = gone.why
+FROM unnest($1::text[], $2::text[], $3::text[]) AS gone (subject, kind, why)
+WHERE reviews.subject = gone.subject AND reviews.kind = gone.kind AND closed_at IS NULL
+"""
+
+
 class LinkStore:
     """Implements `handlers.context.Links`; raises `StoreUnavailableError` when PostgreSQL is away."""
 
@@ -97,6 +104,7 @@ class ReviewStore:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
+        self._closings = Together(self._close_all, MOST_TOGETHER)
 
     async def open(self, subject: str, kind: str, summary: str, details: Mapping[str, Any]) -> None:
         """Open the review of this kind for the subject, or refresh the open one."""
@@ -113,14 +121,12 @@ class ReviewStore:
 
     async def close(self, subject: str, kind: str, why: str) -> None:
         """Close it, if open."""
+        await self._closings.ask((subject, kind, storable(why)))
+
+    async def _close_all(self, closings: Sequence[tuple[str, str, str]]) -> Sequence[None]:
         with away_is_unavailable():
-            await self._pool.execute(
-                "UPDATE reviews SET closed_at = now(), closed_why = $3"
-                " WHERE subject = $1 AND kind = $2 AND closed_at IS NULL",
-                subject,
-                kind,
-                storable(why),
-            )
+            await self._pool.execute(CLOSE, *(list(column) for column in zip(*sorted(set(closings)), strict=True)))
+        return [None] * len(closings)
 
     async def list_open(self, kind: str | None = None, limit: int = 200) -> list[ReviewRow]:
         """What waits for a person, oldest first."""
