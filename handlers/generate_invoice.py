@@ -12,13 +12,15 @@ from handlers.errors import Doubtful, NeedsPerson, Refused, Rejected, RetryLater
 from handlers.event import Work
 from handlers.invoice_afterwards import conclude
 from handlers.invoice_checking import Checked, check, is_marked
+from handlers.invoice_doubts import settle_doubts
 from handlers.invoice_events import Due, read_due
-from handlers.invoice_intents import Intent, find_made, finish, forget, open_intents, remember, wait_if_young
+from handlers.invoice_intents import Intent, doubt, find_made, finish, forget, open_intents, remember, wait_if_young
 from handlers.invoice_reading import overlapping, read_work
 from handlers.invoice_splitting import finish_splits, split
 from handlers.invoice_world import InvoiceWorld
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.plan_invoices import world_of
+from handlers.second_look import is_second_look
 from mappings.invoicing.difference import changes
 from mappings.invoicing.draft import draft_of
 from mappings.invoicing.identity import fingerprint
@@ -41,8 +43,13 @@ async def generate_invoice(work: Work, context: Context) -> Outcome:
         RemoteError: Invoice Ninja failed.
     """
     world = world_of(context)
-    dues = [read_due(event) for event in sorted(work.due, key=lambda event: event.id)]
-    told: list[str] = []
+    due_events = [event for event in work.due if not is_second_look(event)]
+    dues = [read_due(event) for event in sorted(due_events, key=lambda event: event.id)]
+    told = await settle_doubts(read_due(work.newest).client_id, world, context)
+    if not dues:
+        # What came meanwhile is left to the next run: a second look only puts right what is there.
+        told += await _Client(read_due(work.newest), world, context).finish_begun()
+        return Processed("; ".join(told)) if told else Ignored("no invoice was made by a late request")
     for due in sorted(dues, key=lambda due: due.period.ends_at):
         told += await _Client(due, world, context).bill()
     return Processed("; ".join(told)) if told else Ignored("nothing is unbilled")
@@ -57,11 +64,16 @@ class _Client:
     context: Context
     _told: list[str] = field(default_factory=list)
 
-    async def bill(self) -> list[str]:
-        """Finish what was begun, then make what is planned; returns what was done."""
+    async def finish_begun(self) -> list[str]:
+        """Finish what was begun; returns what was done."""
         await finish_splits(self.due.client_id, self.world.books, self.context)
         for intent in await open_intents(self.due.client_id, self.context):
             await self._resume(intent)
+        return self._told
+
+    async def bill(self) -> list[str]:
+        """Finish what was begun, then make what is planned; returns what was done."""
+        await self.finish_begun()
         problems: list[str] = []
         for _round in range(_ROUNDS):
             read = await self._read()
@@ -165,7 +177,7 @@ class _Client:
         found = await find_made(intent, self.world.books)
         if found is None:
             wait_if_young(intent, self.context.clock())
-            await forget(intent, self.context)
+            await doubt(intent, self.context)
         else:
             await self._conclude(intent, found, {})
 

@@ -25,6 +25,9 @@ from mappings.invoicing.records import PlannedInvoice
 from mappings.ninja import Invoice
 
 KIND = "invoice"
+DOUBTED = "invoice_doubt"
+"""The kind of links that remember what was given up, see `handlers.invoice_doubts`."""
+
 STILL_ON_ITS_WAY = timedelta(seconds=30)
 """How long a request may still be carried out whose answer we did not see; the client gives up earlier."""
 
@@ -53,6 +56,35 @@ async def forget(intent: Intent, context: Context) -> None:
     await context.links.remove(Link(client_subject(intent.planned.client_id), KIND, intent.mark, "", {}))
 
 
+async def doubt(intent: Intent, context: Context) -> None:
+    """The request was not carried out as far as can be seen: it is given up, and may be carried out late."""
+    await context.links.save(_doubt_of(intent, _state(intent)))
+    await forget(intent, context)
+
+
+async def believe_again(intent: Intent, context: Context) -> None:
+    """What was given up was made after all: it is to be finished like any other."""
+    await remember(intent, context)
+    await forget_doubt(intent, context)
+
+
+async def forget_doubt(intent: Intent, context: Context) -> None:
+    """Nothing late is to be expected of it any more."""
+    await context.links.remove(_doubt_of(intent, {}))
+
+
+async def doubted_intents(client_id: str, context: Context) -> list[Intent]:
+    """The invoices of a client that were given up."""
+    links = await context.links.of_subject(client_subject(client_id))
+    return [_intent(client_id, link.state) for link in links if link.kind == DOUBTED]
+
+
+async def finished_ids(client_id: str, context: Context) -> set[str]:
+    """The ids of the invoices of a client that were finished."""
+    links = await context.links.of_subject(client_subject(client_id))
+    return {link.remote_id for link in links if link.kind == KIND and link.remote_id}
+
+
 async def finish(intent: Intent, invoice: Invoice, context: Context) -> None:
     """Everything about the invoice is done."""
     state = {
@@ -77,10 +109,15 @@ async def find_made(intent: Intent, books: BillingBooks) -> Invoice | None:
     One that carries the mark without billing any of the tasks is another: somebody took its lines away, and the time is
     billed again.
     """
-    wanted = {entry.task_id for entry in intent.planned.entries}
-    marked = await books.marked_invoices(intent.planned.terms.mark_field, intent.mark)
-    live = [invoice for invoice in marked if _bills(invoice, wanted)]
+    live = await marked(intent, books)
     return max(live, key=lambda invoice: (invoice.created_at, invoice.id), default=None)
+
+
+async def marked(intent: Intent, books: BillingBooks) -> list[Invoice]:
+    """All live invoices that bear the mark of the intent and bill one of its tasks."""
+    wanted = {entry.task_id for entry in intent.planned.entries}
+    found = await books.marked_invoices(intent.planned.terms.mark_field, intent.mark)
+    return [invoice for invoice in found if _bills(invoice, wanted)]
 
 
 def wait_if_young(intent: Intent, now: datetime) -> None:
@@ -94,6 +131,10 @@ def wait_if_young(intent: Intent, now: datetime) -> None:
         raise RetryLater(
             "an invoice was asked for without an answer: looking for it again before another is made", left
         )
+
+
+def _doubt_of(intent: Intent, state: Mapping[str, Any]) -> Link:
+    return Link(client_subject(intent.planned.client_id), DOUBTED, intent.mark, "", state)
 
 
 def _bills(invoice: Invoice, wanted: Collection[str]) -> bool:

@@ -1,0 +1,83 @@
+"""Invoices that were asked for, not found and asked for anew: the first request may be carried out late all the same.
+
+Nothing at Invoice Ninja prevents a second invoice (facts/invoice-ninja.md section 4). So what was given up is kept in
+mind for a day, and looked for by its mark: at every run for the client, and by the second look.
+"""
+
+from datetime import timedelta
+
+from handlers.context import Context
+from handlers.errors import Rejected
+from handlers.invoice_afterwards import FLAGGED
+from handlers.invoice_events import client_subject
+from handlers.invoice_intents import (
+    Intent,
+    believe_again,
+    doubted_intents,
+    finished_ids,
+    forget_doubt,
+    marked,
+)
+from handlers.invoice_reading import NOT_OWED
+from handlers.invoice_world import InvoiceWorld
+from mappings.invoicing.period import local_date
+from mappings.ninja import Invoice, InvoiceStatus
+
+REMEMBERED = timedelta(days=1)
+_A_DAY = timedelta(days=1)
+
+
+async def settle_doubts(client_id: str, world: InvoiceWorld, context: Context) -> list[str]:
+    """Look for invoices that a late request made; returns what was done about them.
+
+    One whose hours another invoice bills is deleted again, or shown to a person when it was sent already. One that is
+    the only one for its hours becomes what it was meant to be.
+    """
+    told: list[str] = []
+    for intent in await doubted_intents(client_id, context):
+        known = await finished_ids(client_id, context)
+        for late in await marked(intent, world.books):
+            if late.id not in known:
+                told += await _settle_late(late, intent, world, context)
+        if context.clock() - intent.posted_at > REMEMBERED:
+            await forget_doubt(intent, context)
+    return told
+
+
+async def _settle_late(late: Invoice, intent: Intent, world: InvoiceWorld, context: Context) -> list[str]:
+    rivals = await _rivals(late, intent, world)
+    if not rivals:
+        await believe_again(intent, context)
+        return [f"invoice {late.number} was made late, and is taken over"]
+    numbers = ", ".join(rival.number for rival in rivals)
+    if late.status_id != InvoiceStatus.DRAFT:
+        subject = f"{client_subject(late.client_id)}:{late.id}"
+        summary = f"invoice {late.number} was made by a late request and bills the hours of invoice {numbers} once more"
+        await context.reviews.open(subject, FLAGGED, summary, {"invoice_id": late.id, "number": late.number})
+        return [f"{summary}: it was sent already, a person must cancel one of them"]
+    await world.books.delete_invoice(late.id)
+    told = [f"invoice {late.number} was made by a late request for the hours of invoice {numbers}: deleted again"]
+    for rival in rivals:
+        told += await _link_again(rival, world)
+    return told
+
+
+async def _rivals(late: Invoice, intent: Intent, world: InvoiceWorld) -> list[Invoice]:
+    """The other live invoices that bill some of its tasks; they were made since it was asked for."""
+    since = local_date(int(intent.posted_at.timestamp()), intent.due.period.timezone) - _A_DAY
+    return [
+        invoice
+        async for invoice in world.books.invoices_since(since, late.client_id)
+        if invoice.id != late.id
+        and invoice.status_id not in NOT_OWED
+        and not set(late.task_ids).isdisjoint(invoice.task_ids)
+    ]
+
+
+async def _link_again(invoice: Invoice, world: InvoiceWorld) -> list[str]:
+    """Its tasks went over to the late invoice, which freed them when it was deleted: saving it links them again."""
+    try:
+        await world.books.update_invoice(invoice.id, {"private_notes": invoice.private_notes})
+    except Rejected as error:
+        return [f"invoice {invoice.number} could not be linked to its tasks again: {error.message}"]
+    return []
