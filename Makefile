@@ -10,6 +10,10 @@ UV_VERSION := 0.13.8
 LOCK := $(BIN)/uv pip compile --no-config --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-header --no-emit-index-url --only-binary :all: $(NO_WHEEL) $(ARGS)
 
+# A process for each processor, at most four, and a single one for tests that are picked: see tests/conftest.py.
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev check test coverage demo run bench chaos lock clean
 # A recipe that is cut off leaves no half-made stamp.
@@ -28,11 +32,11 @@ check: install-dev ## Lint, format, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: install-dev ## All tests, with real PostgreSQL and Redis; ARGS="-k rounding" picks some
-	$(BIN)/python -m pytest $(ARGS)
+test: install-dev ## All tests, with real PostgreSQL and Redis; ARGS="-k rounding" picks some; WORKERS=0: one process
+	$(PYTEST) $(ARGS)
 
 coverage: install-dev ## All tests; fails unless they run every line of mappings and handlers
-	$(BIN)/python -m pytest --cov=mappings --cov=handlers --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)
+	$(PYTEST) --cov=mappings --cov=handlers --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)
 
 demo: install ## The whole flow against sandbox servers, shown as a table; KEEP=1 leaves it running
 	$(BIN)/taiga-billing demo $(if $(KEEP),--keep)

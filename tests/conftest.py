@@ -3,30 +3,45 @@
 The servers are the embedded ones, started once for the session and only when a test asks; with `DATABASE_URL` or
 `REDIS_URL` set, those are used instead. Databases are made for the session and dropped after it; the Redis database
 named by `REDIS_URL` is emptied by tests that use `fresh_redis`.
+
+Under pytest-xdist each process is a session: it has servers and folders of its own.
 """
 
 import ipaddress
 import os
-import secrets
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-import asyncpg
 import pytest
 import redis.asyncio
 from hypothesis import settings as hypothesis_settings
 
 from middleware.embedded import embedded_servers
 from middleware.store.database import migrate
+from tests.databases import copied_database, folder_in_memory, name_of
 
 # A shared machine is slow now and then: that is no failure. In CI the same examples are tried at every run.
 hypothesis_settings.register_profile("local", deadline=None)
 hypothesis_settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+MOST_PROCESSES = 4
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """`-n auto`: a process for each processor; but only this one for tests that are picked, and on one given Redis.
+
+    Picked tests are few: they are over before another process has started. Tests empty a Redis that is given.
+    """
+    picks = bool(config.option.keyword) or any(Path(name.partition("::")[0]).is_file() for name in config.args)
+    if picks or os.environ.get("REDIS_URL"):
+        return 0
+    return min(MOST_PROCESSES, os.cpu_count() or 1)
+
 
 _SERVERS_GIVEN_BY_PEOPLE = ("DATABASE_URL", "REDIS_URL", "TAIGA_API", "INVOICE_NINJA_API", "STRIPE_API_BASE")
 _given_hosts = {urlsplit(os.environ.get(name, "")).hostname for name in _SERVERS_GIVEN_BY_PEOPLE}
@@ -66,7 +81,7 @@ def postgres_server_url() -> Iterator[str]:
         yield given
         return
     with (
-        TemporaryDirectory(prefix="taiga-billing-test-") as folder,
+        TemporaryDirectory(prefix="taiga-billing-test-", dir=folder_in_memory()) as folder,
         embedded_servers(Path(folder), postgres=True, redis=False, durable=False) as endpoints,
     ):
         assert endpoints.database_url is not None
@@ -80,7 +95,7 @@ def redis_url() -> Iterator[str]:
         yield given
         return
     with (
-        TemporaryDirectory(prefix="taiga-billing-test-") as folder,
+        TemporaryDirectory(prefix="taiga-billing-test-", dir=folder_in_memory()) as folder,
         embedded_servers(Path(folder), postgres=False, redis=True) as endpoints,
     ):
         assert endpoints.redis_url is not None
@@ -90,30 +105,30 @@ def redis_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 async def migrated_template(postgres_server_url: str) -> AsyncIterator[str]:
     """Name of a database with the present schema and no rows. Nobody connects to it: it is only copied."""
-    async with _database(postgres_server_url) as name:
-        await migrate(_address_of(postgres_server_url, name))
-        yield name
+    async with copied_database(postgres_server_url) as url:
+        await migrate(url)
+        yield name_of(url)
 
 
 @pytest.fixture(scope="session")
 async def database_url(postgres_server_url: str, migrated_template: str) -> AsyncIterator[str]:
     """Address of a migrated database that all tests of the session share."""
-    async with _database(postgres_server_url, template=migrated_template) as name:
-        yield _address_of(postgres_server_url, name)
+    async with copied_database(postgres_server_url, migrated_template) as url:
+        yield url
 
 
 @pytest.fixture
 async def fresh_database(postgres_server_url: str, migrated_template: str) -> AsyncIterator[str]:
     """Address of a migrated database without rows, for one test."""
-    async with _database(postgres_server_url, template=migrated_template) as name:
-        yield _address_of(postgres_server_url, name)
+    async with copied_database(postgres_server_url, migrated_template) as url:
+        yield url
 
 
 @pytest.fixture
 async def blank_database(postgres_server_url: str) -> AsyncIterator[str]:
     """Address of a database without any table, for one test."""
-    async with _database(postgres_server_url) as name:
-        yield _address_of(postgres_server_url, name)
+    async with copied_database(postgres_server_url) as url:
+        yield url
 
 
 @pytest.fixture
@@ -122,20 +137,3 @@ async def fresh_redis(redis_url: str) -> str:
     async with redis.asyncio.Redis.from_url(redis_url) as client:
         await client.flushdb()
     return redis_url
-
-
-@asynccontextmanager
-async def _database(server_url: str, template: str = "template0") -> AsyncIterator[str]:
-    """Make a throw-away database and drop it in the end, whoever is still connected."""
-    name = f"taiga_billing_test_{secrets.token_hex(6)}"
-    connection = await asyncpg.connect(server_url)
-    try:
-        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        yield name
-    finally:
-        await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        await connection.close()
-
-
-def _address_of(server_url: str, database: str) -> str:
-    return urlunsplit(urlsplit(server_url)._replace(path=f"/{database}"))

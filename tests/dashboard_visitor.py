@@ -2,14 +2,11 @@
 
 import json
 import re
-import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from html import unescape
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import httpx
 
 from middleware.app import create_app
@@ -47,19 +44,6 @@ class Visitor:
     async def send(self, path: str, **fields: str) -> httpx.Response:
         """Send a form with the token of the session."""
         return await self.http.post(path, data={"csrf_token": await self.token("/"), **fields})
-
-
-@asynccontextmanager
-async def copied_database(server_url: str, template: str) -> AsyncIterator[str]:
-    """The address of a copy of a database to which nobody is connected, dropped in the end."""
-    name = f"taiga_billing_test_{secrets.token_hex(6)}"
-    connection = await asyncpg.connect(server_url)
-    try:
-        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
-    finally:
-        await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        await connection.close()
 
 
 def dashboard_settings(url: str, redis_url: str, folder: Path, **more: object) -> Settings:

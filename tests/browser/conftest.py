@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright
@@ -20,7 +19,8 @@ from middleware.app import create_app
 from middleware.store.database import open_pool
 from middleware.web import web_server
 from tests.dashboard_seed import PASSWORD, seed
-from tests.dashboard_visitor import copied_database, dashboard_settings
+from tests.dashboard_visitor import dashboard_settings
+from tests.databases import copied_database, name_of
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 DESKTOP, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=390, height=800)
@@ -82,7 +82,7 @@ async def seeded_template(postgres_server_url: str, migrated_template: str) -> A
     async with copied_database(postgres_server_url, migrated_template) as url:
         async with open_pool(url, size=1) as pool:
             await seed(pool)
-        yield urlsplit(url).path.removeprefix("/")
+        yield name_of(url)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from middleware.store.database import open_pool
 from middleware.store.event_search import EventFilter, EventSearch
 from middleware.store.reports import Reports, TimeWanted
 from middleware.store.statistics import Statistics
-from tests.dashboard_visitor import copied_database
+from tests.databases import copied_database
 
 MANY = 50_000
 NOW = datetime.now(UTC)

@@ -16,7 +16,8 @@ from middleware.alerts.wording import message_of
 from middleware.dashboard.render import STATIC_FILES, static_content
 from middleware.store.database import StoreUnavailableError, open_pool
 from tests.dashboard_seed import PLAN, UNMATCHED, seed
-from tests.dashboard_visitor import LOCAL, Visitor, copied_database, dashboard, visitor
+from tests.dashboard_visitor import LOCAL, Visitor, dashboard, visitor
+from tests.databases import copied_database, name_of
 
 PAGES = (
     "/",
@@ -54,7 +55,7 @@ async def seeded_template(postgres_server_url: str, migrated_template: str) -> A
     async with copied_database(postgres_server_url, migrated_template) as url:
         async with open_pool(url, size=1) as opened:
             await seed(opened)
-        yield urlsplit(url).path.removeprefix("/")
+        yield name_of(url)
 
 
 @pytest.fixture
