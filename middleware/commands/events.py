@@ -1,8 +1,8 @@
 """`taiga-billing events`: what arrived, what became of it, and what to do about it."""
 
 import json
-from dataclasses import asdict
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -26,6 +26,7 @@ from middleware.commands.event_filters import event_filters, wanted
 from middleware.settings import Settings
 from middleware.store.event_search import EventPage, EventSearch
 from middleware.store.events import AttemptRow, EventRow, EventStore
+from middleware.store.second_looks import SecondLooks, Waiting
 
 PAYLOAD_PREVIEW = 4000
 PIPE_WIDTH = 200
@@ -69,21 +70,33 @@ def list_events(*, before: int | None, limit: int, as_json: bool, **filters: Any
 def show(*, event_id: int, as_json: bool) -> None:
     """Show one event: timeline, outbound calls, payload, reason and hint."""
     with servers_behind(settings_or_exit()) as settings:
-        event, attempts, body = run(_read_one(settings, event_id))
+        shown = run(_read_one(settings, event_id))
     if as_json:
-        print_json({**asdict(event), "attempt_rows": attempts, "payload": _decoded(body)})
+        told = {**asdict(shown.event), "attempt_rows": shown.attempts, "payload": _decoded(shown.body)}
+        print_json({**told, "second_look": shown.second_look})
         return
-    _print_event(event, attempts, body)
+    _print_event(shown, timedelta(minutes=settings.second_look_minutes))
 
 
-async def _read_one(settings: Settings, event_id: int) -> tuple[EventRow, list[AttemptRow], bytes]:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Everything about one event, and the second look that is still to come for its subject."""
+
+    event: EventRow
+    attempts: list[AttemptRow]
+    body: bytes
+    second_look: Waiting | None
+
+
+async def _read_one(settings: Settings, event_id: int) -> Shown:
     async with store(settings) as pool:
         events = EventStore(pool)
         event = await events.find(event_id)
         if event is None:
             raise FailedError(f"there is no event {event_id}")
         body, _headers = await events.body(event_id)
-        return event, await events.attempts(event_id), body
+        second_look = await SecondLooks(pool).waiting(event.subject)
+        return Shown(event, await events.attempts(event_id), body, second_look)
 
 
 def _print_table(rows: list[EventRow]) -> None:
@@ -100,7 +113,8 @@ def _print_table(rows: list[EventRow]) -> None:
     Console(width=None if console.is_terminal else PIPE_WIDTH).print(table if rows else "no events")
 
 
-def _print_event(event: EventRow, attempts: list[AttemptRow], body: bytes) -> None:
+def _print_event(shown: Shown, until_second_look: timedelta) -> None:
+    event = shown.event
     click.echo(f"event {event.id}: {event.source} {event.type}, {event.subject}")
     click.echo(
         f"  happened  {event.occurred_at:%Y-%m-%d %H:%M:%S} UTC, received {event.received_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -111,7 +125,10 @@ def _print_event(event: EventRow, attempts: list[AttemptRow], body: bytes) -> No
     if event.status == "retrying":
         wait = max(0, (event.next_attempt_at - datetime.now(UTC)).total_seconds())
         click.echo(f"  next try  in {wait:.0f} s")
-    for attempt in attempts:
+    if shown.second_look is not None:
+        at = shown.second_look.asked_at + until_second_look
+        click.echo(f"  looked at once more at {at:%Y-%m-%d %H:%M:%S} UTC, because of {shown.second_look.why}")
+    for attempt in shown.attempts:
         click.echo(
             f"  attempt {attempt.number} at {attempt.started_at:%H:%M:%S}, {attempt.duration_ms} ms:"
             f" {attempt.outcome}: {attempt.reason}"
@@ -119,9 +136,9 @@ def _print_event(event: EventRow, attempts: list[AttemptRow], body: bytes) -> No
         for call in attempt.calls:
             answer = call["status"] if call["status"] is not None else call["error"]
             click.echo(f"    {call['system']} {call['method']} {call['path']} -> {answer} ({call['ms']} ms)")
-    payload = json.dumps(plain(_decoded(body)), indent=2, ensure_ascii=False)
-    shown = payload if len(payload) <= PAYLOAD_PREVIEW else payload[:PAYLOAD_PREVIEW] + "\n  ... (--json shows all)"
-    click.echo(f"  payload   {shown}")
+    payload = json.dumps(plain(_decoded(shown.body)), indent=2, ensure_ascii=False)
+    cut = payload if len(payload) <= PAYLOAD_PREVIEW else payload[:PAYLOAD_PREVIEW] + "\n  ... (--json shows all)"
+    click.echo(f"  payload   {cut}")
 
 
 def _decoded(body: bytes) -> object:

@@ -12,9 +12,10 @@ from click.testing import CliRunner, Result
 
 from middleware import cli
 from middleware.commands import common
-from middleware.store.claimed import AttemptRecord, Settlement
+from middleware.store.claimed import AttemptRecord, Doubt, Settlement
 from middleware.store.database import open_pool
 from middleware.store.events import EventStore
+from middleware.store.second_looks import remember_doubts
 from tests.pipeline import BASE_TIME, claims, new_event, statuses
 
 Call = Callable[..., Coroutine[Any, Any, Result]]
@@ -98,6 +99,21 @@ async def test_show(pool: asyncpg.Pool, call: Call) -> None:
     for event_id in by_number.values():
         text = await call(f"events show {event_id}")
         assert (text.exit_code, f"event {event_id}" in text.stdout) == (0, True)
+
+
+async def test_show_second_look(pool: asyncpg.Pool, call: Call) -> None:
+    """A subject of which a request may still be carried out says when it is looked at once more, and why."""
+    event_id = await pool.fetchval("SELECT id FROM events WHERE subject = 'taiga:task:1'")
+    async with pool.acquire() as connection:
+        await remember_doubts(connection, [Doubt("taiga:task:1", event_id, "invoiceninja: POST /tasks: lost")])
+        await connection.execute("UPDATE second_looks SET asked_at = '2026-11-21 12:00:00Z'")
+    text = (await call(f"events show {event_id}")).stdout
+    assert (
+        "  looked at once more at 2026-11-21 12:05:00 UTC, because of invoiceninja: POST /tasks: lost"
+        in text.splitlines()
+    )
+    shown = json.loads((await call(f"events show {event_id} --json")).stdout)
+    assert shown["second_look"]["why"] == "invoiceninja: POST /tasks: lost"
 
 
 async def test_show_strange_payload(pool: asyncpg.Pool, call: Call) -> None:
