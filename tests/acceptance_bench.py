@@ -72,10 +72,9 @@ class Bench:
     ninja: Ninja
     started: int = 0
 
-    @property
-    def receiver_url(self) -> str:
-        """Where `serve` listens."""
-        return f"http://127.0.0.1:{self.environment['PORT']}"
+    def receiver_url(self, port: str = "") -> str:
+        """Where `serve` listens; `port`: another one than the environment's."""
+        return f"http://127.0.0.1:{port or self.environment['PORT']}"
 
     @contextmanager
     def program(self, *arguments: str, **environment: str) -> Iterator[Program]:
@@ -112,18 +111,18 @@ class Bench:
         """Run several commands side by side."""
         return await asyncio.gather(*(asyncio.to_thread(self.call, *command.split()) for command in commands))
 
-    async def deliver(self, *bodies: bytes) -> list[int]:
+    async def deliver(self, *bodies: bytes, port: str = "") -> list[int]:
         """Post signed webhooks to the receiver."""
-        async with httpx.AsyncClient(base_url=self.receiver_url) as client:
+        async with httpx.AsyncClient(base_url=self.receiver_url(port)) as client:
             answers = [await client.post("/webhooks/taiga", content=body, headers=signed(body)) for body in bodies]
         return [answer.status_code for answer in answers]
 
-    async def serves(self) -> None:
+    async def serves(self, port: str = "") -> None:
         """Wait until the receiver answers."""
-        await until(self._answers)
+        await until(lambda: self._answers(port))
 
-    async def _answers(self) -> bool:
-        async with httpx.AsyncClient(base_url=self.receiver_url) as client:
+    async def _answers(self, port: str) -> bool:
+        async with httpx.AsyncClient(base_url=self.receiver_url(port)) as client:
             try:
                 return (await client.get("/healthz")).status_code == 200
             except httpx.TransportError:

@@ -1,8 +1,10 @@
-"""`taiga-billing bench`, `bench abuse` and `bench chaos`."""
+"""`taiga-billing bench`, with `abuse`, `scale`, `soak` and `chaos`."""
 
 import logging
 import random
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import click
 from middleware.bench import stack
 from middleware.bench.abuse import Endured, endure
 from middleware.bench.report import QUICK, Plan, print_result, run_bench
+from middleware.bench.scale import measure_scale
+from middleware.bench.scale import soak as measure_soak
 from middleware.bench.stack import Ground
 from middleware.commands.common import FailedError, json_option, print_json, run
 from middleware.embedded import EmbeddedServerError, embedded_servers
@@ -28,18 +32,23 @@ def command(context: click.Context, *, quick: bool, runs: int | None, as_json: b
     if context.invoked_subcommand is not None:
         return
     plan = QUICK if quick else Plan(runs=runs or 3)
-    with tempfile.TemporaryDirectory(prefix="taiga-billing-bench-") as name:
-        folder = Path(name)
-        try:
-            with embedded_servers(folder, postgres=True, redis=True) as servers:
-                ground = Ground(servers.database_url or "", servers.redis_url or "", folder)
-                result = run(run_bench(ground, plan))
-        except EmbeddedServerError as error:
-            raise FailedError(str(error)) from error
+    with _own_ground() as ground:
+        result = run(run_bench(ground, plan))
     if as_json:
         print_json(result.as_json())
     else:
         print_result(result)
+
+
+@contextmanager
+def _own_ground() -> Iterator[Ground]:
+    """Servers and a folder of the bench's own, gone in the end."""
+    with tempfile.TemporaryDirectory(prefix="taiga-billing-bench-") as name:
+        try:
+            with embedded_servers(Path(name), postgres=True, redis=True) as servers:
+                yield Ground(servers.database_url or "", servers.redis_url or "", Path(name))
+        except EmbeddedServerError as error:
+            raise FailedError(str(error)) from error
 
 
 @command.command("abuse")
@@ -49,13 +58,8 @@ def command(context: click.Context, *, quick: bool, runs: int | None, as_json: b
 def abuse(*, seconds: float, rate: float, as_json: bool) -> None:
     """Send garbage in bulk; exit code 1 unless every valid webhook between it is acknowledged."""
     configure_logs("console", "error")
-    with tempfile.TemporaryDirectory(prefix="taiga-billing-abuse-") as name:
-        try:
-            with embedded_servers(Path(name), postgres=True, redis=True) as servers:
-                ground = Ground(servers.database_url or "", servers.redis_url or "", Path(name))
-                endured = run(_endure(ground, seconds, rate))
-        except EmbeddedServerError as error:
-            raise FailedError(str(error)) from error
+    with _own_ground() as ground:
+        endured = run(_endure(ground, seconds, rate))
     if as_json:
         print_json(endured)
     else:
@@ -70,6 +74,39 @@ def abuse(*, seconds: float, rate: float, as_json: bool) -> None:
 async def _endure(ground: Ground, seconds: float, rate: float) -> Endured:
     async with stack.receiver(ground) as server:
         return await endure(server.port, seconds, rate)
+
+
+@command.command("scale")
+@click.option("--events", type=click.IntRange(1), default=1_000_000, show_default=True, help="Finished events.")
+@json_option
+def scale(*, events: int, as_json: bool) -> None:
+    """Measure receiver and worker on an empty store and on one full of finished events."""
+    with _own_ground() as ground:
+        result = run(measure_scale(ground, events))
+    if as_json:
+        print_json(result)
+        return
+    accepted = (result.empty_accepted.per_second, result.full_accepted.per_second)
+    completed = (result.empty_completed.per_second, result.full_completed.per_second)
+    for what, (empty, full) in (("accepted", accepted), ("completed", completed)):
+        click.echo(
+            f"{what}: {empty:,.0f} a second on an empty store, {full:,.0f} with {events:,} finished events"
+            f" ({full / empty:.0%})"
+        )
+
+
+@command.command("soak")
+@click.option("--events", type=click.IntRange(20_000), default=200_000, show_default=True, help="Webhooks to work off.")
+@json_option
+def soak(*, events: int, as_json: bool) -> None:
+    """Send many webhooks through the whole stack and see whether memory stays flat."""
+    with _own_ground() as ground:
+        noted = run(measure_soak(ground, events))
+    if as_json:
+        print_json(noted)
+        return
+    for one in noted:
+        click.echo(f"after {one.events:,} events: receiver {one.receiver_mb:.0f} MB, worker {one.worker_mb:.0f} MB")
 
 
 @command.command("chaos")

@@ -1,10 +1,11 @@
 """The programs as people run them: killed, stopped and started again."""
 
+import asyncio
 import os
 import signal
 from pathlib import Path
 
-from tests.acceptance_bench import Bench
+from tests.acceptance_bench import Bench, free_port
 from tests.pipeline import until
 from tests.stack import Task
 
@@ -79,6 +80,27 @@ async def test_up_and_down(bench: Bench) -> None:
         assert await stack.terminate() == 0
     assert await _all_gone(parts)
     assert {line["part"] for line in stack.lines if line["event"] == "part.died"} == {"serve", "worker"}
+
+
+async def test_two_receivers_and_two_workers(bench: Bench) -> None:
+    """Several of each work on one store: what both receivers get is taken once, and both workers work."""
+    other = {"PORT": free_port()}
+    with bench.program("serve"), bench.program("serve", **other):
+        await bench.serves()
+        await bench.serves(other["PORT"])
+        with (
+            bench.program("worker", WORKER_CONCURRENCY="2") as one,
+            bench.program("worker", WORKER_CONCURRENCY="2") as two,
+        ):
+            bodies = [Task(number).webhook() for number in range(1, 41)]
+            answers = await asyncio.gather(bench.deliver(*bodies), bench.deliver(*bodies, port=other["PORT"]))
+            await bench.reaches(processed=40)
+    assert [sorted(pair) for pair in zip(*answers, strict=True)] == [[200, 202]] * 40
+    assert {entry.number for entry in bench.ninja.entries} == {f"TAIGA-T{number}" for number in range(1, 41)}
+    assert len(bench.ninja.app.state.ninja.tables["tasks"]) == 40
+    tries = [[line for line in worker.lines if line["event"] == "event.attempted"] for worker in (one, two)]
+    assert all(tries)
+    assert sum(map(len, tries)) == 40
 
 
 async def test_parts_end_with_a_killed_up(bench: Bench) -> None:
