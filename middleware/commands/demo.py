@@ -110,7 +110,8 @@ async def until_settled(pool: Pool) -> None:
 
 
 async def stay(stack: Stack) -> None:
-    """Print the addresses and wait for Ctrl+C."""
+    """Print the addresses and wait for Ctrl+C; what happens at Stripe from now on is told at once."""
+    stack.stripe.hold = False
     click.echo(
         f"\nreceiver       {stack.receiver_url} (/readyz, /metrics)"
         f"\nTaiga          {stack.taiga_url}/api/v1"

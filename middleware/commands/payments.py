@@ -83,7 +83,11 @@ def unmatched(*, limit: int, after: str, as_json: bool) -> None:
         click.echo(f"    {record.reason}")
         for one in record.candidates:
             click.echo(f"    invoice {one.number or one.invoice_id} (open: {one.balance}): {one.why_not}")
-    if not records:
+        if not record.candidates:
+            click.echo("    no open invoice fits it")
+    if records:
+        click.echo("settle one: taiga-billing payments match PAYMENT INVOICE, or payments ignore PAYMENT --why REASON")
+    else:
         click.echo("no payment waits for an invoice")
 
 
