@@ -116,11 +116,11 @@ def latest_run(calendar: Calendar, now: datetime) -> Run:
     A run bills what is unbilled up to the end of its period, so it bills the missed ones, too.
     """
     today = now.astimezone(ZoneInfo(calendar.timezone)).date()
-    for day in _generation_days(calendar, today):
-        due_at = _local(day, time(calendar.generation_hour), calendar.timezone)
-        if due_at <= now:
-            return Run(due_at, _period_before(calendar, day))
-    raise AssertionError("one of two generation days always lies in the past")
+    later, earlier = (
+        Run(_local(day, time(calendar.generation_hour), calendar.timezone), _period_before(calendar, day))
+        for day in _generation_days(calendar, today)
+    )
+    return later if later.due_at <= now else earlier
 
 
 def local_date(unix_seconds: int, timezone: str) -> date:
@@ -128,15 +128,15 @@ def local_date(unix_seconds: int, timezone: str) -> date:
     return datetime.fromtimestamp(unix_seconds, ZoneInfo(timezone)).date()
 
 
-def _generation_days(calendar: Calendar, today: date) -> list[date]:
-    """The generation days around today, latest first."""
+def _generation_days(calendar: Calendar, today: date) -> tuple[date, date]:
+    """The generation day of the present month or block, which may be to come, and the one before, which is past."""
     if calendar.frequency == "monthly":
         this = today.replace(day=1)
         before = (this - _DAY).replace(day=1)
-        return [_clipped(first, calendar.generation_day) for first in (this, before)]
+        return _clipped(this, calendar.generation_day), _clipped(before, calendar.generation_day)
     step = _WEEK if calendar.frequency == "weekly" else _BLOCK
     begin = _block_start(calendar, today) + timedelta(days=calendar.generation_day - 1)
-    return [begin, begin - step]
+    return begin, begin - step
 
 
 def _period_before(calendar: Calendar, day: date) -> Period:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mappings.invoicing.period import parse_period
@@ -53,12 +53,14 @@ LOGS = st.lists(
 ).map(tuple)
 
 
+@settings(max_examples=50)
 @given(INVOICES)
 def test_a_planned_invoice_comes_back_as_it_was(invoice: PlannedInvoice) -> None:
     """Stored and read again, every amount, day and line is the same, to the last digit."""
     assert invoice_from_json(json.loads(json.dumps(invoice_as_json(invoice)))) == invoice
 
 
+@settings(max_examples=25)
 @given(st.lists(INVOICES, max_size=2).map(tuple), st.lists(st.builds(LeftOut, *[TEXTS] * 3, st.integers(), TEXTS)))
 def test_a_plan_for_programs(invoices: tuple[PlannedInvoice, ...], left_out: list[LeftOut]) -> None:
     """`--json` tells the whole plan: the period by name and days, money as text, never as a binary fraction."""
@@ -90,7 +92,7 @@ def test_a_log_comes_back_as_it_was(log: tuple[LogEntry, ...]) -> None:
     assert read_log(write_log(log)) == log
 
 
-NO_TEXTS = (None, 7, True, {}, [], [7], [[]], [["1", 2]], [[True, 2]])
+NO_TEXTS: tuple[Any, ...] = (None, 7, True, {}, [], [7], [[]], [["1", 2]], [[True, 2]])
 NO_LOGS = ("", "[", "nonsense", '"text"', "7", "{}", "[]", "[[]]", '[["1", 2]]', "[" * 100_000)
 
 

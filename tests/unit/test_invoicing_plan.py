@@ -237,6 +237,48 @@ def test_people_s_own_hours() -> None:
     assert _only(plan(work(task(1), task(2)), parse_mapping("{}"))) == "mappings.json does not name this client"
 
 
+def test_a_currency_that_invoice_ninja_does_not_have() -> None:
+    """A client in a currency without a name there cannot be billed, and the plan says which one it is."""
+    strange = work(task(1, client_id="b"), clients={"b": NinjaClient("b", "0002", "Beta", currency_id="999")})
+    assert _only(plan(strange, mapping())) == 'currency conflict: Invoice Ninja has no currency "999"'
+
+
+def test_time_too_short_for_an_invoice() -> None:
+    """A line has three decimals: less than 1.8 seconds would be a line over nothing."""
+    assert _only(plan(work(task(1, log=(LogEntry(MIDDLE, MIDDLE + 1),))), mapping())) == "it is shorter than 0.001 h"
+    assert plan(work(task(1, log=(LogEntry(MIDDLE, MIDDLE + 2),))), mapping()).invoices[0].seconds == 2
+
+
+def test_a_second_before_midnight_waits_for_its_period() -> None:
+    """Too short to be divided, all of it is billed with the period in which it ends, and nothing is said before."""
+    night = task(1, start=PERIOD.ends_at - 1)
+    rules = mapping(split_at_period_end=True)
+    made = plan(work(night), rules)
+    assert (made.invoices, made.left_out) == ((), ())
+    assert plan(work(night, period=NEXT), rules).invoices[0].seconds == 2 * HOUR
+
+
+def test_what_is_no_unbilled_work_of_the_period() -> None:
+    """Deleted, archived, billed, empty or later tasks are no part of a plan, and need no word."""
+    tasks = [
+        task(1, is_deleted=True),
+        task(2, is_archived=True),
+        task(3, invoice_id="i"),
+        task(4, log=()),
+        task(5, start=PERIOD.ends_at),
+    ]
+    made = plan(work(*tasks), mapping())
+    assert (made.invoices, made.left_out) == ((), ())
+
+
+def test_ours_without_a_client() -> None:
+    """An entry of ours whose client was deleted waits, and the plan says what to do."""
+    deleted = {"a": NinjaClient("a", "0001", "Acme", is_deleted=True)}
+    made = plan(work(task(1, number="TAIGA-T1"), clients=deleted), mapping())
+    assert _only(made) == "it has no client"
+    assert "restore the client" in made.left_out[0].hint
+
+
 def test_credits_are_not_billed() -> None:
     """A credit that waits for a person is told, nothing else."""
     made = plan(work(credits=[CreditProposal("taiga:task:3", "credit 1 h?", "a")]), mapping())
@@ -305,3 +347,9 @@ def test_differences(changed: list[LoggedTask], told: list[str]) -> None:
     sentences = difference(before, plan(work(*changed), mapping()))
     assert len(sentences) == len(told)
     assert all(part.split(" then, 3 h")[0] in sentence for part, sentence in zip(told, sentences, strict=True))
+
+
+def test_an_invoice_that_came_in() -> None:
+    """What an earlier plan did not have is told as new."""
+    empty, full = plan(work(), mapping()), plan(work(task(1)), mapping())
+    assert difference(empty, full) == ["Acme: the invoice of 160.00 USD for 2 h is new"]

@@ -140,5 +140,12 @@ def test_every_fact_that_is_billed_by_counts(change: dict[str, Any]) -> None:
     assert content_mark(replace(ITEM, **change), STATUS) != content_mark(ITEM, STATUS)
 
 
+def test_what_is_gone_is_gone_however_it_stood() -> None:
+    """The mark of a deleted item tells only that: what it was told last does not make it another."""
+    gone = replace(ITEM, is_deleted=True, attributes=None)
+    assert content_mark(gone, STATUS) == content_mark(replace(gone, subject="Other", is_closed=False), STATUS)
+    assert content_mark(gone, STATUS) != content_mark(ITEM, STATUS)
+
+
 def _marked(value: Any) -> str:
     return content_mark(replace(ITEM, attributes={"Duration (Hours)": value}), STATUS)

@@ -58,6 +58,7 @@ def test_spoiled_field_is_an_error_or_harmless(event: Json, data: st.DataObject)
         ("metadata", {"invoice_number": 7}, ".invoice_number is no text but 7"),
         ("status", {}, "is no text but a dict"),
         ("customer", ["cus_1"], "is no text but a list"),
+        ("charges", {"object": "list", "data": 3}, "is no list but 3"),
     ],
 )
 def test_error_names_event_field_and_value(field: str, value: Any, told: str) -> None:
@@ -74,6 +75,24 @@ def test_what_is_no_event_cannot_be_folded(event: Any) -> None:
     """Not an object, no object inside: an error, not a crash."""
     with pytest.raises(BadStripeObject):
         fold([event])
+
+
+def test_a_switch_that_is_neither_on_nor_off() -> None:
+    """Whether money was captured is never guessed."""
+    event = changed(story("a_card").events[0], captured="yes")
+    with pytest.raises(BadStripeObject, match="captured is neither true nor false but 'yes'"):
+        fold([event])
+
+
+@pytest.mark.parametrize("holder", ["latest_charge", "charges"])
+def test_the_charge_inside_an_intent_tells_the_money(holder: str) -> None:
+    """Where an intent itself does not say what was received (imitations of Stripe), its charges do."""
+    line = story("a_card")
+    charge = line.events[0]["data"]["object"]
+    silent = changed(line.events[1], amount_received=None, latest_charge=charge["id"])
+    silent["data"]["object"][holder] = charge if holder == "latest_charge" else {"object": "list", "data": [charge]}
+    facts = fold([silent])
+    assert (facts.received, facts.status) == (charge["amount_captured"], "succeeded")
 
 
 def test_unknown_fields_and_words_do_not_matter() -> None:
