@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -171,10 +172,12 @@ class FaultsMiddleware:
         target = _target(scope)
         rule = self.faults.choose(scope["method"], target)
         try:
-            if rule is None:
-                await self.app(scope, receive, note_status)
-            else:
-                await self._spoiled(rule, scope, receive, note_status)
+            # A client that goes away before all of its request arrived gets nothing done.
+            with suppress(ClientDisconnect):
+                if rule is None:
+                    await self.app(scope, receive, note_status)
+                else:
+                    await self._spoiled(rule, scope, receive, note_status)
         finally:
             self.faults.requests.append(LoggedRequest(scope["method"], target, status))
 
@@ -192,12 +195,12 @@ class FaultsMiddleware:
 
     async def _put_off(self, rule: Rule, scope: Scope, receive: Receive) -> None:
         """Take the whole request now, and do its work when nobody waits for the answer any more."""
-        body = await _body(receive)
+        request = await _taken(receive)
 
         async def work() -> None:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.faults.hurry.wait(), rule.seconds)
-            await self.app({**scope, "extensions": {}}, _replayed(body), _discard)
+            await self.app({**scope, "extensions": {}}, request, _discard)
 
         self.faults.late.add(task := asyncio.create_task(work(), name=f"late {scope['method']} {scope['path']}"))
         task.add_done_callback(self.faults.late.discard)
@@ -218,8 +221,10 @@ class FaultsMiddleware:
 
     async def _delayed(self, rule: Rule, scope: Scope, receive: Receive, send: Send) -> None:
         if rule.when == "before":
+            # As servers do it: the request was taken whole, so its work is done even when the client is gone by then.
+            request = await _taken(receive)
             await asyncio.sleep(rule.seconds)
-            await self.app(scope, receive, send)
+            await self.app(scope, request, send)
             return
         held: list[Message] = []
 
@@ -292,20 +297,26 @@ def _rules_answer(rules: Sequence[Rule]) -> Response:
     return JSONResponse({"rules": [rule.model_dump(mode="json") for rule in rules]})
 
 
-def _replayed(body: bytes) -> Receive:
-    """What an application receives of a request whose client is gone."""
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+async def _taken(receive: Receive) -> Receive:
+    """What an application receives of a request that was taken whole, whether its client is still there or not.
 
-    async def receive() -> Message:
+    Raises:
+        ClientDisconnect: the client went away before that.
+    """
+    messages: list[Message] = [{"type": "http.request", "body": await _body(receive), "more_body": False}]
+
+    async def replay() -> Message:
         return messages.pop() if messages else {"type": "http.disconnect"}
 
-    return receive
+    return replay
 
 
 async def _body(receive: Receive) -> bytes:
     chunks = []
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
         chunks.append(message.get("body", b""))
         if not message.get("more_body", False):
             return b"".join(chunks)

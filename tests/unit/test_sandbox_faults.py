@@ -127,6 +127,24 @@ async def test_html_and_delay(counter_and_client: tuple[Counter, httpx.AsyncClie
     assert [(await client.post("/work")).json()["done"] for _ in range(2)] == [1, 2]
 
 
+async def test_work_is_done_when_the_client_is_gone() -> None:
+    """Who gives up a slow server gets no answer, and what was asked for is done; half a request does nothing."""
+    counter = Counter()
+    counter.faults.add(action="delay", seconds=0.4)
+    async with over_socket(counter) as client:
+        with pytest.raises(httpx.ReadTimeout):
+            await client.post("/work", content=b"x")
+        host, port = client.base_url.host, client.base_url.port
+        _, writer = await asyncio.open_connection(host, port)
+        writer.write(b"POST /work HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
+        await writer.drain()
+        writer.close()
+        async with asyncio.timeout(5):
+            while len(counter.faults.requests) < 2:  # noqa: ASYNC110 - the server has no event for it
+                await asyncio.sleep(0.01)
+    assert counter.done == 1
+
+
 async def test_steering_over_http(counter_and_client: tuple[Counter, httpx.AsyncClient]) -> None:
     """Rules are added, listed and removed over HTTP, wrong ones are refused, and control requests are not logged."""
     counter, client = counter_and_client
