@@ -18,10 +18,12 @@ def draft_of(invoice: PlannedInvoice, period: Period, today: date) -> InvoiceDra
     """
     terms = invoice.terms
     day = period.last if terms.invoice_date == "period_end" else today
-    extra: dict[str, str | bool | int | Decimal] = {"uses_inclusive_taxes": terms.inclusive_taxes}
+    extra: dict[str, str | bool | int | Decimal] = {
+        "uses_inclusive_taxes": terms.inclusive_taxes,
+        "is_amount_discount": terms.is_amount_discount,
+    }
     if terms.discount:
-        amount = invoice.totals.discount if terms.is_amount_discount else terms.discount
-        extra |= {"discount": amount, "is_amount_discount": terms.is_amount_discount}
+        extra["discount"] = invoice.totals.discount if terms.is_amount_discount else terms.discount
     if terms.auto_bill:
         extra["auto_bill_enabled"] = True
     return InvoiceDraft(

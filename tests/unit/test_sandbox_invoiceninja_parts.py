@@ -33,8 +33,8 @@ def test_amount_is_rounded_lines_plus_rounded_taxes(given_lines: list[dict[str, 
     result = sums(given_lines)
     expected = Decimal(0)
     for line in given_lines:
-        total = decimal(line["quantity"]) * decimal(line["cost"])
-        expected += round_cents(total) + round_cents(total * decimal(line["tax_rate1"]) / 100)
+        total = round_cents(decimal(line["quantity"]) * decimal(line["cost"]))
+        expected += total + round_cents(total * decimal(line["tax_rate1"]) / 100)
     assert decimal(result["amount"]) == expected
 
 

@@ -1,4 +1,7 @@
-"""Sums of an invoice or credit: lines, discounts, taxes, rounding (facts section 8). Pure, on `Decimal`."""
+"""Sums of an invoice or credit: lines, discounts, taxes, rounding (facts section 8). Pure, on `Decimal`.
+
+Taxes and discounts have two decimals whatever the currency; lines stay unrounded only while the discount is an amount.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,21 +28,21 @@ _TEXTS = (
 )
 _SURCHARGES = ("custom_surcharge1", "custom_surcharge2", "custom_surcharge3", "custom_surcharge4")
 _PERCENT = Decimal(100)
+_TAX_PLACES = 2
 
 
 @dataclass(frozen=True)
 class _Terms:
     """What of the document matters for its lines."""
 
-    precision: int
     inclusive: bool
     discount: Decimal
     is_amount_discount: bool
 
     def tax(self, amount: Decimal, rate: Decimal) -> Decimal:
         if self.inclusive:
-            return rounded(amount - amount / (1 + rate / _PERCENT), self.precision)
-        return rounded(amount * rate / _PERCENT, self.precision)
+            return rounded(amount - amount / (1 + rate / _PERCENT), _TAX_PLACES)
+        return rounded(amount * rate / _PERCENT, _TAX_PLACES)
 
     def reduction(self, amount: Decimal, subtotal: Decimal) -> Decimal:
         """The part of the document's discount that falls on `amount`."""
@@ -63,7 +66,6 @@ def clean_line(given: Mapping[str, Any], *, is_amount_discount: bool) -> dict[st
 def computed(document: Mapping[str, Any], precision: int) -> dict[str, Any]:
     """Compute `line_items`, `amount` and `total_taxes` of a document; `precision` in places of its currency."""
     terms = _Terms(
-        precision=precision,
         inclusive=bool(document["uses_inclusive_taxes"]),
         discount=decimal(document["discount"]),
         is_amount_discount=bool(document["is_amount_discount"]),
@@ -84,13 +86,13 @@ def computed(document: Mapping[str, Any], precision: int) -> dict[str, Any]:
 def _line_total(line: Mapping[str, Any], precision: int) -> Decimal:
     total = decimal(line["quantity"]) * decimal(line["cost"])
     discount = decimal(line["discount"])
-    if not line["is_amount_discount"]:
-        discount = total * discount / _PERCENT
-    return total - rounded(discount, precision)
+    if line["is_amount_discount"]:
+        return total - rounded(discount, precision)
+    return rounded(total - total * discount / _PERCENT, precision)
 
 
 def _tax_line(line: dict[str, Any], total: Decimal, subtotal: Decimal, terms: _Terms) -> Decimal:
-    """Write the sums of a line into it and give its taxes; line totals are shown unrounded."""
+    """Write the sums of a line into it and give its taxes."""
     taxed = total - terms.reduction(total, subtotal)
     taxes = sum((terms.tax(taxed, decimal(line[rate])) for rate in _TAX_RATES), ZERO)
     line["line_total"] = exact(total)
@@ -102,4 +104,4 @@ def _tax_line(line: dict[str, Any], total: Decimal, subtotal: Decimal, terms: _T
 def _discount(subtotal: Decimal, terms: _Terms) -> Decimal:
     if terms.is_amount_discount:
         return terms.discount
-    return rounded(subtotal * terms.discount / _PERCENT, terms.precision)
+    return rounded(subtotal * terms.discount / _PERCENT, _TAX_PLACES)
