@@ -44,9 +44,7 @@ async def rehearse_events(settings: Settings, pool: Pool, event_ids: Sequence[in
                 for claim in claims:
                     group.create_task(look(claim))
     except TimeoutError:
-        return Rehearsed(
-            effects, f"The other systems are slow: this is what was seen within {REHEARSAL_SECONDS:.0f} s."
-        )
+        return Rehearsed(effects, f"the other systems are slow, this is what was seen within {REHEARSAL_SECONDS:.0f} s")
     except CannotAskError as error:
         return Rehearsed(effects, str(error))
     return Rehearsed(effects)

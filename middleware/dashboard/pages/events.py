@@ -12,7 +12,7 @@ from middleware.dashboard.ninja_pages import NinjaPages
 from middleware.dashboard.visit import RefusedError, Visit
 from middleware.store.audit import AuditStore
 from middleware.store.event_actions import DISCARDABLE, REPLAYABLE
-from middleware.store.event_search import EventFilter, EventSearch
+from middleware.store.event_search import WINDOW, EventFilter, EventSearch
 from middleware.store.events import STATUSES, EventStore
 from middleware.store.links import LinkStore
 from middleware.store.statistics import Statistics
@@ -35,6 +35,7 @@ async def show_list(visit: Visit) -> Response:
         asked=asked,
         events=page.rows,
         looked_back_to=page.looked_back_to,
+        window=WINDOW,
         next_query=asked.query(before=str(page.next_before)) if page.next_before else "",
         is_first=before is None,
         statuses=STATUSES,

@@ -39,7 +39,7 @@ async def show(visit: Visit) -> Response:
         general=rule_rows(read.mapping.rules_for(0)),
         user_rates=sorted(read.mapping.user_rates.items()),
         complaints=[event for event in dead.rows if is_about_mapping(event)],
-        names=Names(read.mapping, await BookStore(visit.services.pool).client_names()),
+        clients=await BookStore(visit.services.pool).client_names(),
         ninja=NinjaPages(settings.invoice_ninja_api),
     )
 
