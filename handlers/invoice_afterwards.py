@@ -11,6 +11,7 @@ from handlers.invoice_intents import Intent
 from handlers.invoice_world import InternalEvent, Invoiced, InvoiceWorld
 from mappings.hours import seconds_to_hours
 from mappings.invoicing.records import Entry
+from mappings.invoicing.totals import rounded
 from mappings.ninja import Invoice
 
 FLAGGED = "invoice_flagged"
@@ -35,7 +36,7 @@ async def conclude(intent: Intent, checked: Checked, invoice: Invoice, world: In
         await world.events.put([_send(invoice, context.clock())] if send else [])
     await world.plans.made(intent.due.plan_id, intent.planned, invoice, note)
     hours = seconds_to_hours(planned.seconds)
-    told = f"invoice {invoice.number}: {invoice.amount} {planned.currency} for {hours} h"
+    told = f"invoice {invoice.number}: {rounded(invoice.amount, planned.precision)} {planned.currency} for {hours} h"
     return f"{told} ({note})" if note else told
 
 

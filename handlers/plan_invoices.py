@@ -14,6 +14,7 @@ from mappings.invoicing.plan import plan
 from mappings.invoicing.plan_json import period_from_json
 from mappings.invoicing.records import InvoicePlan, PeriodWork
 from mappings.invoicing.scopes import scopes_of
+from mappings.invoicing.words import counted
 
 REVIEW = "invoice_plan"
 
@@ -69,8 +70,8 @@ async def _ask(subject: str, made: InvoicePlan, waiting: list[str], context: Con
         await context.reviews.close(subject, REVIEW, "a newer run is applied automatically")
         return
     summary = (
-        f"invoices of {len(waiting)} clients for {made.period.name} wait for you: see `taiga-billing invoices plan"
-        f" --plan {made.id}`, then `taiga-billing invoices generate --plan {made.id}`"
+        f"invoices of {counted(len(waiting), 'client')} for {made.period.name} wait for you:"
+        f" see `taiga-billing invoices plan --plan {made.id}`, then `taiga-billing invoices generate --plan {made.id}`"
     )
     details = {"plan_id": made.id, "period": made.period.name, "clients": waiting}
     await context.reviews.open(subject, REVIEW, summary, details)
@@ -78,8 +79,8 @@ async def _ask(subject: str, made: InvoicePlan, waiting: list[str], context: Con
 
 def _told(made: InvoicePlan, automatic: int, waiting: int) -> str:
     hours = seconds_to_hours(sum(invoice.seconds for invoice in made.invoices))
-    parts = [f"plan {made.id} for {made.period.name}: {len(made.invoices)} invoices, {hours} h"]
-    parts += [f"{automatic} clients are billed now"] if automatic else []
-    parts += [f"{waiting} clients wait for a review"] if waiting else []
+    parts = [f"plan {made.id} for {made.period.name}: {counted(len(made.invoices), 'invoice')}, {hours} h"]
+    parts += [f"billed now: {counted(automatic, 'client')}"] if automatic else []
+    parts += [f"waiting for a review: {counted(waiting, 'client')}"] if waiting else []
     parts += [f"{len(made.left_out)} left out"] if made.left_out else []
     return "; ".join(parts)

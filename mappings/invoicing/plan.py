@@ -12,6 +12,7 @@ from mappings.invoicing.identity import plan_id
 from mappings.invoicing.records import Entry, InvoicePlan, LeftOut, PeriodWork, PlannedInvoice, Terms
 from mappings.invoicing.scopes import Scopes, scopes_of
 from mappings.invoicing.totals import sums
+from mappings.invoicing.words import counted
 from mappings.ninja import Currency
 from mappings.rules import BillingRules
 
@@ -125,7 +126,7 @@ def _currency(client_id: str, rules: BillingRules, work: PeriodWork) -> Currency
 
 
 def _refusal(client_id: str, scope: str, members: list[Entry], work: PeriodWork, reason: str) -> LeftOut:
-    what = f"{len(members)} entries" + (f" of project {members[0].project or scope}" if scope else "")
+    what = counted(len(members), "entry") + (f" of project {members[0].project or scope}" if scope else "")
     seconds = sum(entry.seconds for entry in members)
     return LeftOut(client_id, work.clients[client_id].name, what, seconds, reason)
 

@@ -11,6 +11,7 @@ from mappings.invoicing.draft import draft_of
 from mappings.invoicing.period import local_date
 from mappings.invoicing.plan_json import plan_as_json
 from mappings.invoicing.records import InvoicePlan, PlannedInvoice
+from mappings.invoicing.words import counted
 
 PIPE_WIDTH = 170
 
@@ -38,7 +39,7 @@ def print_sums(plan: InvoicePlan) -> None:
     hours = seconds_to_hours(sum(invoice.seconds for invoice in plan.invoices))
     totals = ", ".join(f"{total} {currency}" for currency, total in _totals(plan).items()) or "nothing"
     console().print(
-        f"plan {plan.id} for {plan.period.name}: {len(plan.invoices)} invoices, {hours} h, {totals}",
+        f"plan {plan.id} for {plan.period.name}: {counted(len(plan.invoices), 'invoice')}, {hours} h, {totals}",
         highlight=False,
         soft_wrap=True,
     )

@@ -186,14 +186,16 @@ class PlanStore:
             )
         return since
 
-    async def close_plan_reviews(self, plan_id: str, why: str) -> None:
-        """Close what waited for somebody to apply this plan."""
+    async def close_plan_reviews(self, plan_id: str, why: str, clients: Collection[str] = ()) -> None:
+        """Close what waited for somebody to apply this plan ("" for none), or to bill no others than these clients."""
         with away_is_unavailable():
             await self._pool.execute(
                 "UPDATE reviews SET closed_at = now(), closed_why = $2"
-                " WHERE kind = 'invoice_plan' AND closed_at IS NULL AND details ->> 'plan_id' = $1",
+                " WHERE kind = 'invoice_plan' AND closed_at IS NULL"
+                " AND (details ->> 'plan_id' = $1 OR details -> 'clients' <@ $3::jsonb)",
                 plan_id,
                 storable(why),
+                list(clients),
             )
 
 

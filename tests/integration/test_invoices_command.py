@@ -102,7 +102,7 @@ async def test_one_client_fails_and_the_others_are_done(shell: Shell) -> None:
         method="POST", path="/invoices$", status=422, body={"message": "no", "errors": {"date": ["no"]}}
     )
     code, out, _ = await shell.run("invoices", "generate", "--month", "2025-12", "--yes", "--send")
-    assert (code, out.splitlines()[-1]) == (1, "1 clients done, 1 not done")
+    assert (code, out.splitlines()[-1]) == (1, "1 client done, 1 not done")
     assert "NOT DONE (dead" in out
     (invoice,) = await shell.office.invoices()
     assert (invoice.status_id, len(shell.office.state.mails)) == ("2", 1)

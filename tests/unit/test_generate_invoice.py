@@ -151,7 +151,7 @@ async def test_hours_that_a_person_changed_are_what_is_locked() -> None:
         entry = type(task.log[0])(task.log[0].started_at, task.log[0].ended_at + 3600)
         await bureau.ninja.replace_log(task, [entry])
         (told,) = await bureau.bill()
-        assert told == "invoice 0001: 240 USD for 3 h"
+        assert told == "invoice 0001: 240.00 USD for 3 h"
         story.type(hours=3)
         assert await tell() == "3 h are on an invoice already: nothing to change"
 
@@ -205,7 +205,7 @@ async def test_divided_time_is_followed_by_the_ledger() -> None:
         story.close()
         await tell()
         (told,) = await bureau.bill()
-        assert told == "invoice 0001: 160 USD for 2 h"
+        assert told == "invoice 0001: 160.00 USD for 2 h"
         (rest,) = await bureau.unbilled()
         assert (rest.number, rest.seconds) == ("TAIGA-T7-2", 2 * 3600)
         story.type(hours=5)
@@ -230,4 +230,4 @@ async def test_changes_that_are_being_recorded() -> None:
         with pytest.raises(RetryLater, match="being recorded"):
             await bureau.once(bureau.due(made, acme))
         bureau.plans.unresolved_events[0] = replace(event, status="retrying", is_in_hand=False)
-        assert await bureau.settle(bureau.due(made, acme)) == "invoice 0001: 80 USD for 1 h"
+        assert await bureau.settle(bureau.due(made, acme)) == "invoice 0001: 80.00 USD for 1 h"

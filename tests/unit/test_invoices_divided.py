@@ -86,9 +86,9 @@ async def test_work_that_the_bridge_does_not_know_any_more(bureau: Office, race:
         await bureau.once(bureau.due(made, acme))
     for link in await bureau.links.of_subject("taiga:task:8"):
         await bureau.links.remove(link)
-    assert await bureau.settle(bureau.due(made, acme)) == "invoice 0001: 160 USD for 2 h"
+    assert await bureau.settle(bureau.due(made, acme)) == "invoice 0001: 160.00 USD for 2 h"
     assert await bureau.links.of_subject("taiga:task:8") == []
-    assert await bureau.bill(bureau.month("2026-01")) == ["invoice 0002: 160 USD for 2 h"]
+    assert await bureau.bill(bureau.month("2026-01")) == ["invoice 0002: 160.00 USD for 2 h"]
     await bureau.check_books()
 
 

@@ -75,7 +75,7 @@ class TestTasks:
         task = await bureau.work(acme, "2")
         race.before("create_invoice", lambda: bureau.ninja.delete_task(task.id))
         (told,) = await bureau.bill()
-        assert told == f"invoice 0001: 80 USD for 1 h ({task.number} was deleted at this moment: taken out)"
+        assert told == f"invoice 0001: 80.00 USD for 1 h ({task.number} was deleted at this moment: taken out)"
         (invoice,) = await bureau.invoices()
         assert (invoice.amount, task.id in invoice.task_ids) == (Decimal(80), False)
 
@@ -89,7 +89,7 @@ class TestTasks:
         assert await bureau.invoices() == []
         assert await bureau.bill(DECEMBER, acme) == ["nothing is unbilled"]
         await bureau.work(acme, "1")
-        assert await bureau.bill() == ["invoice 0002: 80 USD for 1 h"]
+        assert await bureau.bill() == ["invoice 0002: 80.00 USD for 1 h"]
 
     async def test_a_task_that_a_person_bills_is_theirs(self, bureau: Office, race: Race) -> None:
         """Invoice Ninja lets a second invoice take a task over: ours lets it go, so it is billed once."""
@@ -115,7 +115,7 @@ class TestTasks:
 
         race.after("create_invoice", unlink)
         assert await bureau.bill() == [
-            f"invoice 0001: 160 USD for 2 h ({task.number} was not linked: linked again)",
+            f"invoice 0001: 160.00 USD for 2 h ({task.number} was not linked: linked again)",
         ]
         await bureau.check_books()
 
@@ -144,7 +144,7 @@ class TestLooking:
         with pytest.raises(RetryLater, match="changes while it is billed"):
             await bureau.once(event)
         assert await bureau.invoices() == []
-        assert await bureau.settle(event) == "invoice 0001: 180 USD for 2.25 h"
+        assert await bureau.settle(event) == "invoice 0001: 180.00 USD for 2.25 h"
 
     async def test_a_client_that_was_purged(self, bureau: Office) -> None:
         """There is nobody to bill: a run says so, an approved plan is not applied."""
@@ -223,7 +223,7 @@ class TestRequests:
         await bureau.work(acme, "2")
         race.before("create_invoice", failing(error))
         began = bureau.clock()
-        assert await bureau.bill() == ["invoice 0001: 160 USD for 2 h"]
+        assert await bureau.bill() == ["invoice 0001: 160.00 USD for 2 h"]
         assert bureau.clock() - began < STILL_ON_ITS_WAY
         assert len(await bureau.invoices()) == 1
 
@@ -233,7 +233,7 @@ class TestRequests:
         await bureau.work(acme, "2")
         race.before("create_invoice", failing(Doubtful(NINJA, REQUEST, "no answer")))
         began = bureau.clock()
-        assert await bureau.bill() == ["invoice 0001: 160 USD for 2 h"]
+        assert await bureau.bill() == ["invoice 0001: 160.00 USD for 2 h"]
         assert bureau.clock() - began >= STILL_ON_ITS_WAY
         assert len(await bureau.invoices()) == 1
 

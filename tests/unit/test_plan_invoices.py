@@ -24,7 +24,7 @@ async def test_a_review_waits_for_a_person() -> None:
         await bureau.work(acme, "2")
         told = await _run(bureau)
         ((plan_id, _plan),) = bureau.plans.plans.items()
-        assert told == f"plan {plan_id} for 2025-12: 1 invoices, 2 h; 1 clients wait for a review"
+        assert told == f"plan {plan_id} for 2025-12: 1 invoice, 2 h; waiting for a review: 1 client"
         ((summary, details),) = bureau.reviews.opened.values()
         assert (f"--plan {plan_id}" in summary, details["clients"]) == (True, [acme])
         assert not bureau.events.waiting
@@ -40,7 +40,7 @@ async def test_automatic_clients_are_fanned_out() -> None:
         await bureau.work(beta, "2")
         await _run(bureau)
         told = await _run(bureau)
-        assert "1 clients are billed now; 1 clients wait for a review" in told
+        assert "billed now: 1 client; waiting for a review: 1 client" in told
         assert [event.subject for event in bureau.events.waiting.values()] == [f"invoice:{acme}"]
 
 
@@ -88,7 +88,7 @@ async def test_mails_go_together_and_once() -> None:
         told = await bureau.settle_together([as_event(event, number) for number, event in enumerate(waiting)])
         assert sorted(told.split("; ")) == [
             "invoice 0001 was deleted",
-            "invoice 0002 was changed to 70: send it by hand",
+            "invoice 0002 was changed to 72: send it by hand",
             "invoice 0003 sent",
             "invoice 0004 sent",
         ]
@@ -109,5 +109,5 @@ async def test_periods_that_wait_together() -> None:
         december = await bureau.plan()
         november = await bureau.plan(bureau.month("2025-11"))
         told = await bureau.settle_together([bureau.due(december, acme), bureau.due(november, acme)])
-        assert told == "invoice 0001: 80 USD for 1 h; invoice 0002: 160 USD for 2 h"
+        assert told == "invoice 0001: 80.00 USD for 1 h; invoice 0002: 160.00 USD for 2 h"
         assert bureau.clock() - datetime(2026, 1, 1, 6, tzinfo=UTC) < timedelta(seconds=1)
