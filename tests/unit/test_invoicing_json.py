@@ -109,14 +109,17 @@ def test_what_an_entry_leaves_out() -> None:
 
 
 def test_amounts_keep_their_digits() -> None:
-    """1.50 stays 1.50: people compare plans by eye."""
-    line = Line("t", "Work", Decimal("1.500"), Decimal("80.00"))
-    totals = Totals(Decimal("120.00"), Decimal(0), (), Decimal(0), Decimal("120.00"))
+    """1.50 stays 1.50, days are ISO dates: people compare plans by eye."""
+    vat = Tax("VAT", Decimal("21.00"))
+    line = Line("t", "Work", Decimal("1.500"), Decimal("80.00"), (vat,))
+    totals = Totals(Decimal("120.00"), Decimal(0), ((vat, Decimal("25.20")),), Decimal("25.20"), Decimal("145.20"))
+    day = date(2025, 12, 10)
+    entry = Entry("t", "1", "a", "", "", "Work", "ann", day, day, 5400, Decimal("80.00"), (vat,), "", Decimal("1.4"))
     terms = Terms("net30", "today", "UTC", "custom_value4")
-    invoice = PlannedInvoice("a", "Acme", "", "", "EUR", 2, (), (line,), totals, terms, "review")
-    told = invoice_as_json(invoice)
-    assert (told["lines"][0]["quantity"], told["lines"][0]["cost"], told["totals"]["total"]) == (
-        "1.500",
-        "80.00",
-        "120.00",
-    )
+    invoice = PlannedInvoice("a", "Acme", "", "", "EUR", 2, (entry,), (line,), totals, terms, "review")
+    told = plan_as_json(InvoicePlan("p-1", PERIOD, (invoice,)))
+    (one,) = told["invoices"]
+    assert (one["lines"][0]["quantity"], one["totals"]["total"]) == ("1.500", "145.20")
+    assert one["totals"]["taxes"] == [[{"name": "VAT", "rate": "21.00"}, "25.20"]]
+    assert (one["entries"][0]["day"], one["entries"][0]["raw_hours"]) == ("2025-12-10", "1.4")
+    assert invoice_from_json(one) == invoice

@@ -349,6 +349,11 @@ def test_differences(changed: list[LoggedTask], told: list[str]) -> None:
     assert all(part.split(" then, 3 h")[0] in sentence for part, sentence in zip(told, sentences, strict=True))
 
 
+def test_the_same_plan_again() -> None:
+    """Planned twice, nothing differs."""
+    assert difference(plan(work(task(1)), mapping()), plan(work(task(1)), mapping())) == []
+
+
 def test_an_invoice_that_came_in() -> None:
     """What an earlier plan did not have is told as new."""
     empty, full = plan(work(), mapping()), plan(work(task(1)), mapping())

@@ -54,6 +54,12 @@ def test_deleted_payments_do_not_count() -> None:
     assert judge(GOAL, RECORD, [_row(100, is_deleted=True)]) == Judgement("differs", "it was deleted in Invoice Ninja")
 
 
+def test_another_sum_in_the_books_is_told() -> None:
+    """A person reads both sums, in the units of the currency."""
+    judgement = judge(GOAL, RECORD, [_row(100, 1)])
+    assert judgement == Judgement("differs", "Invoice Ninja holds 99 of it, Stripe 100.00 EUR")
+
+
 @pytest.mark.parametrize(
     ("goal", "why"),
     [
