@@ -11,7 +11,7 @@ from handlers.context import Context
 from handlers.errors import NeedsPerson
 from handlers.event import Event, Work
 from handlers.outcome import Ignored, Outcome, Processed
-from handlers.payment_facts import INVOICE, OPERATOR, Told, gather
+from handlers.payment_facts import INVOICE, OPERATOR, PAYMENT, Told, gather
 from handlers.payment_link_upkeep import follow_payment
 from handlers.payment_settlement import Settlement
 from handlers.payment_world import PaymentRecord, PaymentWorld, lock_of
@@ -67,10 +67,15 @@ async def _settle_stripe_invoice(subject: str, context: Context, world: PaymentW
         return Ignored("no event of this Stripe invoice is for us")
     if world.stripe is not None:
         await _link_payments(subject, told, world)
+    identity = told.facts.identity
+    is_own = f"{INVOICE}{identity}" == subject
+    if not is_own:
+        # It is told of under its own name, and its own lock.
+        await world.memory.link(subject, f"{PAYMENT}{identity}")
     outcomes = []
     async with world.exclusive(lock_of(subject)):
         payments = await world.memory.payments_of(subject)
-        if not payments or told.facts.received:
+        if is_own and (not payments or told.facts.received):
             outcomes.append(await _converge(subject, told, context, world))
     outcomes += [await _settle(payment, context, world) for payment in payments]
     reason = "; ".join(outcome.reason for outcome in outcomes)

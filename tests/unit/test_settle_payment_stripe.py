@@ -98,9 +98,11 @@ async def test_payment_of_a_stripe_invoice_is_found(till: Till) -> None:
     """`invoice.paid` names no payment; Stripe does."""
     invoice = till.people.bill(9900, "eur", NUMBER)
     till.people.invoice_paid(invoice["id"])
-    await till.desk.deliver(till.told("invoice.paid")[0])
+    outcome = await till.desk.deliver(till.told("invoice.paid")[0])
     (row,) = till.desk.payments()
     assert row["number"].startswith("pi_")
+    assert isinstance(outcome, Processed)
+    assert outcome.reason.count("of invoice R-1") == 1, "it is settled once, under its own lock"
 
 
 async def test_failed_stripe_invoice_is_overdue_and_healed(till: Till) -> None:
