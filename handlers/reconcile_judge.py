@@ -1,5 +1,7 @@
 """Whether an item must be read whole, and whether its state must be put in as an event, and why; pure."""
 
+from datetime import datetime
+
 from handlers.reconcile_world import Newest, Seen, State
 from mappings.config import ProjectRules
 from mappings.errors import BadInput
@@ -15,6 +17,11 @@ def may_have_changed(item: WorkItem, seen: Seen | None, *, is_linked: bool) -> b
     if not item.is_closed and seen.state != "closed" and not is_linked:
         return False
     return seen.row_mark != row_mark(item) or seen.state != state_of(item)
+
+
+def is_due_again(item: WorkItem, seen: Seen | None, before: datetime) -> bool:
+    """Whether a closed item whose row is unchanged was read before this moment, and not since."""
+    return item.is_closed and seen is not None and seen.state == "closed" and seen.read_at < before
 
 
 def state_of(item: WorkItem) -> State:

@@ -7,45 +7,23 @@ Taiga sends each webhook once, none for tasks without a user story, and none for
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from handlers.context import Clock
 from handlers.errors import NotFound, Rejected
-from handlers.reconcile_judge import judge, may_have_changed, state_of
-from handlers.reconcile_world import Difference, Door, Newest, Report, Scope, Seen, SeenItems, TaigaLists, gone
+from handlers.reconcile_judge import is_due_again, judge, may_have_changed, state_of
+from handlers.reconcile_look import Found, Look, last_told, subject_of
+from handlers.reconcile_world import Difference, Door, Newest, Report, Scope, Seen, SeenItems, TaigaLists
 from mappings.config import MappingFile, ProjectRules
 from mappings.models import WorkItem, WorkKind
 from mappings.taiga_told import content_mark, row_mark
 from mappings.time_entry import is_too_early
 
 READS_AT_A_TIME = 8
+NEVER = datetime.min.replace(tzinfo=UTC)
 BATCH = 200
 
 Progress = Callable[[str, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """One item to be read whole: `listed` is its row when a list just told it."""
-
-    kind: WorkKind
-    item_id: int
-    seen: Seen | None
-    listed: WorkItem | None = None
-
-    @property
-    def subject(self) -> str:
-        """Its subject, as the events have it."""
-        return subject_of(self.kind, self.item_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """An item as it was read; None stands for one that is gone."""
-
-    look: Look
-    item: WorkItem | None
-    read_at: datetime
 
 
 @dataclass(slots=True)
@@ -55,11 +33,6 @@ class _Tally:
     postponed: int = 0
     differences: list[Difference] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-
-
-def subject_of(kind: WorkKind, item_id: int) -> str:
-    """How the events call an item."""
-    return f"taiga:{kind}:{item_id}"
 
 
 class TaigaReconciliation:
@@ -83,6 +56,7 @@ class TaigaReconciliation:
         self._progress = progress
         self._tally = _Tally()
         self._looked: set[str] = set()
+        self._rolling_left = 0
 
     async def run(self, scope: Scope) -> Report:
         """Look at everything in the scope.
@@ -96,13 +70,13 @@ class TaigaReconciliation:
             if scope.project_id in (None, mapping.taiga_project_id)
             and (one := self._mapping.project(mapping.taiga_project_id)) is not None
         ]
-        budget = scope.most_reads
+        budget, self._rolling_left = scope.most_reads, scope.rolling
         for one in rules:
             for kind in one.rules.billable_types:
                 budget -= await self._project(one, kind, scope, budget)
         if scope.since is None and scope.project_id is None:
             await self._never_found(rules, budget)
-        await self._roll([one.taiga_project_id for one in rules], scope.rolling)
+        await self._roll([one.taiga_project_id for one in rules], max(scope.rolling // 2, self._rolling_left))
         tally = self._tally
         return Report(
             tally.looked_at, tally.items_read, tally.postponed, tuple(tally.differences), tuple(tally.problems)
@@ -114,7 +88,9 @@ class TaigaReconciliation:
         linked = await self._seen.linked(kind)
         unmet = dict(await self._seen.of_project(project_id, kind))
         looks: list[Look] = []
+        lately: list[Look] = []
         passed_over: list[Seen] = []
+        before = self._clock() - scope.reread_after if scope.reread_after is not None else NEVER
         try:
             async for item in self._listed(kind, project_id, scope.since):
                 self._tally.looked_at += 1
@@ -125,6 +101,8 @@ class TaigaReconciliation:
                     passed_over += [seen] if seen and seen.state == "closed" else []
                 elif may_have_changed(item, seen, is_linked=is_linked):
                     looks.append(Look(kind, item.id, seen, item))
+                elif is_due_again(item, seen, before):
+                    lately.append(Look(kind, item.id, seen, item))
                 if self._tally.looked_at % BATCH == 0:
                     self._progress(f"project {project_id}", self._tally.looked_at)
         except Rejected as error:
@@ -136,7 +114,14 @@ class TaigaReconciliation:
             passed_over += [seen for seen in unmet.values() if seen.state == "closed" and seen.subject not in linked]
         # Not called closed any more, the rolling look leaves them alone.
         await self._remember(replace(seen, state="open") for seen in passed_over)
+        await self._read_again(lately)
         return await self._look_at(looks, budget)
+
+    async def _read_again(self, looks: Sequence[Look]) -> None:
+        """Hours are often typed soon after closing: items of a list of recent changes, the longest unread first."""
+        oldest = sorted(looks, key=lambda look: look.seen.read_at if look.seen else NEVER)
+        chosen = oldest[: self._rolling_left]
+        self._rolling_left -= await self._look_at(chosen, len(chosen))
 
     async def _called_closed(self, held: Sequence[Seen]) -> list[Seen]:
         """Those that were closed at the last look, or by a webhook since then."""
@@ -223,7 +208,7 @@ class TaigaReconciliation:
         self, found: Found, newest: Mapping[str, Newest], is_linked: bool
     ) -> tuple[Difference | None, Seen | None]:
         look, known = found.look, newest.get(found.look.subject)
-        item = found.item or _last_told(look, known)
+        item = found.item or last_told(look, known)
         if item is None:
             self._tally.problems.append(f"{look.subject} is gone from Taiga, and no event tells what it was")
             return None, None
@@ -248,10 +233,3 @@ class TaigaReconciliation:
     async def _remember(self, seen: Iterable[Seen]) -> None:
         if self._door is not None:
             await self._seen.save(list(seen))
-
-
-def _last_told(look: Look, newest: Newest | None) -> WorkItem | None:
-    """What is gone, as it was told last."""
-    if look.listed is not None:
-        return gone(look.listed)
-    return gone(newest.told) if newest is not None and newest.told is not None else None

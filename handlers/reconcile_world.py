@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from mappings.models import WorkItem, WorkKind
@@ -39,13 +39,15 @@ class Scope:
     """What one run looks at. `since` None: everything; `project_id` None: every mapped project.
 
     At most `rolling` items that seem unchanged have their attribute values read again, and at most `most_reads` items
-    that are new or changed are read; the rest is left to the next run.
+    that are new or changed are read; the rest is left to the next run. Of the former those go first that were listed
+    and not read since `reread_after` (None: none of them); half of `rolling` always remains for the others.
     """
 
     since: datetime | None = None
     project_id: int | None = None
     rolling: int = 200
     most_reads: int = 2000
+    reread_after: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,9 @@ ScopeName = Literal["recent", "all", "manual"]
 SOURCE = "taiga"
 OVERLAP = timedelta(hours=1)
 LONGEST_RECENT = timedelta(days=7)
+LATELY = timedelta(days=3)
+REREAD_AFTER = timedelta(hours=1)
+"""Attributes are typed soon after closing, and changing them moves no date: recent work is read again this often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +81,10 @@ async def reconcile(
 
 
 async def recent_scope(pool: Pool, now: datetime) -> Scope:
-    """What may have changed since the last run that ended well: with an overlap, at most a week."""
+    """What may have changed since the last run that ended well, at most a week, at least the last three days."""
     last = await RunStore(pool).last_good_start(SOURCE, ["recent", "all"])
-    since = max(last - OVERLAP, now - LONGEST_RECENT) if last else now - timedelta(days=1)
-    return Scope(since=since, rolling=100, most_reads=1000)
+    since = max(last - OVERLAP, now - LONGEST_RECENT) if last else now
+    return Scope(min(since, now - LATELY), rolling=100, most_reads=1000, reread_after=REREAD_AFTER)
 
 
 async def reconcile_by_clock(tools: Tools, name: ScopeName) -> str:

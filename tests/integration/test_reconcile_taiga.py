@@ -228,7 +228,12 @@ async def test_runs_are_remembered(bridge: Bridge) -> None:
     assert failed.finished_at is not None
     assert "500" in failed.message
     scope = await recent_scope(bridge.pool, datetime.now(UTC))
-    assert scope.since == good.started_at - HOUR
+    lately = datetime.now(UTC) - timedelta(days=3)
+    assert scope.since is not None
+    assert scope.since <= lately < good.started_at
+    long_ago = timedelta(days=5)
+    await bridge.pool.execute("UPDATE reconcile_runs SET started_at = started_at - $1::interval", long_ago)
+    assert (await recent_scope(bridge.pool, datetime.now(UTC))).since == good.started_at - long_ago - HOUR
     tools = Tools(bridge.taiga, bridge.mapping, bridge.pool, bridge.ingest)
     with pytest.raises(NotNowError, match="500"):
         await reconcile_by_clock(tools, "recent")
