@@ -37,6 +37,10 @@ Match = Matched | Unmatched
 _ID = re.compile(r"[A-Za-z0-9]{1,64}")
 
 
+class CannotMatch(NeedsPerson):
+    """The invoice that a person decided on cannot be paid: the payment waits for another decision."""
+
+
 class InvoiceMatcher:
     """Finds the invoice of one payment; `amount` is what arrived, in units of its currency."""
 
@@ -51,7 +55,7 @@ class InvoiceMatcher:
         """The invoice that a person decided on, else the one that is written on the payment.
 
         Raises:
-            NeedsPerson: the invoice that a person decided on cannot be paid.
+            CannotMatch: the invoice that a person decided on cannot be paid.
         """
         decision = self._told.decision
         if decision is not None and decision.action == "match":
@@ -106,7 +110,7 @@ class InvoiceMatcher:
         invoice = await self._by_text(text)
         problem = f'there is no invoice "{text}" in Invoice Ninja' if invoice is None else await self._obstacle(invoice)
         if invoice is None or problem:
-            raise NeedsPerson(
+            raise CannotMatch(
                 f"payment {self._facts.identity} cannot be matched as {who} decided: {problem}",
                 f"choose another invoice: taiga-billing payments match {self._facts.identity} INVOICE",
             )

@@ -65,5 +65,6 @@ async def _as_recorded(told: Told, record: PaymentRecord, world: PaymentWorld) -
     raise NeedsPerson(
         f"{decision.who} matched payment {record.identity} with invoice {decision.invoice}, but it is recorded as "
         f"payment {payment.number} of invoice {invoice.number} already",
-        f"delete payment {payment.number} in Invoice Ninja, then replay this event",
+        f"delete payment {payment.number} in Invoice Ninja, then replay this event; or leave it there: "
+        f"taiga-billing payments match {record.identity} {invoice.number}",
     )

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from handlers.context import Context
 from handlers.errors import NeedsPerson
-from handlers.match_invoice import InvoiceMatcher, Matched, Unmatched
+from handlers.match_invoice import CannotMatch, InvoiceMatcher, Matched, Unmatched
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.payment_amounts import Amounts, amounts_of, demand_precision
 from handlers.payment_closing import settle_reopened
@@ -76,7 +76,8 @@ class Settlement:
         """Remember that the event died of this, so that the payment is found among those that wait for a person."""
         # Read anew: the failed step may have saved what it did.
         self._record = await self._world.memory.find(self._record.identity) or self._record
-        await self._save(status="needs_person", reason=error.reason)
+        waits_still = isinstance(error, CannotMatch) and self._record.status == "unmatched"
+        await self._save(status="unmatched" if waits_still else "needs_person", reason=error.reason)
 
     async def _ignored(self, reason: str) -> Outcome:
         await self._save(status="ignored", reason=reason, candidates=())

@@ -342,7 +342,11 @@ class TestDecisions:
         error = await self.decided(desk, "match", invoice=choice)
         assert isinstance(error, NeedsPerson)
         assert "there is no invoice" in error.reason
-        assert desk.memory.records["pi_1"].status == "needs_person"
+        record = desk.memory.records["pi_1"]
+        assert (record.status, record.reason) == ("unmatched", error.reason), "it still waits among the unmatched"
+        await desk.invoice(await desk.client(), "100", "R-1")
+        await desk.decide("pi_1", "match", invoice="R-1")
+        assert desk.memory.records["pi_1"].status == "paid"
 
     async def test_choice_that_cannot_be_paid_needs_a_person(self, desk: Bench) -> None:
         """A decision does not convert currencies."""
@@ -373,6 +377,11 @@ class TestDecisions:
         error = await desk.decide("pi_1", "match", invoice="R-2")
         assert isinstance(error, NeedsPerson)
         assert "recorded as payment pi_1 of invoice R-1 already" in error.reason
+        assert desk.memory.records["pi_1"].status == "needs_person"
+        assert error.hint.endswith("or leave it there: taiga-billing payments match pi_1 R-1")
+        await desk.decide("pi_1", "match", invoice="R-1")
+        assert desk.memory.records["pi_1"].status == "paid"
+        await desk.decide("pi_1", "match", invoice="R-2")
         await desk.ninja.delete_payment(desk.payments()[0].id)
         await desk.decide("pi_1", "match", invoice="R-2")
         assert desk.invoice_row(second)["status_id"] == "4"
