@@ -17,6 +17,7 @@ Act = Callable[[], Coroutine[Any, Any, None]]
 
 WRITES = "POST|PUT|PATCH|DELETE"
 SHORTEST, LONGEST = 0.3, 3.0
+VICTIMS = ("receiver", "worker", "Redis", "PostgreSQL", "taiga", "ninja", "stripe")
 REPEATABLE = r"^(?!.*/payments/)"
 """Refunds and the use of payments add up: carried out late, they are made good by a further payment, see the tests."""
 
@@ -48,12 +49,16 @@ class Driver:
         self._servers = asyncio.Lock()
 
     async def run(self, seconds: float) -> None:
-        """Break things for so long, then heal everything."""
+        """Break things for so long, and at least `Plan.least_faults` of them; then heal everything."""
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        while loop.time() < until:
+
+        def is_enough() -> bool:
+            return loop.time() >= until and self.done.total() >= self._stack.plan.least_faults
+
+        while not is_enough():
             for name, act in self._shuffled():
-                if loop.time() >= until:
+                if is_enough():
                     break
                 self.done[name] += 1
                 self._later(act())
@@ -69,14 +74,17 @@ class Driver:
 
     def _shuffled(self) -> list[tuple[str, Act]]:
         """Every way of breaking something, kills and faults of the other systems in turn."""
-        decks = [self._wanted(self._kills()), self._wanted(self._spoils())]
-        for deck in decks:
-            self._chance.shuffle(deck)
-        return [act for pair in itertools.zip_longest(*decks) for act in pair if act is not None]
+        return _in_turn([self._dealt(self._kills()), self._dealt(self._spoils())])
 
-    def _wanted(self, deck: dict[str, Act]) -> list[tuple[str, Act]]:
+    def _dealt(self, deck: dict[str, Act]) -> list[tuple[str, Act]]:
+        """What the plan wants of these, shuffled; everybody is hit once before somebody is hit again."""
         wanted = self._stack.plan.breaks
-        return [(name, act) for name, act in deck.items() if not wanted or any(one in name for one in wanted)]
+        cards = [(name, act) for name, act in deck.items() if not wanted or any(one in name for one in wanted)]
+        self._chance.shuffle(cards)
+        hands: dict[str, list[tuple[str, Act]]] = {}
+        for name, act in cards:
+            hands.setdefault(victim(name), []).append((name, act))
+        return _in_turn(list(hands.values()))
 
     def _kills(self) -> dict[str, Act]:
         kills: dict[str, Act] = {}
@@ -138,3 +146,13 @@ class Driver:
             faults.add(rule)
         await asyncio.sleep(self._chance.uniform(SHORTEST, LONGEST))
         faults.heal()
+
+
+def victim(name: str) -> str:
+    """Whom a way of breaking something hits."""
+    return next(one for one in VICTIMS if one in name)
+
+
+def _in_turn(hands: list[list[tuple[str, Act]]]) -> list[tuple[str, Act]]:
+    """One card of each hand, again and again, until all are played."""
+    return [card for cards in itertools.zip_longest(*hands) for card in cards if card is not None]

@@ -15,6 +15,7 @@ class Plan:
         payments: how many invoices customers pay.
         reads_taiga: whether the workers have credentials for Taiga, or believe the webhooks alone.
         closes_refunds: whether a refund is settled by a credit (`on_refund`), or owed again.
+        least_faults: the faults go on until there were so many, also on a machine that is too slow for them.
         breaks: what the fault driver may do; all of it unless named.
         weakness: a protection that is switched off in receivers and workers (`middleware.chaos.weakness`).
     """
@@ -29,6 +30,7 @@ class Plan:
     seconds_between_faults: float = 0.8
     reads_taiga: bool = True
     closes_refunds: bool = False
+    least_faults: int = 8
     breaks: tuple[str, ...] = ()
     weakness: str = ""
 
