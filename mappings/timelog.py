@@ -12,15 +12,24 @@ def time_log(started: int, ended: int) -> str:
     return json.dumps([[started, ended, "", True]], separators=(",", ":"))
 
 
-def read_time_log(text: Any) -> tuple[tuple[int, int], ...]:
+def read_time_log(log: Any) -> tuple[tuple[int, int], ...]:
     """The (start, end) of every entry, in unix seconds; a running one ends at 0. What is no entry is left out."""
+    return tuple((start, end) for start, end, *_rest in log_entries(log))
+
+
+def log_entries(log: Any) -> list[list[Any]]:
+    """The entries of a log as they are written: two unix seconds, and what else they hold. What is none is left out."""
     try:
-        entries = json.loads(text) if isinstance(text, str) else text
+        entries = json.loads(log) if isinstance(log, str) else log
     except (ValueError, RecursionError):
-        return ()
-    return tuple((entry[0], entry[1]) for entry in entries if _is_entry(entry)) if isinstance(entries, list) else ()
+        return []
+    members = entries if isinstance(entries, list) else []
+    return [entry for member in members if (entry := _entry(member))]
 
 
-def _is_entry(entry: Any) -> bool:
+def _entry(member: Any) -> list[Any] | None:
+    if not isinstance(member, list):
+        return None
+    entry = [*member, 0] if len(member) == 1 else member
     # type() and not isinstance: true and false are no times.
-    return isinstance(entry, list) and [type(part) for part in entry[:2]] == [int, int]
+    return entry if [type(part) for part in entry[:2]] == [int, int] else None

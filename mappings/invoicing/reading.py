@@ -6,6 +6,7 @@ from typing import Any
 
 from mappings.invoicing.records import LogEntry, LoggedTask
 from mappings.ninja_rows import amount, flag, record_id, text, whole
+from mappings.timelog import log_entries
 
 _NOTE, _BILLABLE = 2, 3
 
@@ -31,11 +32,7 @@ def read_logged_task(row: Mapping[str, Any]) -> LoggedTask:
 
 def read_log(log: Any) -> tuple[LogEntry, ...]:
     """The entries of a `time_log`; what is no entry is left out, an entry that says nothing else is billable."""
-    try:
-        entries = json.loads(log) if isinstance(log, str) else log
-    except (ValueError, RecursionError):
-        return ()
-    return tuple(_entry(entry) for entry in entries if _is_entry(entry)) if isinstance(entries, list) else ()
+    return tuple(_entry(entry) for entry in log_entries(log))
 
 
 def write_log(log: Sequence[LogEntry]) -> str:
@@ -47,10 +44,4 @@ def write_log(log: Sequence[LogEntry]) -> str:
 def _entry(entry: list[Any]) -> LogEntry:
     note = entry[_NOTE] if len(entry) > _NOTE and isinstance(entry[_NOTE], str) else ""
     is_billable = len(entry) <= _BILLABLE or entry[_BILLABLE] in (True, "true", 1, None)
-    ended_at = entry[1] if len(entry) > 1 else 0
-    return LogEntry(entry[0], ended_at, note, is_billable)
-
-
-def _is_entry(entry: Any) -> bool:
-    # type() and not isinstance: true and false are no times.
-    return isinstance(entry, list) and bool(entry) and all(type(part) is int for part in entry[:2])
+    return LogEntry(entry[0], entry[1], note, is_billable)

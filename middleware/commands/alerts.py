@@ -2,19 +2,17 @@
 
 import click
 
-from middleware.alerts.records import Known, Message
+from middleware.alerts.records import Message
 from middleware.alerts.sending import send
 from middleware.commands.common import (
     FailedError,
     WrongUseError,
+    in_store,
     json_option,
     print_json,
     run,
-    servers_behind,
     settings_or_exit,
-    store,
 )
-from middleware.settings import Settings
 from middleware.store.alerts import AlertStore
 
 
@@ -42,13 +40,7 @@ def test() -> None:
 @json_option
 def list_alerts(*, as_json: bool) -> None:
     """List what lasts and was (or will be) told."""
-
-    async def read(settings: Settings) -> list[Known]:
-        async with store(settings) as pool:
-            return await AlertStore(pool).known()
-
-    with servers_behind(settings_or_exit()) as settings:
-        rows = run(read(settings))
+    rows = in_store(lambda pool: AlertStore(pool).known())
     if as_json:
         print_json(rows)
         return

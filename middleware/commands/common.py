@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
@@ -105,6 +105,17 @@ async def store(settings: Settings) -> AsyncIterator[Pool]:
     await migrate(url)
     async with open_pool(url, size=4) as pool:
         yield pool
+
+
+def in_store(use: Callable[[Pool], Awaitable[_T]]) -> _T:
+    """What `use` makes of the migrated database; for commands that need nothing else."""
+
+    async def whole(settings: Settings) -> _T:
+        async with store(settings) as pool:
+            return await use(pool)
+
+    with servers_behind(settings_or_exit()) as settings:
+        return run(whole(settings))
 
 
 def plain(value: Any) -> Any:

@@ -13,6 +13,7 @@ from rich.text import Text
 from middleware.clients.jsonbody import read_json
 from middleware.commands.common import (
     FailedError,
+    in_store,
     json_option,
     plain,
     print_json,
@@ -24,7 +25,7 @@ from middleware.commands.common import (
 from middleware.commands.event_acting import discard, replay
 from middleware.commands.event_filters import event_filters, wanted
 from middleware.settings import Settings
-from middleware.store.event_search import EventPage, EventSearch
+from middleware.store.event_search import EventSearch
 from middleware.store.events import AttemptRow, EventRow, EventStore
 from middleware.store.second_looks import SecondLooks, Waiting
 
@@ -48,13 +49,7 @@ command.add_command(discard)
 @json_option
 def list_events(*, before: int | None, limit: int, as_json: bool, **filters: Any) -> None:
     """List events, newest first, page by page."""
-
-    async def read(settings: Settings) -> EventPage:
-        async with store(settings) as pool:
-            return await EventSearch(pool).page(wanted(**filters), before_id=before, limit=limit)
-
-    with servers_behind(settings_or_exit()) as settings:
-        page = run(read(settings))
+    page = in_store(lambda pool: EventSearch(pool).page(wanted(**filters), before_id=before, limit=limit))
     if as_json:
         print_json(page.rows)
         return

@@ -1,12 +1,14 @@
 """`taiga-billing rejections`: requests that were refused at the door."""
 
+from collections.abc import Awaitable
 from datetime import datetime
 
 import click
 
 from middleware.commands.ages import Ago
-from middleware.commands.common import json_option, print_json, run, servers_behind, settings_or_exit, store
-from middleware.settings import KNOWN_SOURCES, Settings
+from middleware.commands.common import in_store, json_option, print_json
+from middleware.settings import KNOWN_SOURCES
+from middleware.store.database import Pool
 from middleware.store.rejections import RejectionRow, RejectionStore
 
 
@@ -35,19 +37,17 @@ def list_rejections(
 ) -> None:
     """List refused requests, newest first; like ones of a minute are one line."""
 
-    async def read(settings: Settings) -> list[RejectionRow]:
-        async with store(settings) as pool:
-            return await RejectionStore(pool).page(
-                source=source or "",
-                reason=reason or "",
-                address=address or "",
-                since=since,
-                before_id=before,
-                limit=limit,
-            )
+    def read(pool: Pool) -> Awaitable[list[RejectionRow]]:
+        return RejectionStore(pool).page(
+            source=source or "",
+            reason=reason or "",
+            address=address or "",
+            since=since,
+            before_id=before,
+            limit=limit,
+        )
 
-    with servers_behind(settings_or_exit()) as settings:
-        rows = run(read(settings))
+    rows = in_store(read)
     if as_json:
         print_json([_as_json(row) for row in rows])
         return

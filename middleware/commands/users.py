@@ -10,20 +10,10 @@ from rich.table import Table
 from middleware.accounts.passwords import WeakPasswordError, check_strength, hash_password
 from middleware.accounts.service import NAME_PATTERN
 from middleware.commands.actor import cli_actor
-from middleware.commands.common import (
-    FailedError,
-    WrongUseError,
-    json_option,
-    print_json,
-    run,
-    servers_behind,
-    settings_or_exit,
-    store,
-)
-from middleware.settings import Settings
+from middleware.commands.common import FailedError, WrongUseError, in_store, json_option, print_json
 from middleware.store.audit import AuditStore, Deed
 from middleware.store.database import Pool
-from middleware.store.users import Role, User, UserStore
+from middleware.store.users import Role, UserStore
 
 Change = Callable[[UserStore], Awaitable[bool]]
 password_option = click.option(
@@ -57,13 +47,7 @@ def add(*, name: str, role: Role, password_stdin: bool) -> None:
 @json_option
 def list_users(*, as_json: bool) -> None:
     """List the users."""
-
-    async def read(settings: Settings) -> list[User]:
-        async with store(settings) as pool:
-            return await UserStore(pool).list()
-
-    with servers_behind(settings_or_exit()) as settings:
-        users = run(read(settings))
+    users = in_store(lambda pool: UserStore(pool).list())
     if as_json:
         print_json(users)
         return
@@ -108,12 +92,7 @@ def _change(deed: Deed, change: Change, refusal: str) -> None:
             raise FailedError(refusal)
         await AuditStore(pool).record(deed)
 
-    async def with_store(settings: Settings) -> None:
-        async with store(settings) as pool:
-            await carry_out(pool)
-
-    with servers_behind(settings_or_exit()) as settings:
-        run(with_store(settings))
+    in_store(carry_out)
 
 
 def _new_password(name: str, *, from_stdin: bool) -> str:
