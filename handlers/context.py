@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from handlers.invoice_world import InvoiceWorld
 from handlers.payment_link_world import LinkWorld
-from handlers.payment_world import PaymentWorld
+from handlers.payment_world import EventHistory, PaymentWorld
 from mappings.config import MappingFile
 from mappings.models import AttributeDefinition, AttributeValues, NinjaTask, TimeEntry, WorkItem, WorkKind
 
@@ -144,6 +144,7 @@ class Context:
     payments: PaymentWorld | None = None
     payment_links: LinkWorld | None = None
     invoicing: InvoiceWorld | None = None
+    history: EventHistory | None = None
 
 
 __all__ = [

@@ -2,23 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 
-from handlers.context import TaigaWork
+from handlers.attribute_writes import remembered, replace_values
+from handlers.context import Context, TaigaWork
 from handlers.errors import RetryLater
 from handlers.event import Event, Work
 from mappings.config import ProjectRules
 from mappings.models import AttributeValues, WorkItem
 from mappings.taiga import actor_id
-from mappings.taiga_overwritten import Overwritten, attribute_changes, overwritten
+from mappings.taiga_overwritten import Overwritten, attribute_changes, last_words, overwritten
 
 
-async def give_back(work: Work, told: WorkItem, rules: ProjectRules, taiga: TaigaWork) -> str:
+async def give_back(work: Work, told: WorkItem, rules: ProjectRules, taiga: TaigaWork, context: Context) -> str:
     """Restore the values that we replaced and nobody changed since; returns a note, mostly "".
 
     Raises:
         RetryLater: somebody wrote at the same moment again.
     """
     own_user = await taiga.user_id()
-    lost = _lost(work.due, own_user, rules.attributes.invoice_status)
+    lost = await _lost(work, own_user, rules.attributes.invoice_status, context)
     if not lost:
         return ""
     definitions = await taiga.attribute_definitions(told.kind, told.project_id)
@@ -32,14 +33,26 @@ async def give_back(work: Work, told: WorkItem, rules: ProjectRules, taiga: Taig
     if not back:
         return ""
     values = {key: value for key, value in {**present.values, **back}.items() if key in ids.values()}
-    written = await taiga.replace_attribute_values(told.kind, told.id, AttributeValues(present.version, values))
+    names_by_id = {key: name for name, key in ids.items()}
+    written = await replace_values(
+        taiga, told, AttributeValues(present.version, values), names_by_id, context, keep=True
+    )
     names = ", ".join(sorted(f'"{name}"' for name in lost if ids.get(name) in back))
     if written.version != present.version + 1:
         raise RetryLater(f"{names}: somebody wrote at the moment in which it was given back", 1)
     return f"{names} given back: our write had overwritten it"
 
 
-def _lost(due: Sequence[Event], own_user: int, status_attribute: str) -> Mapping[str, Overwritten]:
+async def _lost(work: Work, own_user: int, status_attribute: str, context: Context) -> Mapping[str, Overwritten]:
+    """What is to be given back: told by the due events, or by all of them when a write of ours may have come late."""
+    writes = await remembered(work.subject, context)
+    if not writes or context.history is None:
+        return _lost_now(work.due, own_user, status_attribute)
+    events = await context.history.of_subjects([work.subject])
+    return last_words([event.payload for event in events], own_user, status_attribute, writes)
+
+
+def _lost_now(due: Sequence[Event], own_user: int, status_attribute: str) -> Mapping[str, Overwritten]:
     lost: dict[str, Overwritten] = {}
     for event in sorted(due, key=lambda one: (one.occurred_at, one.id)):
         if actor_id(event.payload) != own_user:

@@ -37,7 +37,9 @@ async def record_time(work: Work, context: Context) -> Outcome:
         return Ignored(f"nothing is billed for type {told.kind} (billable_types in mappings.json)")
     if context.taiga is not None and await _is_our_echo(work, context, rules):
         return Ignored("caused by our own write-back")
-    given_back = await give_back(work, told, rules, context.taiga) if context.taiga and not told.is_deleted else ""
+    given_back = (
+        await give_back(work, told, rules, context.taiga, context) if context.taiga and not told.is_deleted else ""
+    )
     item = await _present(told, context)
     outcome = await _converge(item, work.subject, context)
     return Processed(f"{given_back}; {outcome.reason}") if given_back else outcome

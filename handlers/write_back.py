@@ -6,6 +6,7 @@ A PATCH replaces all values of the item (facts/taiga.md section 7), and each wri
 from collections.abc import Mapping
 from typing import Any
 
+from handlers.attribute_writes import replace_values
 from handlers.context import Context, TaigaWork
 from handlers.errors import NotFound, Rejected
 from mappings.config import ProjectRules
@@ -22,14 +23,14 @@ async def write_back(item: WorkItem, wanted: str | None, rules: ProjectRules, co
     if ((item.attributes or {}).get(rules.attributes.invoice_status) or "") == wanted:
         return ""
     try:
-        return await _write(context.taiga, item, wanted, rules.attributes.invoice_status)
+        return await _write(context.taiga, item, wanted, rules.attributes.invoice_status, context)
     except NotFound:
         return ""
     except Rejected as error:
         return f'"{rules.attributes.invoice_status}" was not written to Taiga: {error.message}'
 
 
-async def _write(taiga: TaigaWork, item: WorkItem, wanted: str, name: str) -> str:
+async def _write(taiga: TaigaWork, item: WorkItem, wanted: str, name: str, context: Context) -> str:
     ids = {
         definition.name: str(definition.id)
         for definition in await taiga.attribute_definitions(item.kind, item.project_id)
@@ -41,9 +42,9 @@ async def _write(taiga: TaigaWork, item: WorkItem, wanted: str, name: str) -> st
         return ""
     # Values of attributes that the project no longer has would be refused for ever.
     kept: Mapping[str, Any] = {key: value for key, value in present.values.items() if key in ids.values()}
-    written = await taiga.replace_attribute_values(
-        item.kind, item.id, AttributeValues(present.version, {**kept, ids[name]: wanted})
-    )
+    names = {key: name for name, key in ids.items()}
+    values = AttributeValues(present.version, {**kept, ids[name]: wanted})
+    written = await replace_values(taiga, item, values, names, context)
     if written.values.get(ids[name]) != wanted:
         return f'"{name}" was not taken by Taiga'
     return f'"{name}" set to "{wanted}"' if wanted else f'"{name}" cleared'

@@ -4,8 +4,10 @@ When a person fills in an attribute between our reading and our writing, their v
 only one to tell: its difference shows their value turned into the one we had read (facts/taiga.md sections 2 and 7).
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from mappings.taiga import actor_id
@@ -20,18 +22,55 @@ class Overwritten:
     ours: Any
 
 
-def overwritten(payload: Any, own_user_id: int, status_attribute: str) -> list[Overwritten]:
+Written = Mapping[str, str]
+"""The values that a write of ours asked for, by the names of the attributes, as `as_text` gives them."""
+
+
+def overwritten(
+    payload: Any, own_user_id: int, status_attribute: str, remembered: Sequence[Written] = ()
+) -> list[Overwritten]:
     """The values that a write-back of ours replaced besides its own attribute; mostly none.
 
-    Only a change in which the bridge set its own attribute counts: a person who shares its account changes one
-    attribute at a time.
+    Only a change in which the bridge set its own attribute counts, or one that is just what a remembered write of
+    ours asked for: a person who shares its account changes one attribute at a time.
     """
     if actor_id(payload) != own_user_id or payload.get("action") != "change":
         return []
     changes = list(attribute_changes(payload))
-    if all(change.attribute != status_attribute for change in changes):
+    is_ours = any(change.attribute == status_attribute for change in changes)
+    if not is_ours and not any(_asks_for(written, changes) for written in remembered):
         return []
     return [change for change in changes if change.attribute != status_attribute]
+
+
+def last_words(
+    payloads: Iterable[Any], own_user_id: int, status_attribute: str, remembered: Sequence[Written]
+) -> dict[str, Overwritten]:
+    """Of all that happened to an item, oldest first: the last word of people on each value that is now one of ours."""
+    words: dict[str, Any] = {}
+    lost: dict[str, Overwritten] = {}
+    for payload in payloads:
+        ours = overwritten(payload, own_user_id, status_attribute, remembered)
+        for change in attribute_changes(payload):
+            if change in ours:
+                word = words.setdefault(change.attribute, change.theirs)
+                lost[change.attribute] = Overwritten(change.attribute, word, change.ours)
+            elif change.attribute != status_attribute:
+                words[change.attribute] = change.ours
+                lost.pop(change.attribute, None)
+    return {name: change for name, change in lost.items() if change.theirs != change.ours}
+
+
+def as_text(value: Any) -> str:
+    """A value of an attribute in one way of writing: 4, 4.0 and Decimal("4.00") are the same to Taiga."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return json.dumps(value, default=str, sort_keys=True)
+    return f"{Decimal(str(value)).normalize():f}"
+
+
+def _asks_for(written: Written, changes: Sequence[Overwritten]) -> bool:
+    """Whether the write explains every change; what it does not name it takes away."""
+    return all(written.get(change.attribute, as_text(None)) == as_text(change.ours) for change in changes)
 
 
 def attribute_changes(payload: Any) -> Iterator[Overwritten]:

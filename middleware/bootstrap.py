@@ -176,6 +176,7 @@ async def open_context(
                 payments=payments,
                 payment_links=payment_links(payments, pool),
                 invoicing=InvoiceWorld(ninja, PlanStore(pool), events),
+                history=EventHistoryStore(pool),
             )
     finally:
         await ninja.aclose()

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from middleware.chaos.payers import Bill
-from middleware.chaos.sender import Post
+from middleware.chaos.sender import Post, as_text
 from middleware.chaos.stack import PROJECT_RATES, Stack
 from middleware.chaos.taiga_people import STATUS, Wish
 from middleware.sandbox.invoiceninja import NinjaState
@@ -47,15 +47,17 @@ async def count_events(post: Post, pool: Pool) -> list[Counted]:
         for event, content in post.acknowledged.items()
         if event in rows and json.loads(rows[event]["body"]) != content
     ]
-    own = [row for row in rows.values() if row["id"] not in post.acknowledged and row["source"] in ("taiga", "stripe")]
-    forged = [f"event {row['id']} is a forged delivery" for row in own if b'"forged"' in row["body"]]
+    own = [row for row in rows.values() if row["source"] in ("taiga", "stripe")]
+    strange = [
+        f"event {row['id']} was sent by nobody" for row in own if as_text(json.loads(row["body"])) not in post.sent
+    ]
     open_ = [f"event {row['id']} is {row['status']}: {row['reason']}" for row in rows.values() if _is_open(row)]
     dead = [f"event {row['id']} ({row['type']}) is dead: {row['reason']}" for row in rows.values() if _is_dead(row)]
     there = len(post.acknowledged) - len(lost)
     return [
         Counted("acknowledged events stored", len(post.acknowledged), there, (*lost, *other)),
         Counted("stored events with an end", len(rows), len(rows) - len(open_) - len(dead), (*open_, *dead)),
-        Counted("forged deliveries stored", 0, len(forged), tuple(forged)),
+        Counted("forged or strange deliveries stored", 0, len(strange), tuple(strange)),
         Counted("answers that no sender should get", 0, len(post.mistakes), tuple(post.mistakes)),
     ]
 
@@ -105,11 +107,18 @@ def _differences(wish: Wish, row: Row, stack: Stack) -> Iterable[str]:
         "seconds": (quarters * QUARTER_SECONDS, seconds),
         "rate": (rate, round(Decimal(str(row["rate"])) * 100)),
         "client": (stack.client_ids[wish.project], row["client_id"]),
+        "end": (_finished_at(wish), max((end for _, end, *_ in json.loads(row["time_log"])), default=0)),
         "description": (f"Task #{wish.card.item.ref}: {wish.subject}", row["description"]),
     }
     return [
         f"{_named(wish)}: {name} is {found}, not {right}" for name, (right, found) in told.items() if found != right
     ]
+
+
+def _finished_at(wish: Wish) -> int:
+    """When Taiga says the work ended, in unix seconds."""
+    finished = wish.card.item.finished_date
+    return int(finished.timestamp()) if finished else 0
 
 
 def count_edits(wishes: Sequence[Wish], *, writes_back: bool) -> list[Counted]:
@@ -148,17 +157,20 @@ def count_payments(bills: Sequence[Bill], ninja: NinjaState, *, closes_refunds: 
     return [
         Counted("payments", len(intents), found, (*lost, *doubled, *extra)),
         Counted("payments with wrong amounts", 0, len(wrong), tuple(wrong)),
-        Counted("clients whose paid_to_date is exact", len(bills), len(bills) - len(sums), tuple(sums)),
+        Counted("invoices and clients whose sums are exact", len(bills), len(bills) - len(sums), tuple(sums)),
     ]
 
 
 def _sums(bill: Bill, ninja: NinjaState, *, closes_refunds: bool) -> Iterable[str]:
     """A credit that settles a refund counts as paid, as it does in Invoice Ninja."""
     client = ninja.tables["clients"].get(bill.client_id)
+    (invoice,) = [row for row in ninja.tables["invoices"] if row["number"] == bill.number]
     credits_ = [row for row in ninja.tables["credits"] if row["client_id"] == bill.client_id and not row["is_deleted"]]
     settled = bill.given_back if closes_refunds else 0
+    kept = bill.received - bill.given_back
     told = {
-        "paid_to_date": (bill.received - bill.given_back + settled, _cents(client["paid_to_date"]) if client else None),
+        "invoice balance": (bill.cents - kept - settled, _cents(invoice["balance"])),
+        "paid_to_date": (kept + settled, _cents(client["paid_to_date"]) if client else None),
         "credits": (settled, sum(_cents(row["amount"]) for row in credits_)),
     }
     return [

@@ -32,6 +32,11 @@ class Part:
         """Whether it lives."""
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def process_id(self) -> int | None:
+        """Of the process that lives, None when none does."""
+        return self._process.pid if self._process is not None and self.is_running else None
+
     async def start(self) -> None:
         """Start it, unless it runs."""
         if self.is_running:

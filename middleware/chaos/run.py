@@ -14,7 +14,7 @@ from middleware.chaos.letters import letters_of_stripe, letters_of_taiga
 from middleware.chaos.payers import Payers
 from middleware.chaos.plan import Plan
 from middleware.chaos.sender import Post, Sender
-from middleware.chaos.stack import START_SECONDS, STRIPE_SECRET, Stack, running_stack
+from middleware.chaos.stack import START_SECONDS, STRIPE_SECRET, Stack, alive, running_stack
 from middleware.chaos.taiga_people import TaigaPeople
 from middleware.sandbox.stripe import StripePeople
 from middleware.sandbox.taiga.people import Team
@@ -22,6 +22,8 @@ from middleware.store.database import STORE_ERRORS, Pool, open_pool
 
 HOOK = "http://receiver.chaos/webhooks"
 SECONDS_OF_QUIET = 1.5
+# A heart beats every 10 seconds.
+BEATING = "SELECT id FROM workers WHERE seen_at > now() - interval '25 seconds'"
 UNFINISHED = "SELECT EXISTS (SELECT FROM events WHERE finished_at IS NULL) OR EXISTS (SELECT FROM second_looks)"
 
 
@@ -121,6 +123,9 @@ class World:
     async def count(self, pool: Pool) -> list[Counted]:
         """The count."""
         undelivered = self.sender.left
+        beating = [row["id"] for row in await pool.fetch(BEATING)]
+        living = await alive(self.stack, beating)
+        ended = [f"{part.name} does no work any more" for part in self.stack.parts if part.name not in living]
         return [
             Counted(
                 "deliveries never acknowledged",
@@ -128,6 +133,7 @@ class World:
                 undelivered,
                 ("the receivers did not take them",) * bool(undelivered),
             ),
+            Counted("receivers and workers at work", len(self.stack.parts), len(living), tuple(ended)),
             *await count_events(self.sender.post, pool),
             *count_entries(self.people.wishes, self.stack),
             *count_edits(self.people.wishes, writes_back=self.plan.reads_taiga),

@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import itertools
+import json
 import random
 import time
 from collections import Counter
@@ -18,11 +19,20 @@ LONGEST_ANSWER = 20.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.6
 
 
+def as_text(content: object) -> str:
+    """The content of a letter, alike for all that hold the same."""
+    return json.dumps(content, sort_keys=True)
+
+
 @dataclass(slots=True)
 class Post:
-    """What was sent and what came of it. `acknowledged`: the content that each event id was given for."""
+    """What was sent and what came of it. `acknowledged`: the content that each event id was given for.
+
+    `sent` are the contents of all good letters, as text.
+    """
 
     acknowledged: dict[int, object] = field(default_factory=dict)
+    sent: set[str] = field(default_factory=set)
     answers: Counter[str] = field(default_factory=Counter)
     mistakes: list[str] = field(default_factory=list)
     acknowledgements: int = 0
@@ -56,6 +66,8 @@ class Sender:
         """Send these when they are due."""
         self.post.letters += len(letters)
         for letter in letters:
+            if not letter.is_forged:
+                self.post.sent.add(as_text(letter.content))
             heapq.heappush(self._waiting, (letter.due, next(self._order), letter))
 
     async def run(self) -> None:

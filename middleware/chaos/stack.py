@@ -5,7 +5,7 @@ import json
 import os
 import random
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,6 +166,18 @@ async def _until_ready(stack: Stack) -> None:
                     limit.reschedule(None)
                     raise RuntimeError(f"{part.name} did not start: {part.log.read_text()[-1500:]}")
                 await asyncio.sleep(0.05)
+
+
+async def alive(stack: Stack, beating: Sequence[str]) -> list[str]:
+    """The parts that do their work: receivers that are ready, workers whose heart beats (`beating`: host:process)."""
+    async with aiohttp.ClientSession(trust_env=False, timeout=aiohttp.ClientTimeout(total=5)) as http:
+        receivers = [
+            part.name
+            for part, address in zip(stack.receivers, stack.addresses, strict=True)
+            if await _answers(http, f"{address}/readyz")
+        ]
+    beats = {identity.rpartition(":")[2] for identity in beating}
+    return receivers + [part.name for part in stack.workers if str(part.process_id) in beats]
 
 
 async def _answers(http: aiohttp.ClientSession, url: str) -> bool:
