@@ -21,7 +21,7 @@ RUN python -m hatchling build --target wheel --directory dist \
 
 FROM python:3.13.9-slim-bookworm
 # Sources of Docker's own health check stay on the loop: a proxy of the environment is not asked.
-ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 HOST=0.0.0.0 PORT=8000 LOG_FORMAT=json MAPPINGS_FILE=/app/mappings.json
+ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 HOST=0.0.0.0 PORT=8000 LOG_FORMAT=json MAPPINGS_FILE=/app/config/mappings.json
 RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /app billing
 WORKDIR /app
 COPY --from=build /app/.venv /app/.venv

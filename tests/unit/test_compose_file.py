@@ -131,6 +131,20 @@ class TestCompose:
         command = self.services["redis"]["command"]
         assert command[command.index("--appendonly") + 1] == "yes"
 
+    def test_mounts_the_folder_of_the_mapping_file(self) -> None:
+        """Not the file itself: one that an editor puts in its place would not be seen in the container."""
+        for service in self.services.values():
+            if "build" in service:
+                (mount,) = service["volumes"]
+                file = Path(service["environment"]["MAPPINGS_FILE"])
+                assert (mount["type"], Path(mount["target"]), mount["read_only"]) == ("bind", file.parent, True)
+                assert (ROOT / mount["source"]).is_dir(), "a clone has it, so that Docker need not make it as root"
+
+    def test_keeps_the_mapping_of_an_installation_out_of_git(self) -> None:
+        """What a person puts into the mounted folder is not offered for a commit."""
+        rules = (ROOT / "config" / ".gitignore").read_text("utf-8").splitlines()
+        assert [line for line in rules if not line.startswith("#")] == ["*", "!.gitignore"]
+
     def test_work_may_be_finished_before_the_end(self) -> None:
         """Docker waits longer than the program's own limit."""
         limit = Settings.model_fields["shutdown_seconds"].default
