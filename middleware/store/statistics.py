@@ -4,7 +4,7 @@ Only the receiver adds up, once a minute; several receivers take turns. What cam
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 import asyncpg
 
@@ -78,15 +78,6 @@ class Statistics:
                 since,
             )
         return [DayCount(**row) for row in rows]
-
-    async def last_arrivals(self) -> dict[str, datetime]:
-        """When the last event of each source arrived."""
-        with away_is_unavailable():
-            rows = await self._pool.fetch(
-                f"SELECT source, max(last_at) AS last_at FROM (SELECT source, last_at FROM event_days"
-                f" UNION ALL SELECT source, last_at FROM ({_TAIL}) AS tail) AS every GROUP BY source ORDER BY source"
-            )
-        return {row["source"]: row["last_at"] for row in rows}
 
     async def types(self) -> list[tuple[str, str]]:
         """Every (source, type) that ever arrived."""

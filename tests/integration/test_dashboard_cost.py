@@ -10,6 +10,7 @@ import pytest
 
 from middleware.store.database import open_pool
 from middleware.store.event_search import EventFilter, EventSearch
+from middleware.store.needs import NeedsStore
 from middleware.store.reports import Reports, TimeWanted
 from middleware.store.statistics import Statistics
 from tests.databases import copied_database
@@ -115,7 +116,7 @@ class TestCost:
         statistics, reports = Statistics(recording), Reports(recording)
         wanted = TimeWanted(NOW - timedelta(days=2), NOW)
         await statistics.by_day(NOW.date() - timedelta(days=30))
-        await statistics.last_arrivals()
+        await NeedsStore(recording).last_webhooks(("taiga", "stripe"))
         await statistics.types()
         await reports.time_lines(wanted, None, 51)
         await reports.time_sums(wanted)

@@ -68,8 +68,6 @@ class TestStatistics:
         found = await statistics.by_day(date(2000, 1, 1))
         assert [(one.day, one.source, one.events) for one in found] == [tuple(row) for row in counted]
         assert await statistics.types() == [(source, f"t{n}") for source in ("stripe", "taiga") for n in range(3)]
-        newest = await pool.fetch("SELECT source, max(received_at) AS at FROM events GROUP BY source")
-        assert await statistics.last_arrivals() == {row["source"]: row["at"] for row in newest}
 
     async def test_what_may_still_be_committed_behind_waits(self, pool: asyncpg.Pool) -> None:
         """The newest minutes are counted, not added up: a slow transaction may still bring a smaller id."""

@@ -14,8 +14,10 @@ from middleware.dashboard.names import Names, read_mapping
 from middleware.dashboard.pages.time import read_month, span
 from middleware.dashboard.visit import Visit
 from middleware.health import Check
+from middleware.settings import KNOWN_SOURCES
 from middleware.store.books import BookStore
 from middleware.store.events import Backlog, backlog
+from middleware.store.needs import NeedsStore
 from middleware.store.rejections import RejectionStore
 from middleware.store.reports import Reports, ReviewCount
 from middleware.store.statistics import Statistics
@@ -36,7 +38,7 @@ async def show(visit: Visit) -> Response:
     checks, waiting, arrivals, reviews, unbilled = await asyncio.gather(
         services.checks(),
         backlog(services.pool),
-        statistics.last_arrivals(),
+        NeedsStore(services.pool).last_webhooks(KNOWN_SOURCES),
         reports.open_reviews(),
         reports.unbilled(),
     )

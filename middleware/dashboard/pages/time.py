@@ -23,7 +23,10 @@ DECEMBER = 12
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One row of a sum: what it is called, how it is asked for, its hours and the length of its bar in percent."""
+    """One row of a sum: what it is called, its hours and the length of its bar in percent.
+
+    `query` asks for it alone; "" for work that names nobody.
+    """
 
     name: str
     query: str
@@ -115,7 +118,7 @@ def added_up(
     return [
         Share(
             named(mark),
-            query.plain(**{parameter: "" if mark is None else str(mark)}),
+            query.plain(**{parameter: str(mark)}) if mark else "",
             hours[mark],
             sum((one.unbilled_hours for one in found[mark]), Decimal(0)),
             sum(one.entries for one in found[mark]),
