@@ -35,8 +35,8 @@ check: install-dev ## Lint, format, types, import rules
 test: install-dev ## All tests, with real PostgreSQL and Redis; ARGS="-k rounding" picks some; WORKERS=0: one process
 	$(PYTEST) $(ARGS)
 
-coverage: install-dev ## All tests; fails unless they run every line of mappings and handlers
-	$(PYTEST) --cov=mappings --cov=handlers --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)
+coverage: install-dev ## Unit tests; fails unless they alone run every line of mappings and handlers
+	$(PYTEST) tests/unit --cov=mappings --cov=handlers --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)
 
 demo: install ## The whole flow against sandbox servers, shown as a table; KEEP=1 leaves it running
 	$(BIN)/taiga-billing demo $(if $(KEEP),--keep)
