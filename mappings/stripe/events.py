@@ -75,13 +75,16 @@ def classify(event: Mapping[str, Any], *, live: bool | None = None) -> Relevant 
 
 
 def _about(fields: Fields, kind: str) -> Relevant | Ignored:
+    # What cannot be read comes in under its own name: the handler reads it again and a person sees what is wrong.
+    unreadable = Relevant(f"stripe:event:{fields.text('id')}")
     try:
         data = fields.child("data")
         shown = data.child("object") if data else None
-        subject = _subject(kind, shown) if shown else None
+        if shown is None:
+            return unreadable
+        subject = _subject(kind, shown)
     except BadStripeObject:
-        # Let it in under its own name: the handler reads it again and a person sees what is wrong with it.
-        return Relevant(f"stripe:event:{fields.text('id')}")
+        return unreadable
     return Relevant(subject) if subject else Ignored("not_about_a_payment")
 
 

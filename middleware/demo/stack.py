@@ -102,7 +102,9 @@ def part_environment(stack: Stack, redis_url: str, port: int) -> Mapping[str, st
 def write_env_file(folder: Path, environment: Mapping[str, str]) -> None:
     """Give the command line, when it is run in the folder, the same settings."""
     lines = [f"{name}={value}\n" for name, value in environment.items() if name not in {"PATH", "PYTHONPATH"}]
-    (folder / ".env").write_text("".join(lines), encoding="utf-8")
+    file = folder / ".env"
+    file.touch(mode=0o600)
+    file.write_text("".join(lines), encoding="utf-8")
 
 
 @asynccontextmanager

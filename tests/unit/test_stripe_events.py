@@ -60,6 +60,13 @@ def test_session_without_a_payment_is_ignored() -> None:
     assert classify(changed(completed, payment_intent=None, invoice="in_1")) == Relevant("stripe:invoice:in_1")
 
 
+@pytest.mark.parametrize("data", [None, {}, {"object": None}, {"object": 7}])
+def test_payment_event_without_its_object_is_let_in(data: object) -> None:
+    """It may be money: a person sees it, instead of nobody."""
+    event = {"id": "evt_1", "object": "event", "type": "payment_intent.succeeded", "created": 1, "data": data}
+    assert classify(event) == Relevant("stripe:event:evt_1")
+
+
 def test_old_invoice_paid_past_stripe_is_money_of_its_own() -> None:
     """The intent Stripe had prepared for it is not what was paid."""
     paid = story("c0_invoice_acacia").events[5]
