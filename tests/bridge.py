@@ -34,6 +34,7 @@ from middleware.store.claimed import Claim
 from middleware.store.database import open_pool
 from middleware.store.events import EventStore, NewEvent
 from middleware.store.links import LinkStore, ReviewStore
+from middleware.store.payments import EventHistoryStore
 from middleware.tries import Took, ended, lead_of, work_of
 from tests.pipeline import claims
 
@@ -174,6 +175,7 @@ async def running_bridge(database_url: str, redis_url: str, **rules: Any) -> Asy
             links=LinkStore(pool),
             reviews=ReviewStore(pool),
             taiga=taiga,
+            history=EventHistoryStore(pool),
         )
         wakeups = Wakeups(open_queue(redis_url))
         try:

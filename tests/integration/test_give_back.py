@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from mappings.models import AttributeValues, WorkKind
+from middleware.sandbox.faults import Rule
 from middleware.sandbox.taiga.people import Card
 from tests.bridge import Bridge, running_bridge
 
@@ -118,3 +119,39 @@ async def test_attribute_that_is_gone(bridge: Bridge, monkeypatch: pytest.Monkey
     await bridge.deliver()
     await bridge.settle()
     assert card.values[HOURS] == 2
+
+
+async def test_late_write_back(bridge: Bridge) -> None:
+    """Our write was given up and done anew; then it is carried out over what a person typed since, who gets it back."""
+    bridge.taiga_faults.add(method="PATCH", path="custom-attributes-values", action="late", seconds=3600)
+    card = bridge.work(hours=2).close()
+    await settled(bridge)
+    assert card.values[STATUS] == "Pending Invoice"
+    card.set(HOURS, 5)
+    card.set(RATE, 120)
+    await settled(bridge)
+    await bridge.taiga_faults.catch_up()
+    assert (card.values[HOURS], card.values.get(RATE)) == (2, None)
+    await settled(bridge)
+    assert (card.values[HOURS], card.values[RATE], card.values[STATUS]) == (5, 120, "Pending Invoice")
+    assert await bridge.entries() == {"TAIGA-T1": "5"}
+
+
+async def test_late_giving_back(bridge: Bridge) -> None:
+    """Even what is given back may come late, again and again: the last word of people stands in the end."""
+    late = Rule(method="PATCH", path="custom-attributes-values", action="late", seconds=3600)
+    bridge.taiga_faults.add(late)
+    card = bridge.work(hours=2).close()
+    await settled(bridge)
+    card.set(HOURS, 3)
+    await settled(bridge)
+    bridge.taiga_faults.add(late)
+    await bridge.taiga_faults.catch_up()
+    await settled(bridge)
+    card.set(HOURS, 4)
+    await settled(bridge)
+    await bridge.taiga_faults.catch_up()
+    assert card.values[HOURS] == 3
+    await settled(bridge)
+    assert card.values[HOURS] == 4
+    assert await bridge.entries() == {"TAIGA-T1": "4"}
