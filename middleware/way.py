@@ -40,7 +40,7 @@ class Way:
     """The way of one process to one system.
 
     `by_hand`: the process is the command of a person. It waits for its turn however long, and asks a system that is
-    left alone all the same: each of its requests is a try, whose answer opens the way for all.
+    left alone all the same: an answer opens the way for all, a failure leaves everything as it is.
     """
 
     def __init__(self, system: str, rate: Rate, circuits: Circuits, *, by_hand: bool) -> None:
@@ -132,7 +132,8 @@ class Way:
         now, subject = self._circuits.clock(), acting_for.get()
 
         def decide(circuit: Circuit) -> Circuit:
-            if is_probe:
+            # That a person tried in between says nothing about when the workers should.
+            if is_probe and not self._by_hand:
                 return after_failed_probe(circuit, error.message, now, _chance())
             return after_failure(circuit, subject, error.message, now, _chance())
 
