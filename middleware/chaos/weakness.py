@@ -6,6 +6,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 
 from handlers.context import Link
 from handlers.errors import RemoteError
@@ -15,6 +16,7 @@ from middleware import processor
 from middleware.cli import main
 from middleware.store import claims
 from middleware.store.events import EventStore, NewEvent, Stored
+from middleware.store.second_looks import SecondLooks
 
 SECONDS_TO_COMMIT = 0.8
 
@@ -93,11 +95,21 @@ def without_commit() -> None:
     EventStore._store = store  # type: ignore[method-assign]  # noqa: SLF001 - the same
 
 
+def without_second_look() -> None:
+    """Nobody looks again at what was asked for without an answer."""
+
+    async def begin(_self: SecondLooks, _wait: timedelta) -> list[int]:
+        return []
+
+    SecondLooks.begin = begin  # type: ignore[method-assign, assignment]  # cut out on purpose
+
+
 WEAKNESSES: dict[str, Callable[[], None]] = {
     "no-lookup": without_lookup,
     "no-subject-lock": without_subject_lock,
     "no-sweep": without_sweep,
     "no-commit": without_commit,
+    "no-second-look": without_second_look,
 }
 
 if __name__ == "__main__":

@@ -50,6 +50,10 @@ async def test_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
             {"stored events with an end"},
         ),
         (plans.focused("no-commit", "kill receiver"), {"acknowledged events stored"}),
+        (
+            plans.focused("no-second-look", "ninja: late writes", webhooks=800, reads_taiga=False),
+            {"time entries", "time entries with wrong content"},
+        ),
     ],
     ids=lambda value: value.weakness if isinstance(value, Plan) else "",
 )
