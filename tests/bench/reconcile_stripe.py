@@ -16,6 +16,7 @@ import httpx
 
 from handlers.payment_world import PaymentRecord
 from middleware.embedded import embedded_servers
+from middleware.sandbox.faults import Faults
 from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState
 from middleware.sandbox.invoiceninja import create_app as create_ninja
 from middleware.sandbox.serve import serve
@@ -45,7 +46,9 @@ async def main(payments: int) -> None:
         url = servers.database_url or ""
         await migrate(url)
         await remember([one for index, one in enumerate(intents) if index % LOST_EVERY], url)
-        async with serve(create_app(account)) as stripe_url, serve(create_ninja(ninja)) as ninja_url:
+        at_stripe, at_ninja = Faults(), Faults()
+        apps = create_app(account, at_stripe), create_ninja(ninja, at_ninja)
+        async with serve(apps[0]) as stripe_url, serve(apps[1]) as ninja_url:
             environment = {
                 "PATH": os.environ.get("PATH", ""),
                 "PYTHONPATH": str(ROOT),
@@ -61,7 +64,11 @@ async def main(payments: int) -> None:
             }
             await fill_books(ninja, ninja_url, [one for index, one in enumerate(intents) if index % LOST_EVERY])
             for arguments in (["--dry-run"], []):
-                await measure(arguments, environment)
+                at_stripe.requests.clear()
+                at_ninja.requests.clear()
+                told = await measure(arguments, environment)
+                asked = f"{len(at_stripe.requests)} requests to Stripe, {len(at_ninja.requests)} to Invoice Ninja"
+                sys.stdout.write(f"{told}, {asked}\n")
 
 
 async def fill_books(ninja: NinjaState, url: str, intents: list[Any]) -> None:
@@ -88,8 +95,8 @@ async def remember(intents: list[Any], url: str) -> None:
             await store.save(record)
 
 
-async def measure(arguments: list[str], environment: dict[str, str]) -> None:
-    """Run the command once and print what it took."""
+async def measure(arguments: list[str], environment: dict[str, str]) -> str:
+    """Run the command once; returns what it took, in words."""
     started = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -101,12 +108,13 @@ async def measure(arguments: list[str], environment: dict[str, str]) -> None:
         stdout=asyncio.subprocess.PIPE,
     )
     out, _ = await process.communicate()
-    report, _, peak = out.decode().rpartition("PEAK ")
-    counts = {name: value for name, value in json.loads(report).items() if isinstance(value, int)}
-    found = len(json.loads(report)["differences"])
+    printed, _, measured = out.decode().rpartition("MEASURED ")
+    peak, cpu = measured.split()
+    report = json.loads(printed)
     seconds, mebibytes = time.monotonic() - started, int(peak) // KIBIBYTES
     name = " ".join(arguments) or "real run"
-    sys.stdout.write(f"{name}: {seconds:.1f} s, peak {mebibytes} MiB, {found} found, {counts}\n")
+    found = f"{report['looked_at']} compared, {len(report['differences'])} found"
+    return f"{name}: {found}, {seconds:.1f} s ({float(cpu):.1f} s of CPU), peak {mebibytes} MiB"
 
 
 WRAPPER = """
@@ -118,7 +126,8 @@ except BaseException as end:
     code = getattr(end, "exit_code", None)
     if code is None:
         raise
-print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+used = resource.getrusage(resource.RUSAGE_SELF)
+print("MEASURED", used.ru_maxrss, used.ru_utime + used.ru_stime)
 """
 
 if __name__ == "__main__":
