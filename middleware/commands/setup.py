@@ -108,7 +108,8 @@ async def _set_up(asker: Asker, options: Options, *, dry_run: bool) -> list[str]
 
 
 def _show(prepared: Prepared, asker: Asker) -> None:
-    asker.say("\nTo be done:" if prepared.steps else "\nNothing is missing.")
+    nothing = "Nothing is left for setup to do." if prepared.remarks else "Nothing is missing."
+    asker.say("\nTo be done:" if prepared.steps else f"\n{nothing}")
     for step in prepared.steps:
         asker.say(f"  - {step.title}")
     if prepared.remarks:

@@ -8,18 +8,20 @@ import asyncpg
 
 from middleware.store.database import away_is_unavailable
 
-# One look into an index of (type, id) for each type: what reconciling put in proves no webhook.
+# What reconciling put in proves no webhook. That is looked up for the newest events only, whatever is stored: for
+# older ones the sums of their days do.
 _LAST_WEBHOOKS = """
-SELECT t.source, max(e.received_at) AS last_at
-FROM (SELECT source, type FROM event_days WHERE source = ANY ($1)
-      UNION SELECT source, type FROM events WHERE source = ANY ($1)
-          AND id > (SELECT event_id FROM event_days_through)) AS t
-CROSS JOIN LATERAL (
-    SELECT received_at FROM events
-    WHERE type = t.type AND source = t.source AND NOT headers ? 'x-reconciled-because' ORDER BY id DESC LIMIT 1
-) AS e
-WHERE t.type NOT LIKE '%.reconcile'
-GROUP BY t.source
+WITH newest AS (SELECT source, type, received_at, headers FROM events ORDER BY id DESC LIMIT 5000)
+SELECT source, max(last_at) AS last_at FROM (
+    SELECT source, received_at AS last_at FROM newest
+    WHERE type NOT LIKE '%.reconcile' AND NOT headers ? 'x-reconciled-because'
+    UNION ALL
+    SELECT source, last_at FROM event_days
+    WHERE type NOT LIKE '%.reconcile'
+        AND last_at < (SELECT received_at FROM events ORDER BY id DESC OFFSET 4999 LIMIT 1)
+) AS arrived
+WHERE source = ANY ($1)
+GROUP BY source
 """
 _TROUBLED = """
 SELECT system, 'away' AS state, open_since AS since, message FROM circuits WHERE open_since IS NOT NULL

@@ -162,4 +162,4 @@ async def test_as_text(world: World) -> None:
     """People see a line for each finding, the hint below what is wrong, and the sum."""
     result = await asyncio.to_thread(CliRunner().invoke, command, [])
     assert "-> start it: taiga-billing up" in result.output
-    assert result.output.rstrip().endswith("0 failed, 1 warnings")
+    assert result.output.rstrip().endswith("0 failed, 1 warning")

@@ -165,7 +165,7 @@ async def test_unattended_and_again(world: World, tmp_path: Path, monkeypatch: p
     assert load_settings().enabled_sources == ("taiga", "stripe")
     before = (env, (tmp_path / "mappings.json").read_text(), world.hooks)
     again = await _run("--yes")
-    assert "Nothing is missing." in again.output
+    assert "Nothing is left for setup to do." in again.output
     assert before == ((tmp_path / ".env").read_text(), (tmp_path / "mappings.json").read_text(), world.hooks)
     assert len(world.endpoints) == 1
 
