@@ -7,6 +7,7 @@ named by `REDIS_URL` is emptied by tests that use `fresh_redis`.
 Under pytest-xdist each process is a session: it has servers and folders of its own.
 """
 
+import importlib.util
 import ipaddress
 import os
 import sys
@@ -27,6 +28,10 @@ from tests.databases import copied_database, folder_in_memory, name_of
 hypothesis_settings.register_profile("local", deadline=None)
 hypothesis_settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+# httpx looks for this at every request without a socket: a module that is known to be missing is not searched for.
+if importlib.util.find_spec("sniffio") is None:
+    sys.modules["sniffio"] = None  # type: ignore[assignment]  # the import system's own way of saying so
 
 MOST_PROCESSES = 4
 
