@@ -55,4 +55,6 @@ def print_findings(findings: list[Finding]) -> None:
             console.print(f"        -> {finding.hint}", markup=False)
     failed = sum(finding.level == "failed" for finding in findings)
     warnings = sum(finding.level == "warning" for finding in findings)
-    console.print(f"{len(findings)} looked at: {failed} failed, {warnings} warning{'' if warnings == 1 else 's'}", markup=False)
+    console.print(
+        f"{len(findings)} looked at: {failed} failed, {warnings} warning{'' if warnings == 1 else 's'}", markup=False
+    )
