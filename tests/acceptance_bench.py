@@ -36,12 +36,12 @@ class Program:
         self.process.kill()
         self.process.wait()
 
-    async def terminate(self, seconds: float = 15) -> int:
+    async def terminate(self, seconds: float = 60) -> int:
         """End it in order; returns its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return await self.ended(seconds)
 
-    async def ended(self, seconds: float = 15) -> int:
+    async def ended(self, seconds: float = 60) -> int:
         """Wait for its end; returns its exit code."""
         await until(self._is_over, seconds)
         assert self.process.returncode is not None
@@ -104,7 +104,7 @@ class Bench:
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=60,
         )
 
     async def calls(self, *commands: str) -> "list[subprocess.CompletedProcess[str]]":
@@ -139,7 +139,7 @@ class Bench:
 
     async def reaches(self, **expected: int) -> None:
         """Wait until the events are in these statuses."""
-        await until(lambda: self._is(expected), 30)
+        await until(lambda: self._is(expected))
 
     async def _is(self, expected: dict[str, int]) -> bool:
         return await self.statuses() == expected

@@ -69,7 +69,7 @@ async def statuses(pool: asyncpg.Pool) -> dict[str, int]:
     return {row["status"]: row["n"] for row in rows}
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
     """Wait for a condition; a test that waits in vain fails with a TimeoutError."""
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 - the condition lives in a server, not in this loop

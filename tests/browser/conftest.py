@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, ViewportSize, async_playwright
+from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
 
 from middleware.app import create_app
 from middleware.store.database import open_pool
@@ -67,6 +67,8 @@ async def browser() -> AsyncIterator[Browser]:
     program = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         pytest.skip("there is no Chromium: apt-get install chromium, or name one with CHROMIUM=")
+    # A shared machine is slow now and then; what is right is seen at once all the same.
+    expect.set_options(timeout=30_000)
     async with async_playwright() as playwright:
         # As root, in containers, Chromium has no sandbox of its own; it only sees pages of this machine.
         found = await playwright.chromium.launch(

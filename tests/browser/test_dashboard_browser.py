@@ -103,7 +103,7 @@ async def test_a_plan_is_approved_and_followed(open_seat: OpenSeat, receiver: st
         await expect(page.get_by_text("0 of 2 invoices are made.")).to_be_visible()
         async with open_pool(seeded_url, size=1) as pool:
             await make_invoices(pool)
-        await expect(page.get_by_role("link", name="2026-201")).to_have_count(2, timeout=10_000)
+        await expect(page.get_by_role("link", name="2026-201")).to_have_count(2)
 
 
 async def make_invoices(pool: asyncpg.Pool) -> None:
