@@ -45,7 +45,7 @@ class Hook:
 
     async def event(self) -> Json:
         """The next event, verified."""
-        body, header = await asyncio.wait_for(self.arrived.get(), timeout=5)
+        body, header = await asyncio.wait_for(self.arrived.get(), timeout=60)
         assert verify_stripe(body, header, ["whsec_other", SECRET], int(time.time())) == 1
         decoded: Json = json.loads(body)
         return decoded

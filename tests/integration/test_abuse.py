@@ -52,7 +52,7 @@ async def told(port: int, *sent: bytes, pause: float = 0.0) -> bytes:
             await writer.drain()
             await asyncio.sleep(pause)
     try:
-        return await asyncio.wait_for(answer, 10)
+        return await asyncio.wait_for(answer, 60)
     except ConnectionError:
         return b""
     finally:
@@ -63,7 +63,7 @@ async def answer_to(port: int, request: bytes) -> int:
     """The status that a request gets."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
-    line = await asyncio.wait_for(reader.readline(), 10)
+    line = await asyncio.wait_for(reader.readline(), 60)
     writer.close()
     return int(line.split()[1])
 
@@ -159,7 +159,7 @@ async def test_keep_alive_request_at_the_end_is_answered(clean_database: str, fr
         while not any(getattr(one, "_is_leaving", False) for one in server.server_state.connections):  # noqa: ASYNC110 - no event for it
             await asyncio.sleep(0.01)
         writer.write(request_for(8))
-        rest = await asyncio.wait_for(reader.read(), 5)
+        rest = await asyncio.wait_for(reader.read(), 60)
         writer.close()
     assert rest.startswith(b"HTTP/1.1 202")
     assert b"connection: close" in rest.lower()

@@ -79,7 +79,7 @@ class TestStatistics:
 
     async def test_before_the_first_event(self, pool: asyncpg.Pool) -> None:
         """An empty store is added up at once, and the first events are counted when they come."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await Statistics(pool).add_up()
         await add(pool, 90)
         await Statistics(pool).add_up()

@@ -149,7 +149,7 @@ async def test_wakeups_without_redis(clean_database: str) -> None:
         await wakeups.start()
         assert (await Ingest(store, wakeups).accept(new_event())).is_due
         await asyncio.sleep(0.01)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await wakeups.stop()
 
 

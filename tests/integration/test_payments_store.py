@@ -142,7 +142,7 @@ async def test_cancelled_waiter_leaves_no_lock(fresh_database: str) -> None:
         task.cancel()
     await asyncio.gather(*quick, return_exceptions=True)
     await asyncio.sleep(0.05)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         for name in ("a", "b"):
             await hold(one, name)
             await hold(two, name)
@@ -158,7 +158,7 @@ async def test_lost_connection_frees_and_heals(fresh_database: str, pool: asyncp
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await hold(other, "a")
     await hold(locks, "a")
     await locks.aclose()

@@ -181,7 +181,7 @@ async def test_cancelled_without_stop(bench: Bench) -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    await asyncio.wait_for(ended.wait(), 5)
+    await asyncio.wait_for(ended.wait(), 60)
     await until(lambda: unlocked(bench))
     bench.handle = done
     async with bench.running():

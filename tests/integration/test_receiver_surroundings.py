@@ -112,7 +112,7 @@ async def raw(url: str, *parts: bytes) -> bytes:
         for part in parts:
             writer.write(part)
             await writer.drain()
-        return await asyncio.wait_for(reader.read(), 10)
+        return await asyncio.wait_for(reader.read(), 60)
     finally:
         writer.close()
         await writer.wait_closed()
@@ -140,7 +140,7 @@ async def test_sender_that_goes_away(clean_database: str) -> None:
         await writer.wait_closed()
         async with httpx.AsyncClient(base_url=url) as client:
             assert (await post(client, body_of())).status_code == 202
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while counted("disconnected") != before + 1:  # noqa: ASYNC110 - a counter has no event
                 await asyncio.sleep(0.01)
 

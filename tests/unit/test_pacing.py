@@ -72,7 +72,7 @@ async def test_slots_of_those_who_gave_up() -> None:
         waiting[0].cancel()
     waiting[1].cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-    async with asyncio.timeout(1), slots:
+    async with asyncio.timeout(60), slots:
         assert waiting[2].done()
 
 
@@ -83,7 +83,7 @@ async def test_slots_resize() -> None:
         waiting = asyncio.create_task(_hold(slots))
         await asyncio.sleep(0)
         slots.resize(2)
-        await asyncio.wait_for(waiting, 1)
+        await asyncio.wait_for(waiting, 60)
 
 
 async def _hold(slots: Slots) -> None:
