@@ -67,10 +67,12 @@ class Outages:
             f"{name} is {one.in_words}" for name, one in sorted(self.circuits.left_alone().items()) if name in systems
         ]
 
-    async def failing(self) -> list[str]:
-        """Sentences: which systems fail everybody, since when and why; somebody may just try them."""
+    async def failing(self, *systems: str) -> list[str]:
+        """Sentences: which of these systems fail everybody, since when and why; somebody may just try them."""
         await self._renew()
-        return [f"{name} is {one.in_words}" for name, one in sorted(self.circuits.open_ones().items())]
+        return [
+            f"{name} is {one.in_words}" for name, one in sorted(self.circuits.open_ones().items()) if name in systems
+        ]
 
     async def _renew(self) -> None:
         now = time.monotonic()

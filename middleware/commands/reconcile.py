@@ -54,7 +54,7 @@ def reconcile_taiga(
             taiga.through(outages.passage("taiga"))
             return await reconcile(Tools(taiga, mapping, pool, ingest), scope, "manual", tell)
 
-    carry_out("Taiga", look, _print, dry_run=dry_run, as_json=as_json)
+    carry_out(["taiga"], look, _print, dry_run=dry_run, as_json=as_json)
 
 
 def _print(report: Report, verb: str) -> None:

@@ -33,7 +33,7 @@ def reconcile_stripe(*, since: datetime, dry_run: bool, as_json: bool) -> None:
             books.through(outages.passage("invoiceninja"))
             return await reconcile(Tools(stripe, books, pool, ingest), Scope(since), "manual", tell)
 
-    carry_out("Stripe", look, _print, dry_run=dry_run, as_json=as_json)
+    carry_out(["stripe", "invoiceninja"], look, _print, dry_run=dry_run, as_json=as_json)
 
 
 def _print(report: Report, verb: str) -> None:

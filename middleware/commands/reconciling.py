@@ -46,14 +46,14 @@ Look = Callable[[Settings, Pool, Outages, Ingest | None, Tell], Coroutine[Any, A
 
 
 def carry_out(
-    system: str, look: Look[_Report], show: Callable[[_Report, str], None], *, dry_run: bool, as_json: bool
+    systems: Sequence[str], look: Look[_Report], show: Callable[[_Report, str], None], *, dry_run: bool, as_json: bool
 ) -> None:
-    """Run it and print its report; `show` gets the words for what becomes of a difference.
+    """Run it and print its report; `show` gets the words for what becomes of a difference. `systems` are asked.
 
     Exit code 0: done (or nothing to do), 1: something could not be looked at, 3: a dry run found differences.
     """
-    with servers_behind(settings_or_exit()) as settings, _progress(f"looking at {system}") as tell:
-        report = run(_reconcile(settings, look, tell, dry_run=dry_run))
+    with servers_behind(settings_or_exit()) as settings, _progress(f"looking at {' and '.join(systems)}") as tell:
+        report = run(_reconcile(settings, systems, look, tell, dry_run=dry_run))
     if as_json:
         print_json({**report.as_json(), "dry_run": dry_run})
     else:
@@ -70,10 +70,12 @@ def print_problems(problems: Sequence[str]) -> None:
         click.echo(f"not looked at: {problem}", err=True)
 
 
-async def _reconcile(settings: Settings, look: Look[_Report], tell: Tell, *, dry_run: bool) -> _Report:
+async def _reconcile(
+    settings: Settings, systems: Sequence[str], look: Look[_Report], tell: Tell, *, dry_run: bool
+) -> _Report:
     async with (
         store(settings) as pool,
-        asking_by_hand(settings, pool) as outages,
+        asking_by_hand(settings, pool, systems) as outages,
         _door(settings, pool, dry_run=dry_run) as ingest,
     ):
         try:

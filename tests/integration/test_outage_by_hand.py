@@ -52,11 +52,11 @@ async def test_a_worker_waits_where_a_command_asks(pool: Pool) -> None:
     await _leave_alone(pool, NINJA)
     before = (await CircuitStore(pool).all())[NINJA]
     worker, command = (_outages(pool, Rate(5, 0), by_hand=by_hand) for by_hand in (False, True))
-    assert [sentence.split(" since ")[0] for sentence in await worker.failing()] == ["invoiceninja is away"]
+    assert [sentence.split(" since ")[0] for sentence in await worker.failing(NINJA)] == ["invoiceninja is away"]
     with pytest.raises(Suspended):
         async with worker.passage(NINJA)("GET /a"):
             pytest.fail("it was sent")
-    await command.failing()
+    await command.failing(NINJA)
     with suppress(ServerError):
         async with command.passage(NINJA)("GET /a"):
             raise ServerError(NINJA, "GET /a", "still away", status=502)
