@@ -49,6 +49,13 @@ async def pool(fresh_database: str) -> AsyncIterator[Pool]:
         yield opened
 
 
+async def audited(pool: Pool, lines: int) -> None:
+    """Wait until so many files were taken: the audit is written a moment after the file is in use."""
+    async with asyncio.timeout(30):
+        while len(await AuditStore(pool).list(action=LOADED)) < lines:  # noqa: ASYNC110 - another task writes it
+            await asyncio.sleep(0.01)
+
+
 @asynccontextmanager
 async def running(watch: WatchedMapping, pool: Pool) -> AsyncIterator[None]:
     """The watch, running."""
@@ -82,10 +89,7 @@ async def test_changed_broken_repaired(tmp_path: Path, pool: Pool, monkeypatch: 
             assert "is not JSON" in watch.problem()
             write(file, default_hourly_rate=90)
             await until(lambda: rate(watch) == 90)
-            async with asyncio.timeout(30):
-                # The audit is written a moment after the file is in use.
-                while len(await AuditStore(pool).list(action=LOADED)) < 3:  # noqa: ASYNC110 - another task writes it
-                    await asyncio.sleep(0.01)
+            await audited(pool, 3)
     assert (watch.problem(), MAPPING_VALID._value.get()) == ("", 1)
     assert [line["log_level"] for line in logs if line["event"] == "mapping.refused"] == ["error"]
     rows = await AuditStore(pool).list(action=LOADED)
@@ -101,6 +105,7 @@ async def test_the_same_content_is_audited_once(tmp_path: Path, pool: Pool) -> N
         watch = WatchedMapping(file, look_seconds=0.01)
         async with running(watch, pool):
             watch.look_now()
+            await audited(pool, 1)
             await asyncio.sleep(0.05)
     assert len(await AuditStore(pool).list(action=LOADED)) == 1
 
@@ -120,7 +125,9 @@ async def test_a_file_that_is_away(tmp_path: Path, pool: Pool) -> None:
 
 
 @pytest.mark.filterwarnings(ARQ_CLOSES_AS_OF_OLD)
-async def test_a_running_worker_uses_the_new_file(fresh_database: str, fresh_redis: str, tmp_path: Path) -> None:
+async def test_a_running_worker_uses_the_new_file(
+    fresh_database: str, pool: Pool, fresh_redis: str, tmp_path: Path
+) -> None:
     """SIGHUP: the next try is made by the new rules, without a restart."""
     async with invoice_ninja() as ninja:
         settings = stack_settings(fresh_database, fresh_redis, ninja, tmp_path)
@@ -129,7 +136,7 @@ async def test_a_running_worker_uses_the_new_file(fresh_database: str, fresh_red
             await until(lambda: len(ninja.entries) == 1)
             write(settings.mappings_file, invoiceninja_client_id=ninja.client_id, default_hourly_rate=99)
             os.kill(os.getpid(), signal.SIGHUP)
-            await asyncio.sleep(0.1)
+            await audited(pool, 2)
             await deliver(client, [Task(2).webhook()])
             await until(lambda: len(ninja.entries) == 2)
     assert [entry.rate for entry in ninja.entries] == [Decimal(60), Decimal(99)]
