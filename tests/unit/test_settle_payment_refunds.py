@@ -97,6 +97,15 @@ class TestClose:
         assert live_credits(desk) == [("re_2", 10), ("re_1", 8)]
         assert invoice(desk)[:2] == ("4", 0)
 
+    async def test_two_refunds_at_once_wait_for_each_other(self, desk: Bench) -> None:
+        """Their credits are used a moment apart; how the invoice was found is still known then."""
+        events = await events_of(desk, [("refund", "re_1", 800, "succeeded"), ("refund", "re_2", 1000, "succeeded")])
+        for event in events:
+            desk.store_told(event)
+        await desk.deliver(events[0])
+        assert live_credits(desk) == [("re_1", 8), ("re_2", 10)]
+        assert desk.memory.records["pi_1"].matched_by == "metadata of payment_intent pi_1"
+
     async def test_failed_refund_takes_the_credit_back(self, desk: Bench) -> None:
         """The money takes the place of the credit."""
         events = await events_of(desk, [*REFUNDED, ("refund", "re_1", 8800, "failed")])
