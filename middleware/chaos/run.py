@@ -115,6 +115,15 @@ class World:
                     quiet_since = time.monotonic()
             await asyncio.sleep(0.1)
 
+    async def _living(self, pool: Pool) -> list[str]:
+        """The parts that do their work; those that were started a moment ago get the time for it."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            living = await alive(self.stack, [row["id"] for row in await pool.fetch(BEATING)])
+            if len(living) == len(self.stack.parts) or time.monotonic() > deadline:
+                return living
+            await asyncio.sleep(0.2)
+
     @property
     def _is_late(self) -> bool:
         """Whether one of the other systems will still do work for a client that is gone."""
@@ -123,8 +132,7 @@ class World:
     async def count(self, pool: Pool) -> list[Counted]:
         """The count."""
         undelivered = self.sender.left
-        beating = [row["id"] for row in await pool.fetch(BEATING)]
-        living = await alive(self.stack, beating)
+        living = await self._living(pool)
         ended = [f"{part.name} does no work any more" for part in self.stack.parts if part.name not in living]
         return [
             Counted(
