@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from importlib import resources
@@ -9,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from middleware.dashboard import formats, words
 from middleware.version import VERSION
@@ -19,6 +20,8 @@ STATIC_FILES: Mapping[str, str] = {
     "script.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
+
+_ADDRESS = re.compile(r"(https?://[^\s()<>\"']+)")
 
 
 def static_content(name: str) -> bytes:
@@ -52,6 +55,7 @@ def make_environment() -> Environment:
         "review": words.review_name,
         "review_page": words.review_page,
         "sentence": words.sentence,
+        "linked": linked,
         "pretty": pretty_json,
     }
     digest = hashlib.sha256(b"".join(static_content(name) for name in STATIC_FILES)).hexdigest()[:12]
@@ -62,6 +66,16 @@ def make_environment() -> Environment:
         "effect_words": words.EFFECTS,
     }
     return environment
+
+
+def linked(text: str) -> Markup:
+    """The text with its addresses as links; everything is escaped."""
+    parts = _ADDRESS.split(text)
+    shown = [
+        Markup('<a href="{}" rel="noreferrer">{}</a>').format(part, part) if number % 2 else escape(part)
+        for number, part in enumerate(parts)
+    ]
+    return Markup("").join(shown)
 
 
 def pretty_json(value: Any) -> str:

@@ -15,6 +15,7 @@ from middleware.dashboard.invoice_words import invoice_word
 from middleware.dashboard.names import Names
 from middleware.dashboard.ninja_pages import NinjaPages
 from middleware.dashboard.pages import invoices, mapping, overview, payments, time
+from middleware.dashboard.render import linked
 from middleware.dashboard.visit import id_of, local_path
 from middleware.dashboard.words import notice, review_name, review_page
 from middleware.health import Check
@@ -276,3 +277,20 @@ class TestMapping:
         assert run.due_at == datetime(2026, 12, 1, 6, tzinfo=UTC)
         assert run.period.name == "2026-11"
         assert overview.next_run(parse_mapping("{}"), now) is None
+
+
+class TestLinked:
+    """Addresses in sentences can be followed, and nothing else of a text means anything to a browser."""
+
+    def test_an_address_in_brackets(self) -> None:
+        """The bracket and the colon behind it are no part of the address."""
+        told = str(linked("task #12 (https://taiga.example/task/12): 4.5 h"))
+        assert 'href="https://taiga.example/task/12" rel="noreferrer">https://taiga.example/task/12</a>): 4.5 h' in told
+
+    def test_markup_is_text(self) -> None:
+        """Whatever stands around or within an address is escaped; other schemes are no links."""
+        told = str(linked('<b>javascript:alert(1) https://x.example/?a=1&b="><script> mail@x.example'))
+        assert "<b>" not in told
+        assert "<script>" not in told
+        assert told.count("<a ") == 1
+        assert "a=1&amp;b=" in told
