@@ -182,7 +182,7 @@ class _Client:
             await self._conclude(intent, found, {})
 
     async def _conclude(self, intent: Intent, invoice: Invoice, tasks: dict[str, LoggedTask]) -> None:
-        checked: Checked = await check(self.world.books, invoice, intent.planned, tasks, intent.due.period.name)
+        checked: Checked = await check(self.world.books, invoice, intent.planned, tasks, intent.due.period)
         if checked.invoice is None:
             self._told.append(f"invoice {invoice.number} was deleted again: {'; '.join(checked.notes)}")
             await forget(intent, self.context)

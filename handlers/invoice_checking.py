@@ -8,6 +8,7 @@ from handlers.invoice_world import BillingBooks
 from mappings.invoicing.draft import invoice_lines
 from mappings.invoicing.grouping import lines_of
 from mappings.invoicing.identity import MARK_PREFIX
+from mappings.invoicing.period import Period
 from mappings.invoicing.records import Entry, LoggedTask, PlannedInvoice
 from mappings.invoicing.totals import sums
 from mappings.ninja import Invoice
@@ -40,7 +41,7 @@ class _Findings:
 
 
 async def check(
-    books: BillingBooks, invoice: Invoice, planned: PlannedInvoice, read: Mapping[str, LoggedTask], period: str
+    books: BillingBooks, invoice: Invoice, planned: PlannedInvoice, read: Mapping[str, LoggedTask], period: Period
 ) -> Checked:
     """Compare the invoice with its tasks, and put right what differs: never two invoices for the same hours.
 
@@ -49,7 +50,7 @@ async def check(
         invoice: as the server answered it.
         planned: what it should bill.
         read: its tasks as they were when it was planned; empty when they are not known any more.
-        period: the name of the period, for the texts of groups.
+        period: what is billed, for the texts of groups.
     """
     notes: list[str] = []
     for _round in range(_ROUNDS):
@@ -99,7 +100,7 @@ async def _look(
     return _Findings(tuple(wrong), tuple(entries), present)
 
 
-def _with_entries(planned: PlannedInvoice, entries: tuple[Entry, ...], period: str) -> PlannedInvoice:
+def _with_entries(planned: PlannedInvoice, entries: tuple[Entry, ...], period: Period) -> PlannedInvoice:
     lines = lines_of(entries, planned.terms.group_by, period)
     return replace(planned, entries=entries, lines=lines, totals=sums(lines, planned.terms, planned.precision))
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
 from mappings.hours import seconds_to_hours
+from mappings.invoicing.period import Period
 from mappings.invoicing.records import Entry, Line
 from mappings.invoicing.totals import quantity_of
 from mappings.text import shortened
@@ -23,7 +24,7 @@ _TITLES: Mapping[str, Callable[[Entry], str]] = {
 }
 
 
-def lines_of(entries: Iterable[Entry], group_by: str, period: str) -> tuple[Line, ...]:
+def lines_of(entries: Iterable[Entry], group_by: str, period: Period) -> tuple[Line, ...]:
     """The lines for the entries of one invoice, in a stable order."""
     ordered = sorted(entries, key=lambda entry: (entry.day, entry.number, entry.task_id))
     if group_by == "task":
@@ -42,13 +43,19 @@ def _line(entry: Entry) -> Line:
     return Line(entry.task_id, notes, quantity_of(entry.seconds), entry.rate, entry.taxes, entry.product_key)
 
 
-def _group(group: list[Entry], title: str, period: str) -> Iterable[Line]:
+def _group(group: list[Entry], title: str, period: Period) -> Iterable[Line]:
     first, *others = group
     seconds = sum(entry.seconds for entry in group)
-    notes = shortened(f"{title}, {period}\n{_told(first)}", _LONGEST_NOTES)
+    notes = shortened(f"{title}, {_when(group, period)}\n{_told(first)}", _LONGEST_NOTES)
     yield Line(first.task_id, notes, quantity_of(seconds), first.rate, first.taxes, first.product_key)
     for entry in others:
         yield Line(entry.task_id, f"{_told(entry)}, included above", _NOTHING, _NOTHING)
+
+
+def _when(group: list[Entry], period: Period) -> str:
+    """The period; the days themselves when some of the work is older, because it came late or a run was missed."""
+    first = min(entry.first_day for entry in group)
+    return period.name if first >= period.first else f"{first} to {max(entry.day for entry in group)}"
 
 
 def _told(entry: Entry) -> str:

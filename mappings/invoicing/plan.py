@@ -1,11 +1,12 @@
 """The plan of a run: which invoices would be made, what is left out and why. Nothing is written."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from itertools import groupby
 
 from mappings.config import MappingFile
+from mappings.hours import seconds_to_hours
 from mappings.invoicing.entries import select
 from mappings.invoicing.grouping import lines_of
 from mappings.invoicing.identity import plan_id
@@ -36,7 +37,7 @@ def plan(work: PeriodWork, mapping: MappingFile, only: Collection[str] | None = 
         period=work.period,
         invoices=tuple(invoices),
         left_out=tuple(sorted(left_out, key=lambda one: (one.client_name, one.client_id, one.what))),
-        warnings=(*_company_warnings(work), *selection.warnings),
+        warnings=(*_company_warnings(work), *_late(work, invoices), *selection.warnings),
     )
 
 
@@ -81,7 +82,7 @@ def _invoice(
 ) -> PlannedInvoice:
     client = work.clients[members[0].client_id]
     terms = _terms(rules, work)
-    lines = lines_of(members, rules.group_by, work.period.name)
+    lines = lines_of(members, rules.group_by, work.period)
     return PlannedInvoice(
         client_id=client.id,
         client_name=client.name,
@@ -147,6 +148,18 @@ def _credits(work: PeriodWork) -> Iterator[LeftOut]:
         client = work.clients.get(credit.client_id)
         reason = f"a credit waits for a person: {credit.summary}"
         yield LeftOut(credit.client_id, client.name if client else "", credit.subject, 0, reason)
+
+
+def _late(work: PeriodWork, invoices: Iterable[PlannedInvoice]) -> Iterator[str]:
+    """Work of earlier periods that comes along: a person who reviews the plan should not wonder."""
+    for invoice in invoices:
+        late = [entry for entry in invoice.entries if entry.day < work.period.first]
+        if late:
+            hours = seconds_to_hours(sum(entry.seconds for entry in late))
+            yield (
+                f"{invoice.client_name}: {hours} h are older than {work.period.name} (since"
+                f" {min(entry.first_day for entry in late)}) and on no invoice yet: they are billed now"
+            )
 
 
 def _company_warnings(work: PeriodWork) -> Iterator[str]:
