@@ -112,13 +112,18 @@ class Settlement:
 
     async def _without_money(self) -> Outcome:
         """A failure makes the invoice overdue or leaves a note; what names no invoice changes nothing."""
-        word = _NO_MONEY.get(self._goal.status, "nothing was paid yet")
+        word = self._why_no_money()
         matched = await self._matcher(Decimal(0)).named()
         if not isinstance(matched, Matched):
             await self._report_problems()
             await self._save(status=self._goal.status, reason=matched.reason if matched else word)
             return Ignored(f"{word}; {matched.reason}" if matched else word)
         return await self._missed(matched, word)
+
+    def _why_no_money(self) -> str:
+        word, failure = _NO_MONEY.get(self._goal.status, "nothing was paid yet"), self._facts.failure
+        said = (failure.message or failure.code or "").rstrip(".") if failure and self._goal.status in MISSED else ""
+        return f"{word}: {said}" if said else word
 
     async def _missed(self, matched: Matched, word: str) -> Outcome:
         invoice, overdue_since = matched.invoice, self._facts.overdue_since

@@ -108,6 +108,7 @@ async def test_declined_card_needs_nobody(desk: Bench) -> None:
     """Nothing charges an intent again by itself: only our status changes."""
     invoice = await open_invoice(desk)
     await desk.deliver(failed_intent())
+    assert desk.memory.records["pi_1"].reason == "the payment failed: Your card was declined"
     await bank_transfer(desk, invoice)
     assert (await heal_all(desk.context)).healed == ("payment pi_1: invoice R-1 was paid otherwise",)
     assert desk.reviews.kinds == []
