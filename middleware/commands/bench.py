@@ -64,7 +64,8 @@ def abuse(*, seconds: float, rate: float, as_json: bool) -> None:
         print_json(endured)
     else:
         click.echo(
-            f"{endured.garbage} requests of garbage in {seconds:.0f} s; {endured.valid} valid webhooks, "
+            f"{endured.garbage} requests of garbage in {seconds:.0f} s ({endured.garbage / seconds:.0f} a second); "
+            f"{endured.valid} valid webhooks, "
             f"{sum(endured.refused.values())} of them not acknowledged, the slowest after {endured.slowest_ms:.0f} ms"
         )
     if not endured.is_right:
