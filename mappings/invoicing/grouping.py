@@ -46,7 +46,8 @@ def _line(entry: Entry) -> Line:
 def _group(group: list[Entry], title: str, period: Period) -> Iterable[Line]:
     first, *others = group
     seconds = sum(entry.seconds for entry in group)
-    notes = shortened(f"{title}, {_when(group, period)}\n{_told(first)}", _LONGEST_NOTES)
+    heading = title if title == first.day.isoformat() else f"{title}, {_when(group, period)}"
+    notes = shortened(f"{heading}\n{_told(first)}", _LONGEST_NOTES)
     yield Line(first.task_id, notes, quantity_of(seconds), first.rate, first.taxes, first.product_key)
     for entry in others:
         yield Line(entry.task_id, f"{_told(entry)}, included above", _NOTHING, _NOTHING)
