@@ -176,9 +176,8 @@ def _add_tried(conditions: _Conditions, wanted: EventFilter) -> None:
     if wanted.reason:
         conditions.attempt("reason ILIKE $", f"%{_literal(wanted.reason)}%")
     if wanted.text:
-        like = f"%{_literal(wanted.text)}%"
-        texts = ("reason", "subject", "type", "key", "hint")
-        conditions.attempt(f"({' OR '.join(f'{name} ILIKE $' for name in texts)})", *[like] * len(texts))
+        # Looking through one text costs less than half of looking through five.
+        conditions.attempt("concat_ws(E'\\n', reason, subject, type, key, hint) ILIKE $", f"%{_literal(wanted.text)}%")
 
 
 def _literal(text: str) -> str:
