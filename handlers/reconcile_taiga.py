@@ -57,6 +57,8 @@ class TaigaReconciliation:
         self._tally = _Tally()
         self._looked: set[str] = set()
         self._rolling_left = 0
+        self._oldest: dict[str, WorkItem | None] = {}
+        """Subjects that the rolling look may read, with their rows where a list shows them: that saves a request."""
 
     async def run(self, scope: Scope) -> Report:
         """Look at everything in the scope.
@@ -71,12 +73,13 @@ class TaigaReconciliation:
             and (one := self._mapping.project(mapping.taiga_project_id)) is not None
         ]
         budget, self._rolling_left = scope.most_reads, scope.rolling
+        oldest = await self._longest_unread([one.taiga_project_id for one in rules], scope.rolling)
         for one in rules:
             for kind in one.rules.billable_types:
                 budget -= await self._project(one, kind, scope, budget)
         if scope.since is None and scope.project_id is None:
             await self._never_found(rules, budget)
-        await self._roll([one.taiga_project_id for one in rules], max(scope.rolling // 2, self._rolling_left))
+        await self._roll(*oldest, max(scope.rolling // 2, self._rolling_left))
         tally = self._tally
         return Report(
             tally.looked_at, tally.items_read, tally.postponed, tuple(tally.differences), tuple(tally.problems)
@@ -95,6 +98,8 @@ class TaigaReconciliation:
             async for item in self._listed(kind, project_id, scope.since):
                 self._tally.looked_at += 1
                 subject = subject_of(kind, item.id)
+                if subject in self._oldest:
+                    self._oldest[subject] = item
                 seen = unmet.pop(subject, None)
                 is_linked = subject in linked
                 if is_too_early(item, rules) and not is_linked:
@@ -112,7 +117,9 @@ class TaigaReconciliation:
             held = [seen for seen in unmet.values() if seen.subject in linked]
             looks += [Look(kind, seen.item_id, seen) for seen in await self._called_closed(held)]
             passed_over += [seen for seen in unmet.values() if seen.state == "closed" and seen.subject not in linked]
-        # Not called closed any more, the rolling look leaves them alone.
+        for seen in passed_over:
+            self._oldest.pop(seen.subject, None)
+        # Not called closed any more, the rolling look leaves them alone from now on.
         await self._remember(replace(seen, state="open") for seen in passed_over)
         await self._read_again(lately)
         return await self._look_at(looks, budget)
@@ -144,15 +151,20 @@ class TaigaReconciliation:
             looks = [Look(kind, int(subject.rpartition(":")[2]), None) for subject in subjects]
             budget -= await self._look_at(looks, budget)
 
-    async def _roll(self, project_ids: Collection[int], limit: int) -> None:
-        """Read again some of those that seem unchanged: new attribute values show in no list."""
+    async def _longest_unread(self, project_ids: Collection[int], limit: int) -> tuple[Sequence[Seen], Sequence[Seen]]:
+        """The closed items whose values were not read for longest: without and with a time entry."""
         without = await self._seen.oldest_read(project_ids, linked=False, limit=limit)
         with_entry = await self._seen.oldest_read(project_ids, linked=True, limit=limit)
-        half = max(limit // 2, limit - len(with_entry))
-        first = without[:half]
-        chosen = [*first, *with_entry[: limit - len(first)]]
-        looks = [Look(seen.kind, seen.item_id, seen) for seen in chosen if seen.subject not in self._looked]
-        await self._look_at(looks, limit)
+        self._oldest = {seen.subject: None for seen in (*without, *with_entry)}
+        return without, with_entry
+
+    async def _roll(self, without: Sequence[Seen], with_entry: Sequence[Seen], limit: int) -> None:
+        """Read again some of those that seem unchanged: new attribute values show in no list."""
+        due = self._oldest.keys() - self._looked
+        linked = [seen for seen in with_entry if seen.subject in due]
+        first = [seen for seen in without if seen.subject in due][: max(limit // 2, limit - len(linked))]
+        left = [*first, *linked[: limit - len(first)]]
+        await self._look_at([Look(one.kind, one.item_id, one, self._oldest[one.subject]) for one in left], limit)
 
     async def _look_at(self, looks: Sequence[Look], budget: int) -> int:
         """Read, judge and put in; the newest changes first. Returns how many were read."""
