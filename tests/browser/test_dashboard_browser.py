@@ -131,6 +131,16 @@ async def test_without_script(open_seat: OpenSeat, receiver: str) -> None:
         await expect(seat.page.get_by_role("status")).to_contain_text("back to work")
 
 
+async def test_an_address_is_copied(open_seat: OpenSeat, receiver: str) -> None:
+    """The button beside a field puts its text into the clipboard."""
+    async with open_seat(receiver, permissions=["clipboard-read", "clipboard-write"]) as seat:
+        await seat.sign_in("vic")
+        await seat.open("/rejections/2")
+        await seat.page.get_by_role("button", name="Copy").click()
+        await expect(seat.page.get_by_role("button", name="Copied")).to_be_visible()
+        assert str(await seat.page.evaluate("navigator.clipboard.readText()")).startswith("taiga-billing verify")
+
+
 async def test_by_keyboard_alone(open_seat: OpenSeat, receiver: str) -> None:
     """The first stop skips to the content; every stop is visible; links work with Enter."""
     async with open_seat(receiver) as seat:

@@ -47,6 +47,7 @@ async def test_a_mapping_is_repaired_and_the_event_replayed(
         # The worker reads the file at its start, and again when it changed: the audit says so.
         await until(lambda: _has_loaded(pool))
         await page.goto(f"{stack.receiver_url}/events/replay?status=dead")
+        await expect(page.get_by_text("create time entry TAIGA-T1: 2 h at 75.00")).to_be_visible()
         await page.get_by_role("button", name="Replay").click()
         await until_settled(pool)
         await page.goto(f"{stack.receiver_url}/time")
