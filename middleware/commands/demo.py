@@ -112,14 +112,16 @@ async def until_settled(pool: Pool) -> None:
 async def stay(stack: Stack) -> None:
     """Print the addresses and wait for Ctrl+C; what happens at Stripe from now on is told at once."""
     stack.stripe.hold = False
+    program = Path(sys.executable).parent / "taiga-billing"
     click.echo(
-        f"\nreceiver       {stack.receiver_url} (/readyz, /metrics)"
+        f"\nreceiver       {stack.receiver_url} (dashboard, /readyz, /metrics)"
         f"\nTaiga          {stack.taiga_url}/api/v1"
         f"\nInvoice Ninja  {stack.ninja_url}/api/v1 (X-API-TOKEN: {NINJA_TOKEN})"
         f"\nStripe         {stack.stripe_url}/v1 (key {STRIPE_KEY})"
         f"\nPostgreSQL     {stack.database_url}"
         f"\nlogs           {stack.folder}"
-        f"\ncommands       cd {stack.folder} && {Path(sys.executable).parent / 'taiga-billing'} payments list"
+        f"\ncommands       cd {stack.folder} && {program} users add ada --role admin"
+        "\n               (or payments list, events list, ...; with a user, sign in at the receiver)"
         "\nCtrl+C ends everything."
     )
     await stop_on_signals().wait()
