@@ -116,7 +116,8 @@ class _Selector:
                 # What the bridge made belongs to its own user in Invoice Ninja, who did nothing of it.
                 person=link.person if link else self.work.people.get(task.person_id, ""),
                 first_day=local_date(min(entry.started_at for entry in log), zone),
-                day=local_date(max(entry.ended_at for entry in log), zone),
+                # What ends at midnight was worked on the day before.
+                day=local_date(max(entry.ended_at for entry in log) - 1, zone),
                 seconds=seconds,
                 rate=self._rate(task, rules),
                 taxes=tuple(Tax(tax.name, tax.rate) for tax in rules.taxes),
