@@ -15,7 +15,8 @@ _values = st.recursive(
     | st.integers()
     | st.text()
     | st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(), inner, max_size=5),
+    max_leaves=20,
 )
 
 
