@@ -1,36 +1,35 @@
 """Plans and their invoices as people read them."""
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import click
 from rich.console import Console
-from rich.table import Table
 
 from mappings.hours import seconds_to_hours
 from mappings.invoicing.draft import draft_of
 from mappings.invoicing.period import local_date
 from mappings.invoicing.plan_json import plan_as_json
 from mappings.invoicing.records import InvoicePlan, PlannedInvoice
+from mappings.invoicing.totals import rounded
 from mappings.invoicing.words import counted
+from middleware.commands.plain_table import PlainTable
 
 PIPE_WIDTH = 170
 
 
-def console() -> Console:
-    """The terminal; a pipe has no width, and folded cells would be hard to read there."""
-    found = Console()
-    return found if found.is_terminal else Console(width=PIPE_WIDTH)
-
-
 def print_plan(plan: InvoicePlan, now: int) -> None:
     """Every line of every invoice, what is left out, and the sums. `now` in unix seconds decides on the dates."""
-    out = console()
+    console = Console()
+    room = console.width if console.is_terminal else PIPE_WIDTH
+    today = local_date(now, plan.period.timezone)
     for invoice in plan.invoices:
-        _print_invoice(out, plan, invoice, now)
+        _print(_title(plan, invoice, today), _lines(invoice), room)
     if plan.left_out:
-        _print_left_out(out, plan)
+        _print("left out", _left_out(plan), room)
     for warning in plan.warnings:
-        out.print(f"[yellow]warning[/] {warning}", highlight=False)
+        click.echo(f"{click.style('warning', fg='yellow')} {warning}")
     print_sums(plan)
 
 
@@ -38,11 +37,8 @@ def print_sums(plan: InvoicePlan) -> None:
     """One line for the whole plan."""
     hours = seconds_to_hours(sum(invoice.seconds for invoice in plan.invoices))
     totals = ", ".join(f"{total} {currency}" for currency, total in _totals(plan).items()) or "nothing"
-    console().print(
-        f"plan {plan.id} for {plan.period.name}: {counted(len(plan.invoices), 'invoice')}, {hours} h, {totals}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    invoices = counted(len(plan.invoices), "invoice")
+    click.echo(f"plan {plan.id} for {plan.period.name}: {invoices}, {hours} h, {totals}")
 
 
 def as_json(plan: InvoicePlan) -> dict[str, Any]:
@@ -59,40 +55,39 @@ def _totals(plan: InvoicePlan) -> dict[str, Decimal]:
     return totals
 
 
-def _print_invoice(out: Console, plan: InvoicePlan, invoice: PlannedInvoice, now: int) -> None:
-    draft = draft_of(invoice, plan.period, local_date(now, plan.period.timezone))
+def _print(title: str, table: PlainTable, room: int) -> None:
+    click.echo("\n".join((click.style(title, bold=True), *table.lines(room), "")))
+
+
+def _title(plan: InvoicePlan, invoice: PlannedInvoice, today: date) -> str:
+    draft = draft_of(invoice, plan.period, today)
     scope = f", project {invoice.entries[0].project or invoice.scope}" if invoice.scope else ""
-    title = f"{invoice.client_name}{scope}: dated {draft.date}, due {draft.due_date} ({invoice.approval})"
-    table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
-    table.add_column("line", overflow="fold")
-    for heading in ("hours", "rate", "tax", invoice.currency):
-        table.add_column(heading, justify="right", no_wrap=True)
+    return f"{invoice.client_name}{scope}: dated {draft.date}, due {draft.due_date} ({invoice.approval})"
+
+
+def _lines(invoice: PlannedInvoice) -> PlainTable:
+    headings = ("line", "hours", "rate", "tax", invoice.currency)
+    table = PlainTable(headings, folded=frozenset({0}), right=frozenset({1, 2, 3, 4}))
     for line in invoice.lines:
         taxes = " + ".join(f"{tax.name} {tax.rate}%" for tax in line.taxes)
-        amount = (line.quantity * line.cost).quantize(Decimal(1).scaleb(-invoice.precision))
+        amount = rounded(line.quantity * line.cost, invoice.precision)
         notes = line.notes.replace("\n", " \N{EM DASH} ")
-        table.add_row(notes, str(line.quantity), str(line.cost), taxes, str(amount))
-    table.add_section()
+        table.add(notes, str(line.quantity), str(line.cost), taxes, str(amount))
+    table.rule()
     totals = invoice.totals
     if totals.discount:
-        table.add_row("discount", "", "", "", f"-{totals.discount}")
+        table.add("discount", "", "", "", f"-{totals.discount}")
     for tax, tax_amount in totals.taxes:
         included = " (included)" if invoice.terms.inclusive_taxes else ""
-        table.add_row(f"{tax.name} {tax.rate}%{included}", "", "", "", str(tax_amount))
-    table.add_row("total", str(seconds_to_hours(invoice.seconds)), "", "", str(totals.total))
-    out.print(table, highlight=False)
-    out.print()
+        table.add(f"{tax.name} {tax.rate}%{included}", "", "", "", str(tax_amount))
+    table.add("total", str(seconds_to_hours(invoice.seconds)), "", "", str(totals.total))
+    return table
 
 
-def _print_left_out(out: Console, plan: InvoicePlan) -> None:
-    table = Table(title="left out", title_justify="left", show_edge=False, pad_edge=False)
-    table.add_column("client")
-    table.add_column("what", overflow="fold")
-    table.add_column("hours", justify="right")
-    table.add_column("why", overflow="fold")
+def _left_out(plan: InvoicePlan) -> PlainTable:
+    table = PlainTable(("client", "what", "hours", "why"), folded=frozenset({1, 3}), right=frozenset({2}))
     for one in plan.left_out:
         why = f"{one.reason}; {one.hint}" if one.hint else one.reason
         hours = str(seconds_to_hours(one.seconds)) if one.seconds else ""
-        table.add_row(one.client_name or one.client_id or "-", one.what, hours, why)
-    out.print(table, highlight=False)
-    out.print()
+        table.add(one.client_name or one.client_id or "-", one.what, hours, why)
+    return table
