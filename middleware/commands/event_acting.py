@@ -81,7 +81,7 @@ def discard(*, event_ids: tuple[int, ...], limit: int, why: str, yes: bool, as_j
         if not event_ids and ids and not yes:
             click.confirm(f"discard {_count(ids)}?", abort=True, err=True)
         results = run(close(settings, ids))
-    _report(results, "discarded", "is neither dead nor retrying", as_json=as_json)
+    _report(results, "discarded", "is unknown, or neither dead nor retrying", as_json=as_json)
 
 
 def _chosen(event_ids: Sequence[int], filters: dict[str, Any]) -> EventFilter:
