@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, create_app
 from middleware.sandbox.serve import serve
 from tests.invoicing import ZONE, Office, office
+from tests.pipeline import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,7 +30,13 @@ class Shell:
 
     async def run(self, *arguments: str) -> tuple[int, str, str]:
         """Run `taiga-billing` with these arguments: exit code, output, messages."""
-        process = await asyncio.create_subprocess_exec(
+        process = await self.start(*arguments)
+        out, err = await process.communicate()
+        return process.returncode or 0, out.decode(), err.decode()
+
+    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+        """Begin to run it."""
+        return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "middleware",
@@ -39,8 +47,6 @@ class Shell:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, err = await process.communicate()
-        return process.returncode or 0, out.decode(), err.decode()
 
 
 @pytest.fixture
@@ -115,6 +121,7 @@ async def test_one_client_fails_and_the_others_are_done(shell: Shell) -> None:
         (("plan", "--month", "2025-13"), "is no period"),
         (("plan", "--month", "2025-12", "--client", "nobody"), "no single client"),
         (("generate", "--plan", "p-unknown"), "there is no plan"),
+        (("plan", "--month", "2025-12", "--plan", "p-1"), "give one of"),
     ],
 )
 async def test_wrong_use(shell: Shell, arguments: tuple[str, ...], told: str) -> None:
@@ -122,3 +129,57 @@ async def test_wrong_use(shell: Shell, arguments: tuple[str, ...], told: str) ->
     _write_mapping(shell)
     code, _, err = await shell.run("invoices", *arguments)
     assert (code, told in err) == (2, True), err
+
+
+async def test_a_part_of_a_plan(shell: Shell) -> None:
+    """One client of a plan is billed, then the rest, which names what is made; differences are JSON when asked."""
+    acme, globex = await shell.office.client("Acme"), await shell.office.client("Globex")
+    _write_mapping(shell, acme, globex)
+    await shell.office.work(acme, "1")
+    await shell.office.work(globex, "2")
+    code, out, _ = await shell.run("invoices", "generate", "--month", "2025-12", "--dry-run", "--json")
+    plan = json.loads(out)["id"]
+    assert code == 3
+    code, out, err = await shell.run("invoices", "generate", "--plan", plan, "--client", globex, "--yes", "--send")
+    assert (code, out.splitlines()[1:]) == (
+        0,
+        ["Globex: invoice 0001: 160.00 USD for 2 h", "e-mail: invoice 0001 sent", "1 client done, 0 not done"],
+    ), err
+    code, out, err = await shell.run("invoices", "generate", "--plan", plan, "--yes")
+    assert (code, out.splitlines()) == (
+        0,
+        [
+            f"made already of plan {plan}: invoice 0001",
+            f"plan {plan} for 2025-12: 1 invoice, 1 h, 80.00 USD",
+            "Acme: invoice 0002: 80.00 USD for 1 h",
+            "1 client done, 0 not done",
+        ],
+    ), err
+    await shell.office.ninja.delete_invoice((await shell.office.invoices())[0].id)
+    await shell.office.work(globex, "1")
+    code, out, _ = await shell.run("invoices", "generate", "--plan", plan, "--yes", "--json")
+    assert (code, json.loads(out)["clients"]) == (0, [])
+    code, out, _ = await shell.run("invoices", "plan", "--month", "2025-12", "--json")
+    other = json.loads(out)["id"]
+    await shell.office.work(globex, "1")
+    code, out, _ = await shell.run("invoices", "generate", "--plan", other, "--yes", "--json")
+    assert (code, json.loads(out)["differences"][0]) == (3, "Globex: 240.00 USD for 3 h then, 320.00 USD for 4 h now")
+
+
+async def test_a_lost_answer_is_waited_for_aloud(shell: Shell) -> None:
+    """A command that is stopped while Invoice Ninja says nothing tells who goes on; the next one ends the work."""
+    acme = await shell.office.client("Acme")
+    _write_mapping(shell, acme)
+    await shell.office.work(acme, "1")
+    shell.office.faults.add(method="POST", path="/invoices$", action="hang")
+    shell.environment["SHUTDOWN_SECONDS"] = "0.1"
+    process = await shell.start("invoices", "generate", "--month", "2025-12", "--yes")
+
+    async def is_asked() -> bool:
+        return bool(shell.office.faults.hanging)
+
+    await until(is_asked)
+    process.send_signal(signal.SIGINT)
+    _, err = await process.communicate()
+    assert process.returncode == 1
+    assert "stopped; what is not done goes on when a worker runs" in err.decode()
