@@ -147,7 +147,8 @@ def _credits(work: PeriodWork) -> Iterator[LeftOut]:
     for credit in work.credits:
         client = work.clients.get(credit.client_id)
         reason = f"a credit waits for a person: {credit.summary}"
-        yield LeftOut(credit.client_id, client.name if client else "", credit.subject, 0, reason)
+        hint = "give it in Invoice Ninja, then close the review on the dashboard"
+        yield LeftOut(credit.client_id, client.name if client else "", credit.subject, 0, reason, hint)
 
 
 def _late(work: PeriodWork, invoices: Iterable[PlannedInvoice]) -> Iterator[str]:
