@@ -67,11 +67,20 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def _not_one_letter(name: str) -> str:
+    if len(name) == 1:
+        raise _wrong("is one letter, and Invoice Ninja ignores such a tax", "write a longer name")
+    return name
+
+
 def _number_schema(**limits: float) -> WithJsonSchema:
     return WithJsonSchema({"type": "number", **limits})
 
 
 Name = Annotated[StrictStr, Field(max_length=200), AfterValidator(_not_blank)]
+TaxName = Annotated[Name, AfterValidator(_not_one_letter)]
+"""The name of a tax; Invoice Ninja ignores a tax whose name is one letter."""
+
 Attribute = Annotated[StrictStr, Field(max_length=64), AfterValidator(_not_blank)]
 """The display name of a Taiga custom attribute: at most 64 characters (facts/taiga.md section 4)."""
 Identifier = Annotated[StrictStr, Field(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]

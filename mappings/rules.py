@@ -19,6 +19,7 @@ from mappings.config_types import (
     PaymentTerms,
     Percent,
     Rate,
+    TaxName,
     TimeZone,
 )
 from mappings.models import WorkKind
@@ -49,7 +50,7 @@ class InvoiceStatusValues(Part):
 class Tax(Part):
     """One tax of an invoice line, such as VAT 21 (percent)."""
 
-    name: Name
+    name: TaxName
     rate: Percent
 
 

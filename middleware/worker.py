@@ -171,9 +171,12 @@ async def _run_arq(settings: Settings, processor: Processor, schedule: LiveSched
         except REDIS_ERRORS as error:
             log.warning("queue.unreachable", error=str(error), retry_in_s=delay, hint="the sweep goes on without Redis")
         finally:
-            with contextlib.suppress(*REDIS_ERRORS):
-                await worker.close()
-            await pool.aclose()
+            try:
+                # Raises the cancellation of a job of its own as if it were ours.
+                with contextlib.suppress(*REDIS_ERRORS):
+                    await worker.close()
+            finally:
+                await pool.aclose()
         if time.monotonic() - started > HEALTHY_AFTER:
             delay = 1
         await asyncio.sleep(delay)

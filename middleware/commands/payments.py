@@ -9,6 +9,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from handlers.payment_world import PaymentRecord
 from mappings.stripe.target import money
@@ -179,7 +180,8 @@ def _print_table(records: list[PaymentRecord]) -> None:
     for record in records:
         who = record.payer or record.customer
         cells = (record.identity, _day(record), _amount(record), record.status, record.invoice_number, who)
-        table.add_row(*cells, record.reason)
+        # As text: what people and banks write is no markup.
+        table.add_row(*map(Text, (*cells, record.reason)))
     console = Console()
     Console(width=None if console.is_terminal else PIPE_WIDTH).print(table if records else "no payments")
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from middleware.accounts.passwords import WeakPasswordError, check_strength, hash_password
 from middleware.accounts.service import NAME_PATTERN
@@ -54,7 +55,7 @@ def list_users(*, as_json: bool) -> None:
     table = Table("name", "role", "may sign in", "signed in last", show_edge=False, pad_edge=False)
     for user in users:
         signed_in = f"{user.signed_in_at:%Y-%m-%d %H:%M} UTC" if user.signed_in_at else "never"
-        table.add_row(user.name, user.role, "no" if user.is_disabled else "yes", signed_in)
+        table.add_row(Text(user.name), user.role, "no" if user.is_disabled else "yes", signed_in)
     Console().print(table if users else "no users; add one with: taiga-billing users add NAME --role admin")
 
 

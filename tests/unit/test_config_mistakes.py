@@ -119,6 +119,7 @@ def test_proposals_know_every_part(data: Any, path: str, hint: str) -> None:
         ({"payment_terms": "net366"}, '"net366" is no payment term'),
         ({"taxes": {}}, "must be a list, not an object with 0 keys"),
         ({"taxes": [{"name": "VAT", "rate": 1}] * 4}, "must have at most 3 entries"),
+        ({"taxes": [{"name": "V", "rate": 1}]}, "is one letter, and Invoice Ninja ignores such a tax"),
         ({"discount": 5}, "must be an object, not 5"),
         ({"billable_types": []}, "must not be empty"),
         ({"product_key": "x" * 201}, "must have at most 200 characters"),
