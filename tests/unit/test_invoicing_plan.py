@@ -314,7 +314,7 @@ def test_rules_of_a_client_s_only_project() -> None:
             "taiga_project_id": 1,
             "invoiceninja_client_id": "a",
             "payment_terms": "net14",
-            "taxes": [{"name": "V", "rate": 1}],
+            "taxes": [{"name": "VAT", "rate": 1}],
         },
         {"taiga_project_id": 2, "invoiceninja_client_id": "0001", "payment_terms": "net14", "notes": "two"},
     ]
