@@ -37,6 +37,10 @@ class Together(Generic[_Item, _Result]):
     async def _work(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            # Whoever was cancelled may have lost the lock under which it wanted to write: others write there now.
+            batch = [one for one in batch if not one[1].cancelled()]
+            if not batch:
+                continue
             try:
                 await self._carry_out(batch)
             except BaseException as error:

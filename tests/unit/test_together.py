@@ -71,13 +71,32 @@ async def test_failure_of_the_store_is_everybodys() -> None:
 
 
 async def test_who_goes_away_is_not_missed() -> None:
-    """A wish whose owner was cancelled disturbs nobody."""
+    """A wish whose owner was cancelled before its turn is not carried out, and disturbs nobody."""
     statements = Statements()
     together = Together(statements.double, most=10)
     gone, stays = (asyncio.create_task(together.ask(number)) for number in (1, 2))
     await asyncio.sleep(0)
     gone.cancel()
+    await asyncio.sleep(0)
     assert await stays == 4
+    assert statements.batches == [[2]]
+
+
+async def test_when_all_have_gone_away() -> None:
+    """No statement is made for nobody, and the next wish is carried out."""
+    statements = Statements()
+    together = Together(statements.double, most=10)
+    statements.go.clear()
+    first = asyncio.create_task(together.ask(1))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    gone = asyncio.create_task(together.ask(2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    statements.go.set()
+    assert await first == 2
+    assert await together.ask(3) == 6
+    assert statements.batches == [[1], [3]]
 
 
 async def test_end_of_the_program_leaves_nobody_waiting() -> None:
