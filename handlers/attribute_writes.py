@@ -30,7 +30,9 @@ async def replace_values(
 ) -> AttributeValues:
     """Write the whole dict of values of an item; `names` are those of the attributes by id.
 
-    With `keep` it is remembered even when it was answered: its webhook does not show by itself that it is ours.
+    With `keep` it is remembered even when it was answered: its webhook does not show by itself that it is ours. Nor
+    does it when somebody wrote in between, which the answered version tells: a late write of ours may have set our
+    attribute already, and the webhook of this one then shows nothing but what it took from people.
 
     Raises:
         RemoteError: Taiga failed; what may still be carried out stays remembered.
@@ -44,7 +46,7 @@ async def replace_values(
     except (Rejected, Unreachable, Throttled, Refused):
         await context.links.remove(link)
         raise
-    if not keep:
+    if not keep and written.version == values.version + 1:
         await context.links.remove(link)
     return written
 

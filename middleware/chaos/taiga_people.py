@@ -1,4 +1,8 @@
-"""People who work in the sandbox Taiga, and our own memory of what they did: what should be billed at the end."""
+"""People who work in the sandbox Taiga, and our own memory of what they did: what should be billed at the end.
+
+They change what Taiga shows them. Somebody who typed just the value which a late write had put there a moment ago would
+change nothing, so Taiga would tell nobody (docs/reliability.md, what is not promised).
+"""
 
 import random
 from collections.abc import Callable
@@ -71,11 +75,13 @@ class TaigaPeople:
         return wish
 
     def _set_hours(self, wish: Wish) -> None:
-        wish.hundredths = self._chance.randint(5, 990)
+        hundredths = self._chance.randint(5, 990)
+        is_shown = wish.card.values.get(HOURS) == hundredths / 100
+        wish.hundredths = hundredths + 1 if is_shown else hundredths
         wish.card.set(HOURS, wish.hundredths / 100)
 
     def _toggle_billable(self, wish: Wish) -> None:
-        wish.is_billable = not wish.is_billable
+        wish.is_billable = not wish.card.values.get(BILLABLE)
         wish.card.set(BILLABLE, wish.is_billable)
 
     def _close_or_reopen(self, wish: Wish) -> None:
@@ -90,7 +96,9 @@ class TaigaPeople:
         wish.card.rename(wish.subject)
 
     def _set_rate(self, wish: Wish) -> None:
-        wish.cents = self._chance.randint(10, 150) * 100
+        rate = self._chance.randint(10, 150)
+        is_shown = wish.card.values.get(RATE) == rate
+        wish.cents = (rate + 1 if is_shown else rate) * 100
         wish.card.set(RATE, wish.cents // 100)
 
     def _comment(self, wish: Wish) -> None:

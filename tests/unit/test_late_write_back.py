@@ -121,6 +121,16 @@ async def test_what_is_remembered() -> None:
     assert await remembered(SUBJECT, context) == [{HOURS: "2"}] * 2
 
 
+async def test_write_after_somebody_else_is_remembered() -> None:
+    """Somebody wrote between our look and our write, as its version tells: its webhook may not show that it is ours."""
+    of = world(reads_taiga=True)
+    taiga, context = told(of)
+    values, item = put(taiga), Story().item
+    taiga.before("replace_attribute_values", lambda: taiga.fill_in("task", 7, HOURS, 5))
+    await replace_values(taiga, item, values, NAMES, context)
+    assert await remembered(SUBJECT, context) == [{HOURS: "2"}]
+
+
 async def test_forgotten_after_a_day() -> None:
     """What was not carried out in a day never will be."""
     of = world(reads_taiga=True)
