@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
@@ -225,6 +225,13 @@ class PaymentMemory(Protocol):
 
     async def missed(self, statuses: Collection[str]) -> Sequence[PaymentRecord]:
         """The records of these statuses that name an invoice."""
+        ...
+
+    async def next_looks(self, status: str, known_for: timedelta, limit: int) -> Sequence[PaymentRecord]:
+        """At most so many records of a status that name an invoice and are not known for longer than that.
+
+        Those that were written or given out longest ago come first; to be given out counts as looked at.
+        """
         ...
 
     async def clients_of(self, customer: str) -> frozenset[str]:

@@ -39,9 +39,18 @@ async def settle_payment(work: Work, context: Context) -> Outcome:
     refusals = [_refusal(event, world.live) for event in work.due]
     if all(refusals):
         return Ignored(refusals[-1])
-    if work.subject.startswith(INVOICE):
-        return await _settle_stripe_invoice(work.subject, context, world)
-    return await _settle(work.subject, context, world)
+    return await settle_subject(work.subject, context, world)
+
+
+async def settle_subject(subject: str, context: Context, world: PaymentWorld) -> Outcome:
+    """The same, by all that is known of a payment or Stripe invoice, without a new event of it.
+
+    Raises:
+        NeedsPerson, RetryLater, RemoteError: as `settle_payment` does.
+    """
+    if subject.startswith(INVOICE):
+        return await _settle_stripe_invoice(subject, context, world)
+    return await _settle(subject, context, world)
 
 
 def _refusal(event: Event, live: bool | None) -> str:

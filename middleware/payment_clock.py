@@ -1,4 +1,4 @@
-"""What is done by the clock with payments that failed: whether their invoices were settled otherwise."""
+"""What is done by the clock with payments that failed: whether their invoices are settled otherwise, or owed again."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ import structlog
 from handlers.context import Context
 from handlers.errors import RemoteError
 from handlers.payment_elsewhere import heal_all
+from handlers.payment_reopened import reopen_some
 from middleware.outage import Outages
 from middleware.periodic import Periodic, every
 from middleware.reconcile.runs import unless_away
@@ -29,10 +30,20 @@ def payment_periodics(context: Callable[[], Context], outages: Outages) -> list[
 async def heal_by_clock(context: Context) -> str:
     """A round that nobody waits for: says in one line how it went."""
     try:
-        round_ = await heal_all(context)
+        # What is owed again counts as failed in the same round; the other way round it would be read twice.
+        again = await reopen_some(context)
+        missed = await heal_all(context)
     except RemoteError as error:
         log.warning("payments.heal_failed", error=str(error), hint="tried again at the next tick")
         return str(error)
-    if round_.healed or round_.problems:
-        log.info("payments.healed", healed=list(round_.healed[:_SHOWN]), problems=list(round_.problems[:_SHOWN]))
-    return f"{round_.looked_at} failed before, {len(round_.healed)} settled otherwise, {len(round_.problems)} problems"
+    if again.reopened or missed.healed or again.problems or missed.problems:
+        log.info(
+            "payments.healed",
+            healed=list(missed.healed[:_SHOWN]),
+            owed_again=list(again.reopened[:_SHOWN]),
+            problems=[*again.problems, *missed.problems][:_SHOWN],
+        )
+    return (
+        f"{missed.looked_at} failed before, {len(missed.healed)} settled otherwise; of {again.looked_at} settled"
+        f" before {len(again.reopened)} owed again; {len(again.problems) + len(missed.problems)} problems"
+    )

@@ -35,6 +35,7 @@ class FakeMemory:
         self.records: dict[str, PaymentRecord] = {}
         self.links: set[tuple[str, str]] = set()
         self.made: dict[str, str] = {}
+        self.given_out: list[str] = []
 
     async def find(self, identity: str) -> PaymentRecord | None:
         """What is known of a payment."""
@@ -47,6 +48,15 @@ class FakeMemory:
     async def missed(self, statuses: Collection[str]) -> Sequence[PaymentRecord]:
         """Those of these statuses that name an invoice."""
         return [one for one in self.records.values() if one.status in statuses and one.invoice_id]
+
+    async def next_looks(self, status: str, known_for: timedelta, limit: int) -> Sequence[PaymentRecord]:
+        """Those of this status that were given out longest ago; none of them is too old."""
+        waiting = [one for one in await self.missed((status,)) if one.identity not in self.given_out]
+        again = [self.records[key] for key in self.given_out if self.records[key].status == status]
+        chosen = [*waiting, *again][:limit]
+        keys = [one.identity for one in chosen]
+        self.given_out = [*(key for key in self.given_out if key not in keys), *keys]
+        return chosen
 
     async def clients_of(self, customer: str) -> frozenset[str]:
         """The clients whose invoices this customer has paid."""

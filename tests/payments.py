@@ -35,8 +35,12 @@ from tests.stripe_stories import Json, Story
 DAY = 1_790_000_000
 """When most payments are made, in unix seconds."""
 
+FAILED_AT = 1_790_003_603
+"""When most payments fail, in unix seconds."""
+
 __all__ = [
     "DAY",
+    "FAILED_AT",
     "START",
     "Bench",
     "Clock",
@@ -47,6 +51,7 @@ __all__ = [
     "bench",
     "charge_paid",
     "events_of",
+    "failed_intent",
     "intent",
     "open_invoice",
     "paid",
@@ -351,3 +356,19 @@ def charge_paid(amount: int, **metadata: str) -> Json:
         "payment_method_details": {"type": "card", "card": {"brand": "mastercard"}},
     }
     return stripe_event("charge.succeeded", DAY, charge)
+
+
+def failed_intent(number: str = "R-1") -> Json:
+    """A card that was declined."""
+    body = {
+        "id": "pi_1",
+        "object": "payment_intent",
+        "amount": 10000,
+        "amount_received": 0,
+        "currency": "eur",
+        "status": "requires_payment_method",
+        "created": FAILED_AT,
+        "metadata": {"invoice_number": number},
+        "last_payment_error": {"code": "card_declined", "message": "Your card was declined."},
+    }
+    return stripe_event("payment_intent.payment_failed", FAILED_AT, body)

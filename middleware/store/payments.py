@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +22,15 @@ UPSERT = (
     f" ON CONFLICT (identity) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _NAMES[1:])},"
     " updated_at = now()"
 )
+
+# Marked before they are looked at: one that fails every time must not keep the others from their turn.
+_NEXT = f"""
+UPDATE payments SET updated_at = now() WHERE identity IN (
+    SELECT identity FROM payments
+    WHERE status = $1 AND invoice_id <> '' AND created_at > now() - $2::interval
+    ORDER BY updated_at, identity LIMIT $3 FOR UPDATE SKIP LOCKED
+) RETURNING {_COLUMNS}
+"""
 
 
 class PaymentStore:
@@ -64,6 +73,10 @@ class PaymentStore:
         """The records of these statuses that name an invoice."""
         query = f"SELECT {_COLUMNS} FROM payments WHERE status = ANY ($1) AND invoice_id <> '' ORDER BY identity"
         return [_record(row) for row in await _rows(self._pool, query, list(statuses))]
+
+    async def next_looks(self, status: str, known_for: timedelta, limit: int) -> Sequence[PaymentRecord]:
+        """Records of a status that name an invoice, the one written or given out longest ago first; see `_NEXT`."""
+        return [_record(row) for row in await _rows(self._pool, _NEXT, status, known_for, limit)]
 
     async def clients_of(self, customer: str) -> frozenset[str]:
         """The Invoice Ninja clients whose invoices this Stripe customer has paid."""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from middleware.payment_clock import heal_by_clock, payment_periodics
 from middleware.store.circuits import CircuitStore
 from middleware.store.database import open_pool
 from middleware.store.payments import PaymentStore
-from tests.payments import Bench, bench, open_invoice
+from tests.payments import Bench, bench, failed_intent, open_invoice
 
 
 @pytest.fixture
@@ -49,11 +50,44 @@ async def test_the_round_says_how_it_went(desk: Bench, pool: Any) -> None:
     desk.faults.add(path="/invoices", status=500)
     assert "500" in await heal_by_clock(context)
     (periodic,) = payment_periodics(lambda: context, Outages(CircuitStore(pool), {}, {}))
-    assert await periodic.act() == "1 failed before, 1 settled otherwise, 0 problems"
+    nothing_before = "of 0 settled before 0 owed again"
+    assert await periodic.act() == f"1 failed before, 1 settled otherwise; {nothing_before}; 0 problems"
     found = await payments.find("pi_1")
     assert found is not None
     assert (found.status, found.reason) == ("settled_otherwise", "invoice R-1 was paid otherwise")
-    assert await periodic.act() == "0 failed before, 0 settled otherwise, 0 problems"
+    nothing_now = "of 1 settled before 0 owed again"
+    assert await periodic.act() == f"0 failed before, 0 settled otherwise; {nothing_now}; 0 problems"
+
+
+async def test_what_is_owed_again_is_seen(desk: Bench, pool: Any) -> None:
+    """The payment that settled the invoice otherwise is deleted: it is waited for again, and without a new event."""
+    invoice = await open_invoice(desk)
+    desk.store_told(failed_intent())
+    await desk.post("/invoices/bulk", {"action": "mark_paid", "ids": [invoice]})
+    payments = PaymentStore(pool)
+    await payments.save(PaymentRecord("pi_1", "stripe:payment:pi_1", status="failed", invoice_id=invoice))
+    assert desk.context.payments is not None
+    context = replace(desk.context, payments=replace(desk.context.payments, memory=payments))
+    await heal_by_clock(context)
+    (by_hand,) = desk.payments()
+    await desk.ninja.delete_payment(by_hand.id)
+    told = await heal_by_clock(context)
+    assert told == "1 failed before, 0 settled otherwise; of 1 settled before 1 owed again; 0 problems"
+    found = await payments.find("pi_1")
+    assert found is not None
+    assert (found.status, found.invoice_number) == ("failed", "R-1")
+
+
+async def test_looks_go_round(pool: Any) -> None:
+    """Those that were written or given out longest ago come first; what is known for too long does not come."""
+    payments = PaymentStore(pool)
+    for number in range(5):
+        record = PaymentRecord(f"pi_{number}", f"stripe:payment:pi_{number}", status="settled_otherwise")
+        await payments.save(replace(record, invoice_id="a" if number else ""))
+    await pool.execute("UPDATE payments SET created_at = now() - interval '91 days' WHERE identity = 'pi_1'")
+    await payments.save(PaymentRecord("pi_5", "stripe:payment:pi_5", status="failed", invoice_id="a"))
+    rounds = [await payments.next_looks("settled_otherwise", timedelta(days=90), 2) for _ in range(3)]
+    assert [{one.identity for one in each} for each in rounds] == [{"pi_2", "pi_3"}, {"pi_4", "pi_2"}, {"pi_3", "pi_2"}]
 
 
 async def test_nothing_is_due_without_payments(desk: Bench, pool: Any) -> None:

@@ -1,4 +1,4 @@
-"""Payments that failed, whose invoices were settled past Stripe: without a key of Stripe, Invoice Ninja tells."""
+"""Payments that failed, whose invoices were settled past Stripe, and perhaps owed again: Invoice Ninja alone tells."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -7,10 +7,9 @@ import pytest
 
 from handlers.outcome import Processed
 from handlers.payment_elsewhere import Healed, heal_all
-from tests.payments import Bench, bench, open_invoice, stripe_event
+from handlers.payment_reopened import LOOKS, Reopened, reopen_some
+from tests.payments import FAILED_AT, Bench, bench, failed_intent, open_invoice, stripe_event
 from tests.stripe_stories import Json, changed
-
-FAILED_AT = 1_790_003_603
 
 
 @pytest.fixture
@@ -37,27 +36,21 @@ def failed_invoice(number: str = "R-1", attempts: int = 1) -> Json:
     return stripe_event("invoice.payment_failed", FAILED_AT + attempts, body)
 
 
-def failed_intent(number: str = "R-1") -> Json:
-    """A card that was declined."""
-    body = {
-        "id": "pi_1",
-        "object": "payment_intent",
-        "amount": 10000,
-        "amount_received": 0,
-        "currency": "eur",
-        "status": "requires_payment_method",
-        "created": FAILED_AT,
-        "metadata": {"invoice_number": number},
-        "last_payment_error": {"code": "card_declined", "message": "Your card was declined."},
-    }
-    return stripe_event("payment_intent.payment_failed", FAILED_AT, body)
-
-
-async def bank_transfer(desk: Bench, invoice: str, amount: int = 100) -> None:
-    """A person enters money that came by bank transfer."""
+async def bank_transfer(desk: Bench, invoice: str, amount: int = 100) -> str:
+    """A person enters money that came by bank transfer; returns the id of the payment."""
     client_id = desk.invoice_row(invoice)["client_id"]
     part = [{"invoice_id": invoice, "amount": amount}]
-    await desk.post("/payments", {"client_id": client_id, "amount": amount, "type_id": "1", "invoices": part})
+    body = {"client_id": client_id, "amount": amount, "type_id": "1", "invoices": part}
+    return str((await desk.post("/payments", body))["id"])
+
+
+async def settled_otherwise(desk: Bench, event: Json) -> tuple[str, str]:
+    """A payment that failed, and whose invoice was paid by bank transfer; returns the ids of invoice and transfer."""
+    invoice = await open_invoice(desk)
+    await desk.deliver(event)
+    transfer = await bank_transfer(desk, invoice)
+    await heal_all(desk.context)
+    return invoice, transfer
 
 
 async def test_bank_transfer_heals_by_the_clock(desk: Bench) -> None:
@@ -179,3 +172,71 @@ async def test_nothing_without_payments(desk: Bench) -> None:
     """A worker that takes no payments has nothing to look at, and nothing to do by the clock."""
     context = replace(desk.context, payments=None)
     assert await heal_all(context) == Healed(0, (), ())
+    assert await reopen_some(context) == Reopened(0, (), ())
+
+
+async def test_transfer_that_is_deleted_again(desk: Bench) -> None:
+    """The invoice is overdue again, with its note and without the review; and another transfer heals it again."""
+    invoice, transfer = await settled_otherwise(desk, failed_invoice())
+    assert await reopen_some(desk.context) == Reopened(1, (), ())
+    await desk.ninja.delete_payment(transfer)
+    again = await reopen_some(desk.context)
+    told = "payment in_1: invoice R-1 is owed again: the Stripe invoice is overdue (invoice R-1)"
+    assert again == Reopened(1, (f"{told}; invoice R-1 is overdue since 2026-09-21",), ())
+    record = desk.memory.records["in_1"]
+    assert (record.status, record.due_date_before, record.due_date_set) == ("overdue", "2026-12-31", "2026-09-21")
+    assert (await desk.ninja.invoice(invoice)).due_date == "2026-09-21"
+    assert desk.reviews.kinds == []
+    assert await reopen_some(desk.context) == Reopened(0, (), ())
+    desk.clock.wait(2)
+    await bank_transfer(desk, invoice)
+    assert (await heal_all(desk.context)).healed == ("payment in_1: invoice R-1 was paid otherwise",)
+    assert (await desk.ninja.invoice(invoice)).due_date == "2026-12-31"
+
+
+async def test_declined_card_is_waited_for_again(desk: Bench) -> None:
+    """Also when only a part of the invoice is owed again."""
+    invoice, transfer = await settled_otherwise(desk, failed_intent())
+    await desk.ninja.delete_payment(transfer)
+    desk.clock.wait(2)
+    await bank_transfer(desk, invoice, 40)
+    assert len((await reopen_some(desk.context)).reopened) == 1
+    record = desk.memory.records["pi_1"]
+    assert (record.status, record.reason) == ("failed", "the payment failed: Your card was declined")
+
+
+async def test_few_at_a_time_and_each_in_its_turn(desk: Bench) -> None:
+    """A round makes a bounded number of requests, and the next one goes on with those whose look is longest ago."""
+    await settled_otherwise(desk, failed_intent())
+    kept = desk.memory.records["pi_1"]
+    desk.memory.records = {f"pi_{n}": replace(kept, identity=f"pi_{n}") for n in range(LOOKS + 3)}
+    desk.memory.records["pi_0"] = replace(kept, identity="pi_0", invoice_id="AAAAAAAAAA")
+    desk.faults.requests.clear()
+    assert await reopen_some(desk.context) == Reopened(LOOKS, (), ())
+    assert len(desk.faults.requests) == LOOKS
+    assert desk.memory.given_out == [f"pi_{n}" for n in range(LOOKS)]
+    await reopen_some(desk.context)
+    assert desk.memory.given_out[-LOOKS:] == ["pi_10", "pi_11", "pi_12", *(f"pi_{n}" for n in range(LOOKS - 3))]
+
+
+async def test_owed_again_and_its_events_are_gone(desk: Bench) -> None:
+    """What nobody can tell without the bodies of its events, a person is told."""
+    _, transfer = await settled_otherwise(desk, failed_invoice())
+    await desk.ninja.delete_payment(transfer)
+    (events,) = desk.history.events.values()
+    events[:] = [replace(event, payload={}) for event in events]
+    (told,) = (await reopen_some(desk.context)).reopened
+    assert "invoice R-1 is owed again, but stripe:invoice:in_1: older events of this payment were removed" in told
+    ((summary, details),) = desk.reviews.opened.values()
+    assert "set STRIPE_API_KEY" in summary
+    assert details == {"payment": "in_1", "invoice": "R-1"}
+
+
+async def test_look_that_fails_comes_again(desk: Bench) -> None:
+    """It is named, and has its turn in another round."""
+    _, transfer = await settled_otherwise(desk, failed_invoice())
+    await desk.ninja.delete_payment(transfer)
+    desk.faults.add(path="/invoices/", status=500, times=1)
+    (problem,) = (await reopen_some(desk.context)).problems
+    assert problem.startswith("payment in_1: invoiceninja: GET")
+    assert len((await reopen_some(desk.context)).reopened) == 1
