@@ -179,6 +179,16 @@ class Bench:
             "clients": sorted((str(row["paid_to_date"]), str(row["balance"])) for row in tables["clients"]),
         }
 
+    def sums(self) -> tuple[object, ...]:
+        """What each client paid and owes, each invoice, what is left of each payment's money, and what does not fit."""
+        kept: dict[str, Decimal] = {}
+        for row in _live(self.state.tables["payments"]):
+            reference = str(row["transaction_reference"])
+            kept[reference] = kept.get(reference, Decimal(0)) + _decimal(row["amount"]) - _decimal(row["refunded"])
+        clients = sorted((str(row["paid_to_date"]), str(row["balance"])) for row in self.state.tables["clients"])
+        invoices = sorted((str(row["balance"]), row["status_id"]) for row in self.state.tables["invoices"])
+        return clients, invoices, {key: money for key, money in kept.items() if money}, self.misfits()
+
     def misfits(self) -> list[str]:
         """What of a client's sums does not follow from the records; empty in books that are right.
 
