@@ -36,6 +36,13 @@ class ProjectMapping(BillingRules):
     invoice_status_values: InvoiceStatusValues = InvoiceStatusValues()
 
 
+class DeclinedProject(Part):
+    """A Taiga project of which a person told `setup` that nobody pays for it; only `setup` reads it."""
+
+    taiga_project_id: TaigaId
+    taiga_project_name: Annotated[StrictStr, Field(max_length=500)] = ""
+
+
 @dataclass(frozen=True, slots=True)
 class ProjectRules:
     """The effective rules of one Taiga project, everything merged: project over client over billing_rules.
@@ -61,6 +68,7 @@ class MappingFile(Part):
 
     schema_address: Annotated[StrictStr | None, Field(alias="$schema", description="for editors; not read")] = None
     project_mappings: tuple[ProjectMapping, ...] = ()
+    declined_projects: tuple[DeclinedProject, ...] = ()
     user_rates: UserRates = Field(default_factory=dict)
     client_rules: dict[Identifier, ClientRules] = Field(default_factory=dict)
     billing_rules: BillingRules = BillingRules()

@@ -6,12 +6,14 @@ import os
 import re
 import secrets
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
+
+Json = Mapping[str, Any]
 
 PRIVATE, PUBLIC = 0o600, 0o644
 ADDED = "# Added by taiga-billing setup"
@@ -71,13 +73,26 @@ def _quoted(name: str, value: str) -> str:
     return f"'{escaped}'"
 
 
-def changed_mapping(text: str, entries: Sequence[Mapping[str, Any]], rules: Mapping[str, Any]) -> str:
-    """The text of mappings.json with these projects added, and with these billing rules where it has none at all."""
+def changed_mapping(text: str, entries: Sequence[Json], rules: Json, declined: Sequence[Json] = ()) -> str:
+    """The text of mappings.json with these projects added, and with these billing rules where it has none at all.
+
+    `declined` are the projects that are to be left out from now on; a project that is added is declined no more.
+    """
     data = json.loads(text.removeprefix("\ufeff"), parse_float=_marked) if text.strip() else {}
     data.setdefault("project_mappings", []).extend(_plain(entry) for entry in entries)
+    _decline(data, {entry["taiga_project_id"] for entry in entries}, declined)
     if rules and not text.strip():
         data["billing_rules"] = _plain(rules)
     return _MARKED.sub(r"\1", json.dumps(data, indent=2, ensure_ascii=False)) + "\n"
+
+
+def _decline(data: dict[str, Any], added: Collection[int], declined: Sequence[Json]) -> None:
+    before = data.get("declined_projects", [])
+    left_out = [*(one for one in before if one["taiga_project_id"] not in added), *declined]
+    if left_out:
+        data["declined_projects"] = left_out
+    else:
+        data.pop("declined_projects", None)
 
 
 def _marked(number: str) -> str:

@@ -16,6 +16,7 @@ from middleware.setup.asking import Asker
 from middleware.setup.matching import Target, propose, targets_of
 
 ALL = "all"
+_KEPT = 'a person declined it ("declined_projects" in mappings.json)'
 _MAP = re.compile(
     r"(?P<project>\d+)=(?P<client>[A-Za-z0-9_-]+)(/(?P<inner>[A-Za-z0-9_-]+))?(@(?P<rate>\d+(\.\d\d?)?))?"
 )
@@ -46,15 +47,19 @@ def read_wish(text: str) -> Wish:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The entries for mappings.json, and what was left out and why."""
+    """The entries for mappings.json, the projects that a person declined now, and what was left out and why."""
 
     entries: list[dict[str, Any]] = field(default_factory=list)
+    declined: list[dict[str, Any]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Matchmaker:
-    """Finds a target for every Taiga project that mappings.json does not name yet."""
+    """Finds a target for every Taiga project that mappings.json does not name yet.
+
+    What a person declined once stays declined, and is only asked for `again`.
+    """
 
     asker: Asker
     mapping: MappingFile
@@ -63,6 +68,7 @@ class Matchmaker:
     wishes: Mapping[int, Wish]
     rate: Decimal | None
     is_attended: bool
+    again: bool = False
 
     def choose(self, projects: Sequence[TaigaProject]) -> Choices:
         """Decide about every project that is new."""
@@ -79,26 +85,43 @@ class Matchmaker:
     def _decide(self, project: TaigaProject, choices: Choices) -> None:
         wish = self.wishes.get(project.id)
         if wish is not None:
-            if not self._exists(wish):
-                names = wish.client_id + (f"/{wish.project_id}" if wish.project_id else "")
-                choices.remarks.append(f"--map {project.id}: Invoice Ninja shows us no {names}")
-                return
-            choices.entries.append(_entry(project, wish.client_id, wish.project_id, wish.rate or self.rate))
+            self._fulfil(wish, project, choices)
             return
-        proposal = propose(project.name, self.targets)
-        target = proposal.target if proposal is not None and (proposal.is_sure or self.is_attended) else None
+        was_declined = any(one.taiga_project_id == project.id for one in self.mapping.declined_projects)
+        if was_declined and not (self.again and self.is_attended):
+            choices.remarks.append(f"{_named(project)} stays unbilled: {_KEPT}; {_all_the_same(project)}, --again asks")
+            return
+        # Enter keeps the present answer, and that is none.
+        target = None if was_declined else self._proposed(project)
         labels = [one.label for one in self.targets]
         proposed = next((index for index, one in enumerate(self.targets) if one is target), None)
         chosen = self.asker.choose(f'Who pays for "{project.name}"?', labels, proposed)
         if chosen is None:
-            choices.remarks.append(
-                f'{project.name} ({project.id}) is not billed to anybody; "taiga-billing setup" asks again, and'
-                f" --map {project.id}=CLIENT[/PROJECT] says it at once"
-            )
+            self._leave_out(project, choices, was_declined=was_declined)
             return
         target = self.targets[chosen]
         inner = target.project.id if target.project else None
         choices.entries.append(_entry(project, target.client.id, inner, self._rate(project, target)))
+
+    def _fulfil(self, wish: Wish, project: TaigaProject, choices: Choices) -> None:
+        if self._exists(wish):
+            choices.entries.append(_entry(project, wish.client_id, wish.project_id, wish.rate or self.rate))
+            return
+        names = wish.client_id + (f"/{wish.project_id}" if wish.project_id else "")
+        choices.remarks.append(f"--map {project.id}: Invoice Ninja shows us no {names}")
+
+    def _proposed(self, project: TaigaProject) -> Target | None:
+        proposal = propose(project.name, self.targets)
+        return proposal.target if proposal is not None and (proposal.is_sure or self.is_attended) else None
+
+    def _leave_out(self, project: TaigaProject, choices: Choices, *, was_declined: bool) -> None:
+        unbilled = f"{_named(project)} is not billed to anybody"
+        if not self.is_attended:
+            choices.remarks.append(f'{unbilled}; "taiga-billing setup" asks again, and {_all_the_same(project)}')
+            return
+        choices.remarks.append(f"{unbilled}: {_KEPT}; {_all_the_same(project)}")
+        if not was_declined:
+            choices.declined.append({"taiga_project_id": project.id, "taiga_project_name": project.name})
 
     def _exists(self, wish: Wish) -> bool:
         return any(
@@ -123,6 +146,14 @@ class Matchmaker:
             if rate is None or (rate.is_finite() and rate > 0 and rate == round(rate, 2)):
                 return rate
             self.asker.refused(f"{answer!r} is no rate; write a number such as 75 or 75.50")
+
+
+def _named(project: TaigaProject) -> str:
+    return f"{project.name} ({project.id})"
+
+
+def _all_the_same(project: TaigaProject) -> str:
+    return f"taiga-billing setup --map {project.id}=CLIENT[/PROJECT] bills it all the same"
 
 
 def _entry(project: TaigaProject, client_id: str, inner: str | None, rate: Decimal | None) -> dict[str, Any]:

@@ -152,13 +152,15 @@ class Wizard:
             wishes={wish.taiga_project_id: wish for wish in self._options.wishes},
             rate=self._options.rate,
             is_attended=self._options.is_attended,
+            again=self._options.again,
         )
         choices = matchmaker.choose(await read_projects(systems.taiga))
         rules = await _first_rules(systems.ninja, company)
         zone = mapping.billing_rules.timezone if present.strip() else rules.get("timezone", "UTC")
         date_entries(choices, self._asker, self._options.now.astimezone(ZoneInfo(zone)).date())
-        needs_file = choices.entries or not present.strip()
-        return choices, changed_mapping(present, choices.entries, rules) if needs_file else present
+        if present.strip() and not choices.entries and not choices.declined:
+            return choices, present
+        return choices, changed_mapping(present, choices.entries, rules, choices.declined)
 
     async def _stripe(self, stripe: Stripe | None, values: dict[str, str]) -> StripePlan:
         if stripe is None:
@@ -201,8 +203,14 @@ class Wizard:
             async def write() -> None:
                 write_whole(file, text, PUBLIC)
 
-            names = ", ".join(_named(entry) for entry in choices.entries) or "an empty one"
-            yield Step(f"{file}: add {names}", write)
+            yield Step(f"{file}: {_told(choices)}", write)
+
+
+def _told(choices: Choices) -> str:
+    added = ", ".join(_named(entry) for entry in choices.entries)
+    left_out = ", ".join(f'"{one["taiga_project_name"]}"' for one in choices.declined)
+    told = [f"add {added}" if added else "", f"leave out {left_out}" if left_out else ""]
+    return "; ".join(filter(None, told)) or "add an empty one"
 
 
 def _named(entry: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ from middleware.settings import load_settings
 from middleware.setup.files import read_env
 
 PUBLIC = "https://billing.example"
+DECLINED = {2: "Globex", 3: "Internal"}
 NAMES = ["Billable", "Duration (Hours)", "Hourly Rate", "Client Invoice ID", "Invoice Status"]
 
 
@@ -149,6 +150,36 @@ async def test_a_conversation(world: World, tmp_path: Path) -> None:
     assert [name for name, _type, _extra in world.attributes("Globex")] == NAMES
     assert world.attributes("Globex")[4][1:] == ("dropdown", ["Not Billable", "Pending Invoice", "Invoiced"])
     assert world.attributes("Internal") == []
+
+
+async def test_declined_stays_declined(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whom a person left out by `-` is left out by --yes and --again too, which say so; --map takes it in."""
+    credentials(world, monkeypatch)
+    file = tmp_path / "mappings.json"
+
+    def written() -> tuple[list[str], list[dict[str, Any]]]:
+        data = json.loads(file.read_text())
+        names = [one["taiga_project_name"] for one in data["project_mappings"]]
+        return names, data.get("declined_projects", [])
+
+    answers = ["", "", "-", "-", "", "y"]  # Acme Website as proposed; nobody pays for Globex, nor for Internal
+    result = await _run(answers="\n".join(answers) + "\n")
+    assert result.exit_code == 0, result.output
+    assert '; leave out "Globex", "Internal"' in result.output
+    globex, internal = ({"taiga_project_id": key, "taiga_project_name": name} for key, name in DECLINED.items())
+    assert written() == (["Acme Website"], [globex, internal])
+    before = file.read_text()
+    for arguments, enter in [(["--yes"], None), (["--yes", "--again"], None), ([], ""), (["--again"], "\n" * 15)]:
+        again = await _run(*arguments, answers=enter)
+        assert again.exit_code == 0, again.output
+        assert "Globex (2)" in again.output
+        assert 'a person declined it ("declined_projects" in mappings.json)' in again.output
+        assert "setup --map 2=CLIENT[/PROJECT] bills it all the same" in again.output
+        assert file.read_text() == before
+    await _run("--yes", "--map", f"2={world.clients['Globex Inc']}")
+    assert written() == (["Acme Website", "Globex"], [internal])
+    await _run("--yes", "--map", f"3={world.clients['Globex Inc']}")
+    assert written() == (["Acme Website", "Globex", "Internal"], [])
 
 
 async def test_unattended_and_again(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

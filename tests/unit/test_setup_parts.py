@@ -110,6 +110,20 @@ class TestMappingText:
         assert mapping.billing_rules.timezone == "Europe/Brussels"
         assert mapping.rules_for(2).project_rate == Decimal("75.50")
 
+    def test_declined_projects(self) -> None:
+        """They are understood, and keep their place; one that is added is declined no more."""
+        text = changed_mapping("", [], {}, [{"taiga_project_id": 3, "taiga_project_name": "Internal"}])
+        assert [one.taiga_project_id for one in parse_mapping(text).declined_projects] == [3]
+        more = changed_mapping(text[:-2] + ', "user_rates": {}}', [], {}, [{"taiga_project_id": 2}])
+        assert list(json.loads(more)) == ["project_mappings", "declined_projects", "user_rates"]
+        assert [one.taiga_project_id for one in parse_mapping(more).declined_projects] == [3, 2]
+        assert [one.taiga_project_id for one in parse_mapping(_added(more, 3)).declined_projects] == [2]
+        assert "declined_projects" not in _added(_added(more, 3), 2)
+
+
+def _added(text: str, project: int) -> str:
+    return changed_mapping(text, [TestMappingText.entry | {"taiga_project_id": project}], {})
+
 
 class TestMatching:
     """Names."""
