@@ -4,12 +4,14 @@ import asyncio
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from middleware.dashboard.visit import Visit
+from middleware.dashboard.services import Services
 
 if TYPE_CHECKING:
     from handlers.payment_link import PaymentLink
+    from middleware.dashboard.remote import Remote
     from middleware.rehearsal import Effect
 
 REMOTE = "middleware.dashboard.remote"
@@ -27,19 +29,28 @@ class Rehearsed:
     problem: str = ""
 
 
-async def effects_of(visit: Visit, event_ids: Sequence[int]) -> Rehearsed:
-    """What a replay of these events would do, within some seconds; nothing is written anywhere."""
-    remote = await asyncio.to_thread(importlib.import_module, REMOTE)
-    found: Rehearsed = await remote.rehearse_events(visit.services.settings, visit.services.pool, event_ids, visit.now)
-    return found
+class Asking:
+    """What pages ask; all of them share the ways to the other systems."""
 
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._remote: Remote | None = None
 
-async def link_for(visit: Visit, invoice_id: str) -> "PaymentLink":
-    """The payment page for what is open of an invoice.
+    async def effects_of(self, event_ids: Sequence[int], now: datetime) -> Rehearsed:
+        """What a replay of these events would do, within some seconds; nothing is written anywhere."""
+        return await (await self._opened()).rehearse_events(event_ids, now)
 
-    Raises:
-        CannotAskError: there is none, and why.
-    """
-    remote = await asyncio.to_thread(importlib.import_module, REMOTE)
-    link: PaymentLink = await remote.make_link(visit.services.settings, visit.services.pool, invoice_id)
-    return link
+    async def link_for(self, invoice_id: str) -> "PaymentLink":
+        """The payment page for what is open of an invoice.
+
+        Raises:
+            CannotAskError: there is none, and why.
+        """
+        return await (await self._opened()).make_link(invoice_id)
+
+    async def _opened(self) -> "Remote":
+        module = await asyncio.to_thread(importlib.import_module, REMOTE)
+        # Nothing is awaited from here on: two who ask first at the same moment get the same one.
+        if self._remote is None:
+            self._remote = module.Remote(self._services.settings, self._services.pool)
+        return self._remote

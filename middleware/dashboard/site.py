@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from middleware.accounts.cookies import comes_from_elsewhere
 from middleware.accounts.service import Accounts
 from middleware.dashboard import sign_in
+from middleware.dashboard.asking import Asking
 from middleware.dashboard.formats import zone_named
 from middleware.dashboard.pages.table import PAGES
 from middleware.dashboard.render import STATIC_FILES, make_environment, static_content
@@ -52,7 +53,7 @@ def create_site(services: Services) -> ASGIApp:
     accounts = Accounts(
         UserStore(services.pool), SessionStore(services.pool), AuditStore(services.pool), services.clock
     )
-    desk = Desk(services, accounts, make_environment())
+    desk = Desk(services, accounts, make_environment(), Asking(services))
     pages = [Route(path, _guarded(desk, page, role), methods=[method]) for path, method, role, page in PAGES]
     statics = [Route(f"/static/{name}", _static(name, media_type)) for name, media_type in STATIC_FILES.items()]
     return SafeSite(Router([*statics, *sign_in.routes(desk), *pages, Route("/{path:path}", _not_found)]), desk)

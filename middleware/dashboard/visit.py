@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from middleware.accounts.cookies import is_same
 from middleware.accounts.service import Accounts, Session
+from middleware.dashboard.asking import Asking
 from middleware.dashboard.services import Services
 from middleware.dashboard.words import notice
 from middleware.store.text import storable
@@ -35,6 +36,7 @@ class Desk:
     services: Services
     accounts: Accounts
     templates: Environment
+    asking: Asking
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,110 +1,23 @@
 """What pages ask Taiga, Invoice Ninja and Stripe: the effect of a replay, and the payment page of an invoice."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import asyncpg
-import httpx
 import pytest
 
 from middleware.accounts.passwords import hash_password
+from middleware.breaker import CLOSED, Circuit
 from middleware.dashboard import remote
-from middleware.sandbox.faults import Faults, Rule
-from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState
-from middleware.sandbox.invoiceninja import create_app as create_ninja
-from middleware.sandbox.serve import serve
-from middleware.sandbox.stripe import StripeState
-from middleware.sandbox.stripe import create_app as create_stripe
-from middleware.sandbox.taiga import create_app as create_taiga
-from middleware.sandbox.taiga.people import BRIDGE, PASSWORD, Team
-from middleware.sources import SOURCES, Delivery
-from middleware.store.database import open_pool
-from middleware.store.events import EventStore
+from middleware.dashboard.lazy import CONNECTIONS
+from middleware.sandbox.faults import Rule
+from middleware.store.circuits import CircuitStore
 from middleware.store.users import UserStore
+from middleware.store.workers import WorkerStore
 from tests.dashboard_seed import PASSWORD as ADAS
-from tests.dashboard_visitor import Visitor, dashboard, visitor
-
-
-@dataclass
-class World:
-    """Three systems, an empty store, and an administrator in front of it."""
-
-    pool: asyncpg.Pool
-    ada: Visitor
-    ninja: httpx.AsyncClient
-    stripe: StripeState
-    team: Team
-    ninja_faults: Faults
-    folder: Path
-
-    async def invoice(self, amount: int = 100, **fields: Any) -> str:
-        """A sent invoice in Invoice Ninja; returns its id."""
-        client = (await self.ninja.post("/clients", json={"name": "Acme"})).json()["data"]["id"]
-        line = {"notes": "work", "quantity": 1, "cost": amount, "type_id": "1"}
-        body = {"client_id": client, "number": "2026-7", "line_items": [line], **fields}
-        answer = await self.ninja.post("/invoices?mark_sent=true", json=body)
-        return str(answer.json()["data"]["id"])
-
-    async def closed_task(self) -> int:
-        """A closed billable task of a mapped project in Taiga, whose events are dead; the id of the newest one."""
-        sent: list[bytes] = []
-
-        async def catch(_url: str, body: bytes, _headers: dict[str, str]) -> int:
-            sent.append(body)
-            return 202
-
-        self.team.state.sender = catch
-        place = self.team.project("Acme Website", hook="http://bridge.sandbox/webhooks/taiga")
-        client = (await self.ninja.post("/clients", json={"name": "Acme"})).json()["data"]["id"]
-        project = {"taiga_project_id": place.id, "invoiceninja_client_id": client, "default_hourly_rate": 75}
-        mapping = json.dumps({"project_mappings": [project]})
-        await asyncio.to_thread((self.folder / "mappings.json").write_text, mapping, "utf-8")
-        place.story("Story").task("Build").fill({"Billable": True, "Duration (Hours)": 2}).close()
-        await self.team.deliver()
-        read = SOURCES["taiga"].read
-        events = [read(Delivery(body, {}, datetime.now(UTC)), json.loads(body)) for body in sent]
-        await EventStore(self.pool).store(events)
-        await self.pool.execute("UPDATE events SET status = 'dead', finished_at = now()")
-        newest = "SELECT id FROM events WHERE type LIKE 'task.%' ORDER BY occurred_at DESC, id DESC LIMIT 1"
-        return int(await self.pool.fetchval(newest))
-
-
-@asynccontextmanager
-async def running_world(url: str, redis_url: str, folder: Path, **more: object) -> AsyncIterator[World]:
-    """Everything, for as long as the block is open."""
-    team, faults, account = Team(), Faults(), StripeState()
-    async with (
-        open_pool(url, size=2) as pool,
-        serve(create_taiga(team.state)) as taiga_url,
-        serve(create_ninja(NinjaState(), faults)) as ninja_url,
-        serve(create_stripe(account)) as stripe_url,
-    ):
-        await UserStore(pool).add("ada", "admin", hash_password(ADAS))
-        settings = {
-            "taiga_api": f"{taiga_url}/api/v1",
-            "taiga_username": BRIDGE,
-            "taiga_password": PASSWORD,
-            "invoice_ninja_api": f"{ninja_url}/api/v1",
-            "invoice_ninja_token": DEFAULT_TOKEN,
-            "stripe_api_base": stripe_url,
-            "stripe_api_key": "sk_test_sandbox",
-            "stripe_webhook_secrets": ("whsec_sandbox",),
-            **more,
-        }
-        headers = {"X-API-TOKEN": DEFAULT_TOKEN, "Accept": "application/json"}
-        async with (
-            dashboard(url, redis_url, folder, **settings) as transport,
-            visitor(transport) as ada,
-            httpx.AsyncClient(base_url=f"{ninja_url}/api/v1", headers=headers) as ninja,
-        ):
-            await ada.sign_in("ada")
-            yield World(pool, ada, ninja, account, team, faults, folder)
+from tests.dashboard_world import World, running_world
+from tests.pipeline import until
 
 
 @pytest.fixture
@@ -203,3 +116,56 @@ class TestPaymentPage:
         await world.ada.sign_in("vic")
         assert (await world.ada.send(f"/invoices/{invoice_id}/link")).status_code == 403
         assert not world.stripe.tables["payment_link"]
+
+
+class TestByHand:
+    """What a person starts here goes the way of what a person starts at the command line."""
+
+    async def leave_alone(self, world: World) -> Circuit:
+        """Everybody failed at Invoice Ninja, and nobody may try for an hour; returns how it is remembered."""
+        now = datetime.now(UTC)
+        circuit = Circuit(5, "x", open_since=now, probe_at=now + timedelta(hours=1), probes=3, message="502")
+        await CircuitStore(world.pool).change("invoiceninja", lambda _one: circuit)
+        return (await CircuitStore(world.pool).all())["invoiceninja"]
+
+    async def test_is_not_held_back_and_an_answer_opens_the_way(self, world: World) -> None:
+        """A system that is left alone is asked all the same; a failure changes nothing, its answer lets all go on."""
+        last, circuits = await world.closed_task(), CircuitStore(world.pool)
+        before = await self.leave_alone(world)
+        world.ninja_faults.add(Rule(status=503, times=None))
+        assert "would be tried again" in await world.ada.get(f"/events/replay?event={last}&effect=yes")
+        assert (await circuits.all())["invoiceninja"] == before
+        world.ninja_faults.clear()
+        assert "would create" in await world.ada.get(f"/events/replay?event={last}&effect=yes")
+        assert (await circuits.all())["invoiceninja"] == CLOSED
+
+    async def test_a_payment_page_opens_the_way_too(self, world: World) -> None:
+        """The button asks as the command does."""
+        await self.leave_alone(world)
+        invoice_id = await world.invoice()
+        await world.ada.send(f"/invoices/{invoice_id}/link")
+        assert (await CircuitStore(world.pool).all())["invoiceninja"] == CLOSED
+
+    async def test_all_pages_share_the_traffic_as_one(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """While they ask they count beside the workers, once, and other pages still find a connection."""
+        last, circuits = await world.closed_task(), CircuitStore(world.pool)
+        await WorkerStore(world.pool).beat("one", "0")
+        world.ninja_faults.add(Rule(action="hang", times=None))
+        monkeypatch.setattr(remote, "REHEARSAL_SECONDS", 600)
+        path = f"/events/replay?event={last}&effect=yes"
+        asking = [asyncio.create_task(world.ada.get(path)) for _ in range(CONNECTIONS + 1)]
+
+        async def is_hanging() -> bool:
+            return len(world.ninja_faults.hanging) == len(asking)
+
+        await until(is_hanging)
+        assert await circuits.sharing() == 2
+        await world.ada.get("/events")
+        for page in asking:
+            page.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+
+        async def is_over() -> bool:
+            return await circuits.sharing() == 1
+
+        await until(is_over)

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 from starlette.responses import Response
 
-from middleware.dashboard.asking import effects_of
 from middleware.dashboard.filters import AskedFilter, event_filter, read_filter
 from middleware.dashboard.visit import RefusedError, Visit, go_to, id_of
 from middleware.store.event_actions import DISCARDABLE, REPLAYABLE, EventActions
@@ -63,7 +62,9 @@ async def _preview(visit: Visit, verb: str, statuses: Sequence[str]) -> Response
         asked=asked,
         event_id=event_id,
         touched=shown,
-        rehearsed=await effects_of(visit, [row.id for row in shown]) if wants_effect and shown else None,
+        rehearsed=await visit.desk.asking.effects_of([row.id for row in shown], visit.now)
+        if wants_effect and shown
+        else None,
         effect_query=asked.query(**here, effect="yes"),
         by_status=Counter(row.status for row in touched),
         touched_count=len(touched),

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
 
-from middleware.dashboard.asking import CannotAskError, link_for
+from middleware.dashboard.asking import CannotAskError
 from middleware.dashboard.charts import shares
 from middleware.dashboard.invoice_words import invoice_word
 from middleware.dashboard.ninja_pages import NinjaPages
@@ -70,7 +70,7 @@ async def make_link(visit: Visit) -> Response:
     await visit.form()
     invoice_id = visit.request.path_params["invoice_id"]
     try:
-        link = await link_for(visit, invoice_id)
+        link = await visit.desk.asking.link_for(invoice_id)
     except CannotAskError as refusal:
         raise RefusedError(409, sentence(str(refusal))) from refusal
     state = "made" if link.is_new else "found"
