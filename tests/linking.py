@@ -6,10 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
+import pytest
 
 from handlers.context import Context
+from handlers.errors import NeedsPerson
+from handlers.payment_link import payment_link
 from handlers.payment_link_world import LinkPlan, LinkRecord, LinkWorld
-from handlers.payment_world import PaymentRecord
+from handlers.payment_world import Json, PaymentRecord
 from middleware.clients.stripe import Stripe, connect_stripe
 from middleware.clients.stripe_links import StripeLinks
 from middleware.sandbox.faults import Faults, Rule
@@ -19,6 +22,7 @@ from middleware.sandbox.stripe.people import StripePeople
 from tests.payments import Bench, Clock
 
 KEY = "sk_live_sandbox"
+PRICE = {"price_data": {"currency": "eur", "unit_amount": 500, "product_data": {"name": "x"}}, "quantity": 1}
 
 
 class FakeLinkMemory:
@@ -88,13 +92,33 @@ class LinkBench(Bench):
         """The links at Stripe."""
         return [link for link in self.account.tables["payment_link"] if link["active"] is active]
 
+    async def pay_by_hand(self, client_id: str, invoice_id: str, amount: str) -> None:
+        """A person enters money for an invoice; a while after the last time, as Invoice Ninja wants it."""
+        self.clock.wait(2)
+        part = {"invoice_id": invoice_id, "amount": amount}
+        body = {"client_id": client_id, "amount": amount, "date": "2026-11-21", "invoices": [part]}
+        await self.post("/payments", body)
+
+    async def open_page(self, link_id: str) -> Json:
+        """A customer opens the page of a link, and it stays open."""
+        fields = {"mode": "payment", "success_url": "https://x.test", "line_items": [PRICE]}
+        page = await self.client_of_stripe.post("/v1/checkout/sessions", fields, idempotency_key="page")
+        self.account.change({**page}, payment_link=link_id)
+        return page
+
+    async def refusal(self, reference: str) -> NeedsPerson:
+        """What a person is told who asks for the link of an invoice in vain."""
+        with pytest.raises(NeedsPerson) as refused:
+            await payment_link(reference, self.context)
+        return refused.value
+
     def remember(self, identity: str, **fields: Any) -> None:
         """Put a payment into the memory."""
         self.memory.records[identity] = PaymentRecord(identity, f"stripe:payment:{identity}", **fields)
 
 
 class OneLost(Faults):
-    """Spoils one request that writes, counted from 0."""
+    """Spoils one request that writes, counted from 0: cut off before or after its effect, or answered otherwise."""
 
     def __init__(self, index: int, rule: Rule) -> None:
         super().__init__()

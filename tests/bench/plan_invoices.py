@@ -8,7 +8,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from mappings.invoicing.period import parse_period
@@ -18,10 +17,9 @@ from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState, create_ap
 from middleware.sandbox.invoiceninja.shapes import CLIENT, TASK
 from middleware.sandbox.serve import serve
 from middleware.store.database import migrate
+from tests.bench.measuring import measure
 
-ROOT = Path(__file__).parents[2]
 MONTH = parse_period("2025-12", "Europe/Brussels")
-KIBIBYTES = 1024
 
 
 def fill(state: NinjaState, entries: int, clients: int) -> list[str]:
@@ -48,7 +46,6 @@ async def main(entries: int, clients: int) -> None:
         async with serve(create_app(state, faults)) as ninja_url:
             environment = {
                 **os.environ,
-                "PYTHONPATH": str(ROOT),
                 "TAIGA_WEBHOOK_SECRETS": "secret",
                 "INVOICE_NINJA_API": f"{ninja_url}/api/v1",
                 "INVOICE_NINJA_TOKEN": DEFAULT_TOKEN,
@@ -57,36 +54,10 @@ async def main(entries: int, clients: int) -> None:
                 "REDIS_URL": servers.redis_url or "",
                 "LOG_LEVEL": "error",
             }
-            told = await measure(environment)
-    sys.stdout.write(f"{told}, {len(faults.requests)} requests to Invoice Ninja\n")
+            told = await measure(["invoices", "plan", "--month", MONTH.name], environment)
+    shown = f"{told.printed.splitlines()[-1]}: {told.cost}"
+    sys.stdout.write(f"{shown}, {len(faults.requests)} requests to Invoice Ninja\n")
 
-
-async def measure(environment: dict[str, str]) -> str:
-    """Run the command once; returns what it took, in words."""
-    started = time.monotonic()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        WRAPPER,
-        *("invoices", "plan", "--month", MONTH.name),
-        env=environment,
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    out, _ = await process.communicate()
-    printed, _, measured = out.decode().rpartition("MEASURED ")
-    peak, cpu = measured.split()
-    seconds, mebibytes = time.monotonic() - started, int(peak) // KIBIBYTES
-    return f"{printed.splitlines()[-1]}: {seconds:.1f} s ({float(cpu):.1f} s of CPU), peak {mebibytes} MiB"
-
-
-WRAPPER = """
-import resource, sys
-from middleware.cli import group
-group(sys.argv[1:], standalone_mode=False)
-used = resource.getrusage(resource.RUSAGE_SELF)
-print("MEASURED", used.ru_maxrss, used.ru_utime + used.ru_stime)
-"""
 
 if __name__ == "__main__":
     given = [int(text) for text in sys.argv[1:]]

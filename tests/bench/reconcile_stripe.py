@@ -8,7 +8,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,8 @@ from middleware.sandbox.stripe import StripeState, create_app
 from middleware.sandbox.stripe.people import StripePeople
 from middleware.store.database import migrate, open_pool
 from middleware.store.payments import PaymentStore
+from tests.bench.measuring import measure
 
-ROOT = Path(__file__).parents[2]
-KIBIBYTES = 1024
 LOST_EVERY = 3
 """Every third payment is not known to us."""
 
@@ -51,7 +49,6 @@ async def main(payments: int) -> None:
         async with serve(apps[0]) as stripe_url, serve(apps[1]) as ninja_url:
             environment = {
                 "PATH": os.environ.get("PATH", ""),
-                "PYTHONPATH": str(ROOT),
                 "STRIPE_API_KEY": "sk_test_sandbox",
                 "STRIPE_API_BASE": stripe_url,
                 "STRIPE_WEBHOOK_SECRETS": "whsec_test",
@@ -66,9 +63,10 @@ async def main(payments: int) -> None:
             for arguments in (["--dry-run"], []):
                 at_stripe.requests.clear()
                 at_ninja.requests.clear()
-                told = await measure(arguments, environment)
+                told = await measure(["reconcile", "stripe", "--json", *arguments], environment)
+                name = " ".join(arguments) or "real run"
                 asked = f"{len(at_stripe.requests)} requests to Stripe, {len(at_ninja.requests)} to Invoice Ninja"
-                sys.stdout.write(f"{told}, {asked}\n")
+                sys.stdout.write(f"{name}: {found(told.printed)}, {told.cost}, {asked}\n")
 
 
 async def fill_books(ninja: NinjaState, url: str, intents: list[Any]) -> None:
@@ -95,40 +93,11 @@ async def remember(intents: list[Any], url: str) -> None:
             await store.save(record)
 
 
-async def measure(arguments: list[str], environment: dict[str, str]) -> str:
-    """Run the command once; returns what it took, in words."""
-    started = time.monotonic()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        WRAPPER,
-        *("reconcile", "stripe", "--json", *arguments),
-        env=environment,
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    out, _ = await process.communicate()
-    printed, _, measured = out.decode().rpartition("MEASURED ")
-    peak, cpu = measured.split()
+def found(printed: str) -> str:
+    """What a run found, in words."""
     report = json.loads(printed)
-    seconds, mebibytes = time.monotonic() - started, int(peak) // KIBIBYTES
-    name = " ".join(arguments) or "real run"
-    found = f"{report['looked_at']} compared, {len(report['differences'])} found"
-    return f"{name}: {found}, {seconds:.1f} s ({float(cpu):.1f} s of CPU), peak {mebibytes} MiB"
+    return f"{report['looked_at']} compared, {len(report['differences'])} found"
 
-
-WRAPPER = """
-import resource, sys
-from middleware.cli import group
-try:
-    group(sys.argv[1:], standalone_mode=False)
-except BaseException as end:
-    code = getattr(end, "exit_code", None)
-    if code is None:
-        raise
-used = resource.getrusage(resource.RUSAGE_SELF)
-print("MEASURED", used.ru_maxrss, used.ru_utime + used.ru_stime)
-"""
 
 if __name__ == "__main__":
     asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000))

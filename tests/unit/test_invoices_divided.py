@@ -1,7 +1,6 @@
 """Work across the end of a period is divided; whatever happens meanwhile, each hour is billed once."""
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
 
@@ -12,23 +11,10 @@ from handlers.invoice_splitting import KIND
 from mappings.invoicing.records import LoggedTask
 from mappings.invoicing.splitting import split_log
 from tests.fakes import rejected
-from tests.invoicing import Killed, Office, office
+from tests.invoicing import Killed, Office
 from tests.race_fakes import Race, failing
 
 NEW_YEAR = "2026-01-01 02:00"
-
-
-@pytest.fixture
-async def bureau() -> AsyncIterator[Office]:
-    """An office on New Year's morning."""
-    async with office() as made:
-        yield made
-
-
-@pytest.fixture
-def race(bureau: Office, monkeypatch: pytest.MonkeyPatch) -> Race:
-    """What others do in its Invoice Ninja meanwhile."""
-    return Race(bureau.ninja, monkeypatch)
 
 
 async def _night(bureau: Office) -> tuple[str, LoggedTask]:

@@ -1,7 +1,6 @@
 """What happens in Invoice Ninja in the very moment in which an invoice is made: no hour is billed twice or silently."""
 
 import json
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
@@ -20,23 +19,10 @@ from handlers.errors import (
 from handlers.invoice_intents import STILL_ON_ITS_WAY
 from mappings.invoicing.records import LoggedTask
 from tests.fakes import NINJA
-from tests.invoicing import DECEMBER, Office, office
+from tests.invoicing import DECEMBER, Office
 from tests.race_fakes import Act, Race, failing
 
 REQUEST = "POST /invoices"
-
-
-@pytest.fixture
-async def bureau() -> AsyncIterator[Office]:
-    """An office on New Year's morning."""
-    async with office() as made:
-        yield made
-
-
-@pytest.fixture
-def race(bureau: Office, monkeypatch: pytest.MonkeyPatch) -> Race:
-    """What others do in its Invoice Ninja meanwhile."""
-    return Race(bureau.ninja, monkeypatch)
 
 
 async def _client(bureau: Office, **rules: Any) -> str:

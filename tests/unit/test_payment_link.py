@@ -7,13 +7,13 @@ from decimal import Decimal
 
 import pytest
 
-from handlers.errors import NeedsPerson, RemoteError
+from handlers.errors import RemoteError
 from handlers.payment_link import PaymentLink, payment_link
 from handlers.payment_link_upkeep import tend_all
 from handlers.payment_link_world import LinkRecord
 from mappings.config import parse_mapping
 from middleware.sandbox.faults import Faults, Rule
-from tests.linking import LinkBench, OneLost, link_bench
+from tests.linking import PRICE, LinkBench, OneLost, link_bench
 
 
 @pytest.fixture
@@ -21,12 +21,6 @@ async def desk() -> AsyncIterator[LinkBench]:
     """An empty bench."""
     async with link_bench() as made:
         yield made
-
-
-async def _refused(reference: str, desk: LinkBench) -> str:
-    with pytest.raises(NeedsPerson) as refusal:
-        await payment_link(reference, desk.context)
-    return refusal.value.reason
 
 
 class TestMaking:
@@ -100,7 +94,7 @@ class TestMaking:
         await desk.invoice(await desk.client(), "10", "2026-7")
         body = {"error": {"type": "invalid_request_error", "code": "amount_too_small", "message": "too small"}}
         desk.stripe_faults.add(method="POST", path="payment_links", status=400, body=body)
-        assert "too small" in await _refused("2026-7", desk)
+        assert "too small" in (await desk.refusal("2026-7")).reason
         assert (await payment_link("2026-7", desk.context)).is_new
 
 
@@ -117,31 +111,31 @@ class TestRefusals:
         await payment_link("2026-7", desk.context)
         await desk.post("/invoices/bulk", {"action": action, "ids": [invoice_id]})
         puts = desk.faults.count("PUT")
-        assert words in await _refused(invoice_id, desk)
+        assert words in (await desk.refusal(invoice_id)).reason
         assert (desk.links(), desk.faults.count("PUT")) == ([], puts)
 
     async def test_a_draft(self, desk: LinkBench) -> None:
         """It is not owed before it is sent."""
         await desk.invoice(await desk.client(), "10", "2026-7", draft=True)
-        assert "mark it sent first" in await _refused("2026-7", desk)
+        assert "mark it sent first" in (await desk.refusal("2026-7")).reason
 
     async def test_an_unknown_invoice(self, desk: LinkBench) -> None:
         """The number is repeated, so that a typing mistake is seen."""
-        assert "'2026-8'" in await _refused("2026-8", desk)
-        assert "'../x'" in await _refused("../x", desk)
+        assert "'2026-8'" in (await desk.refusal("2026-8")).reason
+        assert "'../x'" in (await desk.refusal("../x")).reason
 
     async def test_an_amount_that_stripe_cannot_charge(self, desk: LinkBench) -> None:
         """Invoice Ninja keeps three decimals of Kuwaiti dinars, Stripe takes two."""
         await desk.invoice(await desk.client("KWD"), "1.234", "2026-7")
-        assert "1.234 KWD" in await _refused("2026-7", desk)
+        assert "1.234 KWD" in (await desk.refusal("2026-7")).reason
 
     async def test_money_on_its_way(self, desk: LinkBench) -> None:
         """A debit that takes days must not be asked for a second time; when it bounces, a new link is made."""
         await desk.invoice(await desk.client(), "10", "2026-7")
         first = await payment_link("2026-7", desk.context)
         session = desk.people.pay_link(first.link_id, debit=True)
-        assert "on its way" in await _refused("2026-7", desk)
-        assert "on its way" in await _refused("2026-7", desk)
+        assert "on its way" in (await desk.refusal("2026-7")).reason
+        assert "on its way" in (await desk.refusal("2026-7")).reason
         desk.people.debit_bounces(session["id"])
         second = await payment_link("2026-7", desk.context)
         assert second.url != first.url
@@ -151,7 +145,7 @@ class TestRefusals:
         await desk.invoice(await desk.client(), "10", "2026-7")
         first = await payment_link("2026-7", desk.context)
         intent = desk.people.pay_link(first.link_id)["payment_intent"]
-        assert intent in await _refused("2026-7", desk)
+        assert intent in (await desk.refusal("2026-7")).reason
         desk.remember(intent, status="ignored")
         assert (await payment_link("2026-7", desk.context)).is_new
 
@@ -164,14 +158,9 @@ class TestChanges:
         client = await desk.client()
         invoice_id = await desk.invoice(client, "100", "2026-7", public_notes="Before")
         first = await payment_link("2026-7", desk.context)
-        open_page = await desk.client_of_stripe.post(
-            "/v1/checkout/sessions",
-            {"mode": "payment", "success_url": "https://x.test", "line_items": [_price()]},
-            idempotency_key="page",
-        )
-        desk.account.change({**open_page}, payment_link=first.link_id)
+        open_page = await desk.open_page(first.link_id)
         await desk.post(f"/invoices/{invoice_id}", {"public_notes": f"Before {first.url} after"}, "PUT")
-        await _paid_by_hand(desk, client, invoice_id, "40")
+        await desk.pay_by_hand(client, invoice_id, "40")
         second = await payment_link("2026-7", desk.context)
         assert desk.invoice_row(invoice_id)["public_notes"] == f"Before {second.url} after"
         assert [link["id"] for link in desk.links()] == [second.link_id]
@@ -251,8 +240,8 @@ class TestRounds:
         ids = {number: await desk.invoice(client, "100", number) for number in ("paid", "part", "gone", "same")}
         for number in ids:
             await payment_link(number, desk.context)
-        await _paid_by_hand(desk, client, ids["paid"], "100")
-        await _paid_by_hand(desk, client, ids["part"], "30")
+        await desk.pay_by_hand(client, ids["paid"], "100")
+        await desk.pay_by_hand(client, ids["part"], "30")
         await desk.post("/invoices/bulk", {"action": "delete", "ids": [ids["gone"]]})
         desk.faults.requests.clear()
         round_one = await tend_all(desk.context)
@@ -273,7 +262,7 @@ class TestRounds:
         for number in ("a", "b"):
             invoice_id = await desk.invoice(client, "100", number)
             await payment_link(number, desk.context)
-            await _paid_by_hand(desk, client, invoice_id, "100")
+            await desk.pay_by_hand(client, invoice_id, "100")
         desk.stripe_faults.add(method="POST", path="payment_links/", status=500)
         first = await tend_all(desk.context)
         assert (len(first.changed), len(first.problems)) == (1, 1)
@@ -298,7 +287,7 @@ class TestKills:
         invoice_id = await desk.invoice(client, "100", "2026-7")
         desk.spoil_stripe(OneLost(index, Rule.model_validate({"action": "cut", "when": when})))
         await _insist(desk)
-        await _paid_by_hand(desk, client, invoice_id, "40")
+        await desk.pay_by_hand(client, invoice_id, "40")
         made = await _insist(desk)
         assert [link["id"] for link in desk.links()] == [made.link_id]
         assert len(desk.account.tables["payment_link"]) == 2
@@ -308,9 +297,7 @@ class TestKills:
         """After a day the idempotency key is forgotten: the link is found by its mark."""
         await desk.invoice(await desk.client(), "100", "2026-7")
         for number in range(150):
-            await desk.client_of_stripe.post(
-                "/v1/payment_links", {"line_items": [_price()]}, idempotency_key=str(number)
-            )
+            await desk.client_of_stripe.post("/v1/payment_links", {"line_items": [PRICE]}, idempotency_key=str(number))
         desk.spoil_stripe(Faults())
         desk.stripe_faults.add(method="POST", path="payment_links$", action="cut", when="after")
         with pytest.raises(RemoteError):
@@ -352,22 +339,6 @@ async def _insist(desk: LinkBench) -> PaymentLink:
         except RemoteError:
             continue
     raise AssertionError("five tries were not enough")
-
-
-async def _paid_by_hand(desk: LinkBench, client: str, invoice_id: str, amount: str) -> None:
-    desk.clock.wait(2)
-    await desk.post(
-        "/payments",
-        {"client_id": client, "amount": amount, "date": "2026-11-21", "invoices": [_part(invoice_id, amount)]},
-    )
-
-
-def _part(invoice_id: str, amount: str) -> dict[str, str]:
-    return {"invoice_id": invoice_id, "amount": amount}
-
-
-def _price() -> dict[str, object]:
-    return {"price_data": {"currency": "eur", "unit_amount": 500, "product_data": {"name": "x"}}, "quantity": 1}
 
 
 def _event(desk: LinkBench, intent: dict[str, object]) -> dict[str, object]:

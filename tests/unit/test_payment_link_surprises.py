@@ -9,7 +9,6 @@ import pytest
 from handlers.errors import NeedsPerson, Refused, RemoteError
 from handlers.payment_link import Keeper, lock_of, payment_link
 from handlers.payment_link_upkeep import tend, tend_all
-from handlers.payment_world import Json
 from tests.linking import LinkBench, link_bench
 
 NO_SUCH_LINK = {"error": {"type": "invalid_request_error", "code": "resource_missing", "message": "No such link"}}
@@ -23,31 +22,10 @@ async def desk() -> AsyncIterator[LinkBench]:
         yield made
 
 
-async def _refusal(reference: str, desk: LinkBench) -> NeedsPerson:
-    with pytest.raises(NeedsPerson) as refused:
-        await payment_link(reference, desk.context)
-    return refused.value
-
-
 async def _invoice(desk: LinkBench, amount: str = "10") -> tuple[str, str]:
     """An open invoice 2026-7 of a new client; returns the ids of client and invoice."""
     client = await desk.client()
     return client, await desk.invoice(client, amount, "2026-7")
-
-
-async def _pay_by_hand(desk: LinkBench, client: str, invoice_id: str, amount: str) -> None:
-    desk.clock.wait(2)
-    part = {"invoice_id": invoice_id, "amount": amount}
-    await desk.post("/payments", {"client_id": client, "amount": amount, "date": "2026-11-21", "invoices": [part]})
-
-
-async def _open_page(desk: LinkBench, link_id: str) -> Json:
-    """A customer opens the page of a link."""
-    price = {"price_data": {"currency": "eur", "unit_amount": 500, "product_data": {"name": "x"}}, "quantity": 1}
-    fields = {"mode": "payment", "success_url": "https://x.test", "line_items": [price]}
-    page = await desk.client_of_stripe.post("/v1/checkout/sessions", fields, idempotency_key="page")
-    desk.account.change({**page}, payment_link=link_id)
-    return page
 
 
 class TestUnknown:
@@ -63,7 +41,7 @@ class TestUnknown:
 
     async def test_an_id_that_no_invoice_has(self, desk: LinkBench) -> None:
         """What looks like an id is asked for as one, and told when there is none."""
-        assert (await _refusal(" VolejRejNm ", desk)).reason == "there is no invoice 'VolejRejNm' in Invoice Ninja"
+        assert (await desk.refusal(" VolejRejNm ")).reason == "there is no invoice 'VolejRejNm' in Invoice Ninja"
 
     async def test_an_invoice_that_was_purged(self, desk: LinkBench) -> None:
         """Its page is closed: nobody pays for an invoice that is gone."""
@@ -81,7 +59,7 @@ class TestUnknown:
         """With another key Stripe does not know the old link: that nobody closed it is noted."""
         client, invoice_id = await _invoice(desk)
         first = await payment_link("2026-7", desk.context)
-        await _pay_by_hand(desk, client, invoice_id, "4")
+        await desk.pay_by_hand(client, invoice_id, "4")
         desk.account.tables["payment_link"].remove(first.link_id)
         assert (await payment_link("2026-7", desk.context)).amount == 6
         old, _new = desk.link_memory.rows.values()
@@ -106,8 +84,8 @@ class TestMoments:
         """A page that was completed in that moment cannot be closed; the others are, and the link is."""
         client, invoice_id = await _invoice(desk)
         first = await payment_link("2026-7", desk.context)
-        page = await _open_page(desk, first.link_id)
-        await _pay_by_hand(desk, client, invoice_id, "10")
+        page = await desk.open_page(first.link_id)
+        await desk.pay_by_hand(client, invoice_id, "10")
         desk.stripe_faults.add(method="POST", path=f"{page['id']}/expire", status=400, body=NOT_OPEN)
         assert (await tend_all(desk.context)).changed == ("invoice 2026-7: no payment link: invoice 2026-7 is paid",)
         assert desk.links() == []
@@ -117,7 +95,7 @@ class TestMoments:
         """The one that waited finds that nothing is left to do."""
         client, invoice_id = await _invoice(desk)
         await payment_link("2026-7", desk.context)
-        await _pay_by_hand(desk, client, invoice_id, "10")
+        await desk.pay_by_hand(client, invoice_id, "10")
         links = desk.context.payment_links
         assert links is not None
         async with links.payments.exclusive(lock_of(invoice_id)):
@@ -132,7 +110,7 @@ class TestMoments:
         for number in ("a", "b"):
             invoice_id = await desk.invoice(client, "10", number)
             await payment_link(number, desk.context)
-            await _pay_by_hand(desk, client, invoice_id, "10")
+            await desk.pay_by_hand(client, invoice_id, "10")
         desk.stripe_faults.add(method="POST", path="payment_links/", status=401, times=None)
         desk.stripe_faults.requests.clear()
         with pytest.raises(Refused):

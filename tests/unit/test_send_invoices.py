@@ -1,6 +1,5 @@
 """Sending: what still is the draft that was made goes out by mail, in requests as Invoice Ninja takes them."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
@@ -9,16 +8,9 @@ from handlers.errors import RetryLater
 from handlers.event import Event, Work
 from handlers.invoice_events import SEND, SEND_SUBJECT, SOURCE
 from handlers.registry import dispatch
-from tests.invoicing import Office, office
+from tests.invoicing import Office
 
 NOW = datetime(2026, 1, 1, 6, tzinfo=UTC)
-
-
-@pytest.fixture
-async def bureau() -> AsyncIterator[Office]:
-    """An office on New Year's morning."""
-    async with office() as made:
-        yield made
 
 
 def _to_send(number: int, invoice_id: str, name: str, amount: str) -> Event:

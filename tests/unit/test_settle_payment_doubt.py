@@ -5,27 +5,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from middleware.sandbox.faults import Faults, Rule
+from tests.linking import OneLost
 from tests.payments import Bench, bench, events_of, stage
 from tests.stripe_stories import Json, story
-
-
-class OneLost(Faults):
-    """Spoils one request that writes, counted from 0: cut off before or after its effect, or answered otherwise."""
-
-    def __init__(self, index: int, rule: Rule) -> None:
-        super().__init__()
-        self.left = index
-        self.rule = rule
-        self.writes = 0
-
-    def choose(self, method: str, target: str) -> Rule | None:
-        """The rule, when its request has come."""
-        if method == "GET" or target.endswith(("/current", "/entity")):
-            return None
-        self.writes += 1
-        self.left -= 1
-        return self.rule if self.left == -1 else None
-
 
 NOBODY = Rule(action="delay")
 
