@@ -29,12 +29,14 @@ class NotNowError(Exception):
 class Periodic:
     """Something to be done by the clock. `following` gives the next time after a moment; `act` says how it went.
 
-    `act` raises `NotNowError` when it cannot do it at present.
+    `act` raises `NotNowError` when it cannot do it at present. `begins_soon`: what no worker has ever done is done at
+    the second look at the clock, not only when `following` says; the time table decides, so a restart changes nothing.
     """
 
     name: str
     following: Following
     act: Callable[[], Awaitable[str]]
+    begins_soon: bool = False
 
 
 def every(minutes: float) -> Following:
@@ -73,7 +75,7 @@ async def _keep(ticks: TickStore, periodic: Periodic, look_seconds: float) -> No
 
 async def tick(ticks: TickStore, periodic: Periodic, now: datetime) -> bool:
     """Do it, if it is time; returns whether it was done here."""
-    if not await ticks.take(periodic.name, now, periodic.following(now)):
+    if not await ticks.take(periodic.name, now, periodic.following(now), now if periodic.begins_soon else None):
         return False
     try:
         message = await periodic.act()

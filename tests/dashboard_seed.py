@@ -318,6 +318,7 @@ async def _books(pool: asyncpg.Pool, end: datetime) -> None:
             )
         )
     await books.save_invoices(invoices)
+    await books.read_to_the_end(end)
 
 
 async def _payments(pool: asyncpg.Pool, end: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 import asyncpg
@@ -35,7 +35,21 @@ _NARROWED = {
     "paid": "status_id = '4'",
     "cancelled": "status_id IN ('5', '6')",
 }
+# Of `planned_invoices i`: its work is not free when another invoice, which is not deleted itself, bills a part of it.
+IS_DELETED = "EXISTS (SELECT 1 FROM book_invoices b WHERE b.invoice_id = i.invoice_id AND b.is_deleted)"
+IS_FREED = f"""
+CASE WHEN {IS_DELETED} THEN NOT EXISTS (
+    SELECT 1 FROM jsonb_array_elements(i.content -> 'entries') AS e JOIN links l ON l.kind = 'invoiced'
+        AND l.subject = coalesce(nullif(e ->> 'subject', ''), 'invoiceninja:task:' || (e ->> 'task_id'))
+        AND l.number = e ->> 'number'
+    WHERE l.remote_id <> i.invoice_id
+        AND NOT EXISTS (SELECT 1 FROM book_invoices o WHERE o.invoice_id = l.remote_id AND o.is_deleted)
+) ELSE false END
+"""
 STATES = tuple(name for name in _NARROWED if name)
+
+READING = "read the books"
+"""What reading them is called in the time table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +86,29 @@ class BookStore:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def newest_update(self) -> int:
-        """When the newest known change was made (unix seconds of Invoice Ninja's clock); 0 when nothing is known."""
+    async def read_at(self) -> datetime | None:
+        """As of when the books are known: when the last read that came to its end began; None before the first one."""
         with away_is_unavailable():
-            return int(await self._pool.fetchval("SELECT coalesce(max(updated_at), 0) FROM book_invoices"))
+            found: datetime | None = await self._pool.fetchval("SELECT read_at FROM book_reads")
+        return found
+
+    async def changed_through(self) -> int:
+        """The newest change known when the books were read to their end last (unix seconds of Invoice Ninja's clock).
+
+        0 before the first such read: what a read that was cut off has left is no sign that older changes are known.
+        """
+        with away_is_unavailable():
+            return int(await self._pool.fetchval("SELECT coalesce(max(changed_through), 0) FROM book_reads"))
+
+    async def read_to_the_end(self, began_at: datetime) -> None:
+        """Remember that all changes up to now are known, as of the beginning of this read."""
+        with away_is_unavailable():
+            await self._pool.execute(
+                "INSERT INTO book_reads (read_at, changed_through)"
+                " SELECT $1, coalesce(max(updated_at), 0) FROM book_invoices ON CONFLICT (is_only) DO UPDATE"
+                " SET read_at = excluded.read_at, changed_through = excluded.changed_through",
+                began_at,
+            )
 
     async def save_clients(self, clients: Sequence[tuple[str, str, str]]) -> None:
         """Remember (id, name, currency) of all clients."""
@@ -117,6 +150,19 @@ class BookStore:
         with away_is_unavailable():
             row = await self._pool.fetchrow(f"SELECT {_COLUMNS} WHERE invoice_id = $1", invoice_id)
         return BookInvoice(**row) if row else None
+
+    async def deleted_of_plan(self, plan_id: str) -> dict[tuple[str, str], bool]:
+        """The invoices of a plan that were made and deleted since, by client id and scope.
+
+        True: their work is free again, as far as is known here; False: another invoice bills it by now.
+        """
+        with away_is_unavailable():
+            rows = await self._pool.fetch(
+                f"SELECT client_id, scope, {IS_FREED} AS is_free FROM planned_invoices i"
+                f" WHERE plan_id = $1 AND invoice_id <> '' AND {IS_DELETED}",
+                plan_id,
+            )
+        return {(row["client_id"], row["scope"]): row["is_free"] for row in rows}
 
     async def page(
         self, state: str, today: date, after: tuple[date | None, str] | None, limit: int

@@ -8,7 +8,7 @@ import asyncpg
 from middleware.store.text import storable
 
 TAKE = """
-INSERT INTO ticks (name, next_at) VALUES ($1, $2)
+INSERT INTO ticks (name, next_at) VALUES ($1, $4)
 ON CONFLICT (name) DO UPDATE SET next_at = $2, started_at = now(), finished_at = NULL, message = ''
 WHERE ticks.next_at <= $3
 RETURNING started_at
@@ -32,9 +32,9 @@ class TickStore:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def take(self, name: str, now: datetime, following: datetime) -> bool:
-        """Whether it is time, and we are the one to do it; a name that is new waits for its first time."""
-        return await self._pool.fetchval(TAKE, name, following, now) is not None
+    async def take(self, name: str, now: datetime, following: datetime, first: datetime | None = None) -> bool:
+        """Whether it is time, and we are the one to do it; a name that is new waits for `first`, else `following`."""
+        return await self._pool.fetchval(TAKE, name, following, now, first or following) is not None
 
     async def done(self, name: str, message: str) -> None:
         """How it went."""
@@ -50,6 +50,10 @@ class TickStore:
             storable(message),
             until,
         )
+
+    async def find(self, name: str) -> Tick | None:
+        """When this is done next; None while no worker looked at the clock for it."""
+        return next((one for one in await self.all() if one.name == name), None)
 
     async def all(self) -> list[Tick]:
         """Everything that is done by the clock."""

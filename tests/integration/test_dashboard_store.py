@@ -329,7 +329,8 @@ class TestBooks:
             "cancelled": [],
         }
         assert (await books.find("i002")) is not None
-        assert await books.newest_update() == 4
+        await books.read_to_the_end(NOW)
+        assert await books.changed_through() == 4
 
     async def test_ages(self, pool: asyncpg.Pool) -> None:
         """What is owed falls into its age to the day."""

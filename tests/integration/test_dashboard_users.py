@@ -1,20 +1,15 @@
-"""`taiga-billing users`, and reading Invoice Ninja's books."""
+"""`taiga-billing users`."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from decimal import Decimal
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 from click.testing import CliRunner, Result
 
-from mappings.models import NinjaClient
-from mappings.ninja import Company, Currency, Invoice, Statics
 from middleware.accounts.passwords import is_right
-from middleware.book_keeping import keep_books
 from middleware.commands.users import command
-from middleware.store.books import BookStore
 from middleware.store.database import open_pool
 
 PASSWORD = "correct horse battery"
@@ -87,78 +82,3 @@ async def test_what_is_refused(users: Line) -> None:
     assert "characters" in (await users("add", "vic", "--password-stdin", given="short", code=2)).output
     assert "no user" in (await users("password", "nobody", "--password-stdin", code=1)).output
     assert "no user" in (await users("disable", "nobody", code=1)).output
-
-
-class FakeBooks:
-    """Invoice Ninja's books in memory."""
-
-    def __init__(self, invoices: Sequence[Invoice]) -> None:
-        self.invoices = list(invoices)
-        self.asked: list[int] = []
-
-    async def client_list(self) -> Sequence[NinjaClient]:
-        """Two clients: one with a currency of its own."""
-        return [NinjaClient("c1", "1", "Acme"), NinjaClient("c2", "2", "Globex", currency_id="2")]
-
-    async def company(self) -> Company:
-        """The company's currency is the euro."""
-        return Company(
-            id="co",
-            name="We",
-            currency_id="3",
-            timezone_id="1",
-            lock_invoices="off",
-            locks_invoiced_tasks=False,
-            round_to_nearest=0,
-            rounds_up=False,
-            updates_products=False,
-            mails_receipts=False,
-            default_task_rate=Decimal(0),
-            payment_terms="",
-        )
-
-    async def statics(self) -> Statics:
-        """Two currencies."""
-        return Statics({"2": Currency("2", "USD", 2), "3": Currency("3", "EUR", 2)}, {})
-
-    async def invoices_changed_since(self, moment: int) -> AsyncIterator[Invoice]:
-        """Those that changed."""
-        self.asked.append(moment)
-        for invoice in self.invoices:
-            if invoice.updated_at >= moment:
-                yield invoice
-
-
-def invoice(number: int, client: str, updated_at: int, **changes: object) -> Invoice:
-    """An invoice of the fake."""
-    return Invoice(
-        id=f"i{number}",
-        number=f"{number}",
-        client_id=client,
-        status_id="2",
-        amount=Decimal("12.34"),
-        balance=Decimal("12.34"),
-        paid_to_date=Decimal(0),
-        total_taxes=Decimal(0),
-        date="2026-01-01",
-        due_date="",
-        lines=(),
-        updated_at=updated_at,
-        **changes,  # type: ignore[arg-type]  # one field of a known name
-    )
-
-
-async def test_books_are_read_in_part(pool: asyncpg.Pool) -> None:
-    """All at first, then what changed, with an overlap; deletions are noticed."""
-    store, books = BookStore(pool), FakeBooks([invoice(1, "c1", 1000), invoice(2, "c2", 2000)])
-    assert await keep_books(books, store) == "2 clients, 2 changed invoices"
-    found = await store.find("i2")
-    assert found is not None
-    assert (found.client_name, found.currency, found.day and found.day.isoformat()) == ("Globex", "USD", "2026-01-01")
-    books.invoices = [invoice(1, "c1", 1000), invoice(2, "c2", 3000, is_deleted=True)]
-    assert await keep_books(books, store) == "2 clients, 1 changed invoices"
-    assert books.asked == [0, 1880]
-    found = await store.find("i2")
-    assert found is not None
-    assert found.is_deleted
-    assert await store.client_names() == {"c1": "Acme", "c2": "Globex"}

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 from starlette.responses import Response
 
 from middleware.dashboard.asking import CannotAskError
+from middleware.dashboard.books import reading_of
 from middleware.dashboard.charts import shares
 from middleware.dashboard.invoice_words import invoice_word
 from middleware.dashboard.ninja_pages import NinjaPages
@@ -43,13 +44,14 @@ async def show(visit: Visit) -> Response:
     pool, state, today = visit.services.pool, visit.asked("state"), visit.now.astimezone(visit.zone).date()
     state = state if state in STATES else ""
     books, after = BookStore(pool), read_place(visit.asked("after"))
-    plans, sums, invoices = await asyncio.gather(
-        Reports(pool).plans(PLANS), books.open_sums(today), books.page(state, today, after, LIMIT + 1)
+    plans, sums, invoices, reading = await asyncio.gather(
+        Reports(pool).plans(PLANS), books.open_sums(today), books.page(state, today, after, LIMIT + 1), reading_of(pool)
     )
     next_after = place(invoices[LIMIT - 1]) if len(invoices) > LIMIT else ""
     return visit.page(
         "invoices.html",
         plans=plans,
+        reading=reading,
         ages=ages(sums),
         states=STATES,
         state=state,
