@@ -4,7 +4,7 @@ The events are those of the schedule, so a run that is cut off is finished by a 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,15 +12,15 @@ from datetime import UTC, datetime
 from handlers.context import Context
 from handlers.invoice_events import Due, due_event
 from handlers.invoice_reading import read_work
-from handlers.invoice_world import InvoiceWorld, Planned
+from handlers.invoice_world import InvoiceWorld
 from handlers.plan_invoices import world_of
 from mappings.invoicing.difference import changes, difference
-from mappings.invoicing.identity import fingerprint
 from mappings.invoicing.period import Period
 from mappings.invoicing.plan import plan
-from mappings.invoicing.records import InvoicePlan, PlannedInvoice
+from mappings.invoicing.records import InvoicePlan
 from middleware.bootstrap import load_mapping, open_context
 from middleware.invoice_following import Follower
+from middleware.invoice_standing import by_the_work, key_of, still_to_make
 from middleware.outage import Outages
 from middleware.settings import Settings
 from middleware.store.database import Pool
@@ -113,11 +113,12 @@ class Runs:
         rows = [row for row in await self._world.plans.planned(kept.id) if client_id in {"", row.invoice.client_id}]
         clients = {row.invoice.client_id for row in rows}
         fresh = await self._planned_now(kept.period, clients)
-        present = {(invoice.client_id, invoice.scope): invoice for invoice in fresh.invoices}
-        made = [row for row in rows if row.invoice_id and not _is_due_again(row, present)]
-        rest = replace(kept, invoices=tuple(row.invoice for row in rows if row not in made))
+        present = {key_of(invoice): invoice for invoice in fresh.invoices}
+        waiting = still_to_make(rows, by_the_work(present))
+        made = [row for row in rows if row not in waiting]
+        rest = replace(kept, invoices=tuple(row.invoice for row in waiting))
         if made or client_id:
-            changed = [sentence for one in rest.invoices for sentence in changes(one, present.get(_key(one)))]
+            changed = [sentence for one in rest.invoices for sentence in changes(one, present.get(key_of(one)))]
         else:
             changed = difference(kept, fresh)
         return Standing(rest, tuple(row.invoice_number for row in made), tuple(changed))
@@ -159,13 +160,3 @@ async def open_runs(settings: Settings, pool: Pool, outages: Outages | None = No
     """
     async with open_context(settings, load_mapping(settings.mappings_file), pool, outages) as context:
         yield Runs(settings, context, pool)
-
-
-def _key(invoice: PlannedInvoice) -> tuple[str, str]:
-    return invoice.client_id, invoice.scope
-
-
-def _is_due_again(row: Planned, present: Mapping[tuple[str, str], PlannedInvoice]) -> bool:
-    """Whether an invoice that was made was deleted since, and its work is as it was."""
-    fresh = present.get(_key(row.invoice))
-    return fresh is not None and fingerprint(fresh) == fingerprint(row.invoice)

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import asyncpg
 
+from middleware.store.books import IS_FREED
 from middleware.store.database import away_is_unavailable
 
 
@@ -88,7 +89,10 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class PlanRow:
-    """A stored plan of invoices: how many, how many of them are made, and whether a review waits for it."""
+    """A stored plan of invoices: how many, how many of them are made, and whether a review waits for it.
+
+    An invoice whose work is free again, because it was deleted, does not count as made.
+    """
 
     id: str
     period: Mapping[str, str]
@@ -248,7 +252,8 @@ class Reports:
         with away_is_unavailable():
             rows = await self._pool.fetch(
                 "SELECT p.id, p.period, p.created_at, count(i.plan_id) AS invoices,"
-                " count(*) FILTER (WHERE i.invoice_id <> '') AS made, EXISTS (SELECT 1 FROM reviews r"
+                f" count(*) FILTER (WHERE i.invoice_id <> '' AND NOT {IS_FREED}) AS made,"
+                " EXISTS (SELECT 1 FROM reviews r"
                 "   WHERE r.kind = 'invoice_plan' AND r.closed_at IS NULL AND r.details ->> 'plan_id' = p.id) AS waits"
                 " FROM (SELECT id, period, created_at FROM invoice_plans ORDER BY created_at DESC, id LIMIT $1) p"
                 " LEFT JOIN planned_invoices i ON i.plan_id = p.id GROUP BY p.id, p.period, p.created_at"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from starlette.responses import Response
 
@@ -9,10 +10,13 @@ from handlers.invoice_events import Due, due_event
 from handlers.invoice_world import Planned
 from mappings.hours import seconds_to_hours
 from mappings.invoicing.records import InvoicePlan
+from middleware.dashboard.books import reading_of
 from middleware.dashboard.ninja_pages import NinjaPages
 from middleware.dashboard.visit import RefusedError, Visit, go_to
 from middleware.internal_events import StoredInternalEvents
+from middleware.invoice_standing import Key, by_the_books, key_of, still_to_make
 from middleware.store.audit import AuditStore, Deed
+from middleware.store.books import BookStore
 from middleware.store.events import EventStore
 from middleware.store.plans import PlanStore
 from middleware.store.reports import DueRow, Reports
@@ -21,19 +25,41 @@ WORKING = ("received", "processing", "retrying")
 SEND: Mapping[str, bool | None] = {"": None, "yes": True, "no": False}
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An invoice of a plan as it stands. `was_deleted`: it was made, and the books say that it was deleted since.
+
+    `is_made`: nothing is left to make of it, as far as is known here; `order` is the newest one for its client.
+    """
+
+    planned: Planned
+    is_made: bool
+    was_deleted: bool
+    order: DueRow | None
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether somebody is making it."""
+        return not self.is_made and self.order is not None and self.order.status in WORKING
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a person may order it: it is not made, and nobody is making it."""
+        return not self.is_made and not self.is_at_work
+
+
 async def show(visit: Visit) -> Response:
     """The plan with every line, what is left out, and what was made of it."""
-    plan, planned = await _plan(visit)
-    dues = await Reports(visit.services.pool).dues(plan.id, _clients(planned))
+    plan, rows = await _plan(visit)
     return visit.page(
         "plan.html",
         plan=plan,
-        planned=planned,
-        dues=dues,
-        made=sum(1 for one in planned if one.invoice_id),
-        waiting=[one for one in planned if is_waiting(one, dues)],
-        is_working=any(due.status in WORKING for due in dues.values()),
-        hours=seconds_to_hours(sum(one.invoice.seconds for one in planned)),
+        rows=rows,
+        made=sum(1 for row in rows if row.is_made),
+        waiting=[row for row in rows if row.is_waiting],
+        is_working=any(row.order is not None and row.order.status in WORKING for row in rows),
+        reading=await reading_of(visit.services.pool),
+        hours=seconds_to_hours(sum(row.planned.invoice.seconds for row in rows)),
         as_hours=seconds_to_hours,
         ninja=NinjaPages(visit.services.settings.invoice_ninja_api),
     )
@@ -42,13 +68,12 @@ async def show(visit: Visit) -> Response:
 async def apply(visit: Visit) -> Response:
     """Order the invoices of the plan: exactly those, or none where the work has changed since."""
     fields = await visit.form()
-    plan, planned = await _plan(visit)
+    plan, rows = await _plan(visit)
     send = fields.get("send", "")
     if send not in SEND:
         raise RefusedError(422, "Choose whether the invoices are sent.")
     pool = visit.services.pool
-    dues = await Reports(pool).dues(plan.id, _clients(planned))
-    waiting = {one.invoice.client_id for one in planned if is_waiting(one, dues)}
+    waiting = {row.planned.invoice.client_id for row in rows if row.is_waiting}
     chosen = sorted(waiting & {fields["client"]} if fields.get("client") else waiting)
     if not chosen:
         raise RefusedError(409, "Nothing of this plan waits any more: look at the plan again.")
@@ -63,20 +88,21 @@ async def apply(visit: Visit) -> Response:
     return go_to(f"/invoices/plans/{plan.id}", said=f"applied-{len(chosen)}")
 
 
-def is_waiting(one: Planned, dues: Mapping[str, DueRow]) -> bool:
-    """Whether a person may still order it: it is not made, and nobody is making it."""
-    due = dues.get(one.invoice.client_id)
-    return not one.invoice_id and (due is None or due.status not in WORKING)
+def rows_of(planned: Sequence[Planned], deleted: Mapping[Key, bool], dues: Mapping[str, DueRow]) -> list[Row]:
+    """How the invoices of a plan stand; `deleted` is `BookStore.deleted_of_plan`, `dues` are the orders by client."""
+    waiting = still_to_make(planned, by_the_books({key for key, is_free in deleted.items() if is_free}))
+    return [
+        Row(one, one not in waiting, key_of(one.invoice) in deleted, dues.get(one.invoice.client_id)) for one in planned
+    ]
 
 
-async def _plan(visit: Visit) -> tuple[InvoicePlan, Sequence[Planned]]:
-    plan_id = visit.request.path_params["plan_id"]
-    store = PlanStore(visit.services.pool)
-    plan, planned = await asyncio.gather(store.find(plan_id), store.planned(plan_id))
+async def _plan(visit: Visit) -> tuple[InvoicePlan, Sequence[Row]]:
+    plan_id, pool = visit.request.path_params["plan_id"], visit.services.pool
+    store = PlanStore(pool)
+    plan, planned, deleted = await asyncio.gather(
+        store.find(plan_id), store.planned(plan_id), BookStore(pool).deleted_of_plan(plan_id)
+    )
     if plan is None:
         raise RefusedError(404, f"There is no plan {plan_id}.")
-    return plan, planned
-
-
-def _clients(planned: Sequence[Planned]) -> list[str]:
-    return sorted({one.invoice.client_id for one in planned})
+    dues = await Reports(pool).dues(plan_id, sorted({one.invoice.client_id for one in planned}))
+    return plan, rows_of(planned, deleted, dues)
