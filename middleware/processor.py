@@ -182,6 +182,9 @@ class Processor:
         acting_for.set(claim.subject)
         with recorded_calls() as calls:
             result = await self._attempt(claim)
+        if not self._is_in_hand(claim):
+            # Its lock was lost, and what it waited for did not heed the cancellation: others settle its events now.
+            return
         verdict = self._judged(claim, result)
         took = Took(started_at, time.perf_counter() - started, calls)
         self._ended.append(ended(claim, verdict, took, datetime.now(UTC)))
@@ -203,6 +206,11 @@ class Processor:
                 return TimeoutError(f"the try took longer than {self._limits.attempt_timeout:.0f} s")
             return error
         except Exception as error:  # noqa: BLE001 - every way of failing is judged by the retry policy
+            return error
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            # What it waited for was cancelled by somebody else: a failure like others, and no end of this task.
             return error
 
     def _judged(self, claim: Claim, result: Outcome | BaseException) -> Verdict:
@@ -255,10 +263,13 @@ class Processor:
             self._look.set()
 
     def _release(self, claim: Claim) -> None:
-        in_hand = self._running.get(claim.subject)
-        if in_hand is not None and in_hand.claim is claim:
+        if self._is_in_hand(claim):
             del self._running[claim.subject]
             self._room.set()
+
+    def _is_in_hand(self, claim: Claim) -> bool:
+        in_hand = self._running.get(claim.subject)
+        return in_hand is not None and in_hand.claim is claim
 
     def _drop_everything(self) -> None:
         """The subject locks are lost: another worker may take these subjects, so we let go of them at once."""
@@ -267,3 +278,8 @@ class Processor:
         self._running.clear()
         self._ended.clear()
         self._room.set()
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
