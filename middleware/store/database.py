@@ -32,6 +32,7 @@ OUR_MISTAKES = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
     asyncpg.SyntaxOrAccessError,
+    asyncpg.ProgramLimitExceededError,  # what no index holds, for instance
     ValueError,  # what asyncpg says of arguments that it cannot encode
 )
 

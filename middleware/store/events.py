@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import orjson
 
-from middleware.store.database import STORE_ERRORS, StoreUnavailableError
+from middleware.store.database import OUR_MISTAKES, STORE_ERRORS, StoreUnavailableError
 from middleware.store.sealed import sealed
 from middleware.store.text import storable
 
@@ -134,6 +134,7 @@ class EventStore:
 
         Raises:
             StoreUnavailableError: nothing was committed, or it is not known: the sender must not be told it was.
+            PostgresError, ValueError: one of them cannot be stored, and so none was.
         """
         reason = ""
         for _ in range(DEADLOCK_TRIES):
@@ -142,6 +143,8 @@ class EventStore:
             except asyncpg.DeadlockDetectedError as error:
                 # Two receivers that were sent the same deliveries in different orders: one of them goes first now.
                 reason = str(error)
+            except OUR_MISTAKES:
+                raise
             except STORE_ERRORS as error:
                 raise StoreUnavailableError(f"{type(error).__name__}: {error}") from error
         raise StoreUnavailableError(f"deadlock {DEADLOCK_TRIES} times: {reason}")

@@ -10,7 +10,7 @@ import asyncpg
 from handlers.context import Link
 from middleware.store.database import as_json, away_is_unavailable
 from middleware.store.text import storable
-from middleware.store.together import Together
+from middleware.store.together import Together, TogetherOnPool
 
 MOST_TOGETHER = 100
 
@@ -41,7 +41,7 @@ class LinkStore:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
         self._reads = Together(self._of_subjects, MOST_TOGETHER)
-        self._writes = Together(self._save_all, MOST_TOGETHER)
+        self._writes = TogetherOnPool(pool, self._save_all, MOST_TOGETHER)
 
     async def of_subject(self, subject: str) -> Sequence[Link]:
         """All links of a subject, oldest first."""
@@ -59,13 +59,13 @@ class LinkStore:
             found[row["subject"]].append(Link(**row))
         return [found[subject] for subject in subjects]
 
-    async def _save_all(self, links: Sequence[tuple[Link, str]]) -> Sequence[None]:
+    async def _save_all(self, connection: asyncpg.Connection, links: Sequence[tuple[Link, str]]) -> Sequence[None]:
         # One row for each identity, in one order for all workers: they must not wait for each other crosswise.
         rows = sorted(
             {(link.subject, link.kind, link.number): (link.remote_id, state) for link, state in links}.items()
         )
         with away_is_unavailable():
-            await self._pool.execute(
+            await connection.execute(
                 SAVE,
                 [subject for (subject, _, _), _ in rows],
                 [kind for (_, kind, _), _ in rows],
@@ -104,7 +104,7 @@ class ReviewStore:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        self._closings = Together(self._close_all, MOST_TOGETHER)
+        self._closings = TogetherOnPool(pool, self._close_all, MOST_TOGETHER)
 
     async def open(self, subject: str, kind: str, summary: str, details: Mapping[str, Any]) -> None:
         """Open the review of this kind for the subject, or refresh the open one."""
@@ -123,9 +123,11 @@ class ReviewStore:
         """Close it, if open."""
         await self._closings.ask((subject, kind, storable(why)))
 
-    async def _close_all(self, closings: Sequence[tuple[str, str, str]]) -> Sequence[None]:
+    async def _close_all(
+        self, connection: asyncpg.Connection, closings: Sequence[tuple[str, str, str]]
+    ) -> Sequence[None]:
         with away_is_unavailable():
-            await self._pool.execute(CLOSE, *(list(column) for column in zip(*sorted(set(closings)), strict=True)))
+            await connection.execute(CLOSE, *(list(column) for column in zip(*sorted(set(closings)), strict=True)))
         return [None] * len(closings)
 
     async def list_open(self, kind: str | None = None, limit: int = 200) -> list[ReviewRow]:

@@ -160,3 +160,13 @@ async def test_hints_are_bounded() -> None:
         wakeups.notify(range(100))
     assert len(wakeups._unsent) <= 20_100
     await wakeups._queue.aclose()
+
+
+async def test_event_that_cannot_be_stored(clean_database: str) -> None:
+    """One event that PostgreSQL refuses is refused alone: those who share its commit are acknowledged."""
+    async with event_store(clean_database) as (store, _):
+        door = Ingest(store, Notes())
+        too_long = "".join(chr(33 + (7919 * n * n + n // 3) % 900) for n in range(9000))
+        events = [new_event("a"), new_event("b", key=too_long), new_event("c")]
+        results = await asyncio.gather(*map(door.accept, events), return_exceptions=True)
+    assert [type(result) for result in results] == [Stored, StoreUnavailableError, Stored]

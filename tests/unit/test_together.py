@@ -99,6 +99,24 @@ async def test_when_all_have_gone_away() -> None:
     assert statements.batches == [[1], [3]]
 
 
+async def test_who_is_cancelled_ends_with_the_statement() -> None:
+    """Who is cancelled while the statement is under way waits for its end; what is done one by one leaves them out."""
+    statements = Statements()
+    statements.bad = {1}
+    together = Together(statements.double, most=10)
+    statements.go.clear()
+    bad, gone, stays = (asyncio.create_task(together.ask(number)) for number in (1, 2, 3))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.sleep(0)
+    assert not gone.done()
+    statements.go.set()
+    results = await asyncio.gather(bad, gone, stays, return_exceptions=True)
+    assert [type(result) for result in results] == [asyncpg.DataError, asyncio.CancelledError, int]
+    assert statements.batches == [[1, 2, 3], [1], [3]]
+
+
 async def test_end_of_the_program_leaves_nobody_waiting() -> None:
     """When the work is cancelled with the loop, everybody who waits is told."""
     statements = Statements()
