@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from arq.connections import ArqRedis
 from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from middleware.metrics import WAKEUPS_LOST
@@ -27,6 +28,8 @@ IDS_PER_JOB = 1000
 SECONDS_AFTER_FEW, SECONDS_AFTER_MANY, MANY = 0.002, 0.05, 8
 # Beyond this many unsent ids more hints are worth nothing: the sweep finds the rows.
 MAX_UNSENT = 20_000
+# A connection that says nothing for so long is asked whether it still lives; after twice as long it is given up.
+SILENT_SECONDS = 15.0
 REDIS_ERRORS = (RedisError, OSError, TimeoutError)
 
 
@@ -94,6 +97,11 @@ class Wakeups:
                 WAKEUPS_LOST.inc(len(ids))
                 log.warning("queue.unreachable", error=str(error), hint="events are stored; the sweep picks them up")
                 return False
+            except Exception:
+                # A mistake of ours, or of a library, must not end the wake-ups for good.
+                WAKEUPS_LOST.inc(len(ids))
+                log.exception("wakeups.failed", hint="events are stored; the sweep picks them up")
+                return False
         return True
 
 
@@ -104,10 +112,29 @@ async def listen(url: str, wake: Callable[[], None]) -> None:
         try:
             async with client.pubsub(ignore_subscribe_messages=True) as channel:
                 await channel.subscribe(WAKE_CHANNEL)
-                async for _message in channel.listen():
-                    wake()
+                await _hear(channel, wake)
         except REDIS_ERRORS as error:
             log.debug("queue.unreachable", error=str(error))
         finally:
             await client.aclose()
         await asyncio.sleep(1)
+
+
+async def _hear(channel: PubSub, wake: Callable[[], None]) -> None:
+    """Call `wake` for each message, as long as the connection lives.
+
+    Raises:
+        TimeoutError: it neither brings anything nor answers; a server or network that vanished ends no connection.
+    """
+    is_asked = False
+    while True:
+        message = await channel.get_message(timeout=SILENT_SECONDS)
+        if message is not None:
+            is_asked = False
+            if message["type"] == "message":
+                wake()
+        elif is_asked:
+            raise TimeoutError("Redis says nothing any more")
+        else:
+            is_asked = True
+            await channel.ping()
