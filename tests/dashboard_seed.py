@@ -374,7 +374,7 @@ async def _payments(pool: asyncpg.Pool, end: datetime) -> None:
 async def _plan(pool: asyncpg.Pool) -> None:
     period = parse_period("2026-10", "Europe/Brussels")
     invoices = tuple(
-        _planned(client_id, name) for client_id, name in zip(_CLIENTS, ("Acme GmbH", "Globex Ltd"), strict=False)
+        planned_invoice(client_id, name) for client_id, name in zip(_CLIENTS, ("Acme GmbH", "Globex Ltd"), strict=False)
     )
     left_out = (LeftOut(_CLIENTS[2], "Initech SA", "#203: Texts of the imprint", 0, "event 243 is not done (dead)"),)
     await PlanStore(pool).save(InvoicePlan(PLAN, period, invoices, left_out))
@@ -385,7 +385,8 @@ async def _plan(pool: asyncpg.Pool) -> None:
     )
 
 
-def _planned(client_id: str, name: str) -> PlannedInvoice:
+def planned_invoice(client_id: str, name: str, scope: str = "") -> PlannedInvoice:
+    """An invoice of a plan over three tasks."""
     tax = Tax("VAT", Decimal(21))
     lines = tuple(
         Line(f"ninja{number}", f"Task #{number}: {_WORK[number % len(_WORK)]}", Decimal(hours), Decimal(75), (tax,))
@@ -412,4 +413,4 @@ def _planned(client_id: str, name: str) -> PlannedInvoice:
     )
     totals = Totals(Decimal("656.25"), Decimal(0), ((tax, Decimal("137.81")),), Decimal("137.81"), Decimal("794.06"))
     terms = Terms("net30", "run_day", "Europe/Brussels", "custom_value4")
-    return PlannedInvoice(client_id, name, "", "", "EUR", 2, entries, lines, totals, terms, "review")
+    return PlannedInvoice(client_id, name, scope, scope, "EUR", 2, entries, lines, totals, terms, "review")
