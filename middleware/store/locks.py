@@ -1,7 +1,8 @@
 """Locks by name that hold across all workers, on one connection of their own.
 
 Within a process each name is an ordinary lock first, so that only one task of it asks PostgreSQL. A holder never waits
-with a connection of the pool in its hands. When the worker dies, the server frees its locks.
+with a connection of the pool in its hands. When the worker dies, the server frees its locks; when only the connection
+does, the holders are stopped, because others may be inside at once.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import asyncpg
 
-from middleware.store.database import STORE_ERRORS, away_is_unavailable, connect
+from middleware.store.database import STORE_ERRORS, StoreUnavailableError, away_is_unavailable, connect
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.25
 """Seconds between two looks at a lock that another worker holds."""
@@ -35,13 +36,14 @@ class Locks:
         """Hold the lock of this name for a block; waits for whoever holds it.
 
         Raises:
-            StoreUnavailableError: PostgreSQL is away.
+            StoreUnavailableError: PostgreSQL is away, or the lock was lost: the block was cancelled.
         """
         with self._counted(name) as lock:
             async with lock:
                 connection = await self._taken(name)
                 try:
-                    yield
+                    with _stopped_with(connection, name):
+                        yield
                 finally:
                     await asyncio.shield(self._release(connection, name))
 
@@ -82,7 +84,12 @@ class Locks:
         async with self._turn:
             with away_is_unavailable():
                 connection = await self._connected()
-                return connection if await connection.fetchval(TRY, name) else None
+                try:
+                    return connection if await connection.fetchval(TRY, name) else None
+                except BaseException:
+                    # The lock may be ours without anybody who would free it.
+                    connection.terminate()
+                    raise
 
     def _free_unused(self, name: str) -> Callable[[asyncio.Task[asyncpg.Connection | None]], None]:
         def free(attempt: asyncio.Task[asyncpg.Connection | None]) -> None:
@@ -106,3 +113,35 @@ class Locks:
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self._url, command_timeout=30)
         return self._connection
+
+
+@contextmanager
+def _stopped_with(connection: asyncpg.Connection, name: str) -> Iterator[None]:
+    """Cancel the block when the connection ends.
+
+    Raises:
+        StoreUnavailableError: it did; like `asyncio.timeout`, this leaves the cancellations of others as they are.
+    """
+    task = asyncio.current_task()
+    if task is None or connection.is_closed():
+        raise StoreUnavailableError(f"the lock {name!r} was lost before its holder began")
+    cancelled_by_others, is_inside, is_lost = task.cancelling(), True, False
+
+    def stop(_connection: object) -> None:
+        nonlocal is_lost
+        if is_inside:
+            is_lost = True
+            task.cancel()
+
+    connection.add_termination_listener(stop)
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        if is_lost and task.cancelling() - 1 <= cancelled_by_others:
+            raise StoreUnavailableError(f"the lock {name!r} was lost: PostgreSQL ended its connection") from error
+        raise
+    finally:
+        is_inside = False
+        connection.remove_termination_listener(stop)
+        if is_lost:
+            task.uncancel()

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import asyncpg
 import pytest
@@ -151,19 +152,79 @@ async def test_cancelled_waiter_leaves_no_lock(fresh_database: str) -> None:
 
 
 async def test_lost_connection_frees_and_heals(fresh_database: str, pool: asyncpg.Pool) -> None:
-    """When the connection dies the lock is free, and the next one connects anew."""
+    """When the connection dies the lock is free: who held it is stopped before another is inside, and connects anew."""
     locks, other = Locks(fresh_database), Locks(fresh_database)
-    async with locks.exclusive("a"):
-        await pool.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-        async with asyncio.timeout(60):
-            await hold(other, "a")
-    await hold(locks, "a")
+    inside, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        async with locks.exclusive("subject"), locks.exclusive("client"):
+            inside.set()
+            try:
+                await asyncio.sleep(60)
+            finally:
+                ended.set()
+
+    working = asyncio.create_task(work())
+    await inside.wait()
+    await cut(pool)
+    async with asyncio.timeout(20), other.exclusive("client"):
+        assert ended.is_set()
+    with pytest.raises(StoreUnavailableError):
+        await working
+    assert working.cancelling() == 0
+    await hold(locks, "client")
     await locks.aclose()
     await locks.aclose()
     await other.aclose()
+
+
+async def test_cancellation_stays_one_when_the_lock_is_lost_as_well(fresh_database: str, pool: asyncpg.Pool) -> None:
+    """Who is stopped by somebody else is not told that it was the lock; what ends by itself is not stopped later."""
+    locks = Locks(fresh_database)
+    async with locks.exclusive("a"):
+        pass
+    inside = asyncio.Event()
+
+    async def work() -> None:
+        async with locks.exclusive("a"):
+            inside.set()
+            await asyncio.sleep(60)
+
+    working = asyncio.create_task(work())
+    await inside.wait()
+    await cut(pool)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    await asyncio.sleep(0.02)
+    await locks.aclose()
+
+
+async def test_lock_whose_answer_was_lost(fresh_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that the server gave, and nobody heard of, is not held for ever."""
+    locks, other = Locks(fresh_database), Locks(fresh_database)
+    fetchval = asyncpg.Connection.fetchval
+
+    async def lose(self: asyncpg.Connection, query: str, *arguments: Any) -> None:
+        await fetchval(self, query, *arguments)
+        raise TimeoutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncpg.Connection, "fetchval", lose)
+        with pytest.raises(StoreUnavailableError):
+            await hold(locks, "a")
+    async with asyncio.timeout(5):
+        await hold(other, "a")
+    await locks.aclose()
+    await other.aclose()
+
+
+async def cut(pool: asyncpg.Pool) -> None:
+    """End all other connections as an administrator would."""
+    await pool.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
 
 
 async def test_no_server_is_unavailable() -> None:
