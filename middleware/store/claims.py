@@ -34,7 +34,8 @@ EVENT_COLUMNS = (
 
 # Oldest first; a subject that is at work anywhere is passed over, and so does not hold up others. The lock is asked
 # for in a materialized step of its own, so that it is taken for the returned subjects only. A locked subject comes back
-# even without events: another worker settled them since our snapshot was taken, and the lock must be given back.
+# even without events: another worker settled them since our snapshot was taken, and the lock must be given back. Or it
+# claimed them and died: then they are orphans like others, with the second look that is due to them.
 CLAIM = f"""
 WITH busy AS MATERIALIZED (
     SELECT subject FROM events WHERE status = 'processing'
@@ -51,7 +52,7 @@ WITH busy AS MATERIALIZED (
 ), claimed AS (
     UPDATE events e SET status = 'processing', attempts = e.attempts + 1
     FROM locked
-    WHERE locked.is_ours AND e.subject = locked.subject AND e.status IN ('received', 'retrying', 'processing')
+    WHERE locked.is_ours AND e.subject = locked.subject AND e.status IN ('received', 'retrying')
     RETURNING {EVENT_COLUMNS}
 )
 SELECT locked.subject AS locked_subject, claimed.*, newest.id AS newest_id

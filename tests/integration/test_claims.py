@@ -8,6 +8,7 @@ from contextlib import suppress
 import asyncpg
 import pytest
 
+from middleware.store import claims as claims_module
 from middleware.store.claims import CLAIM, Claims, ClaimsLostError
 from tests.pipeline import claims, event_store, finish, new_event, settlement, statuses, until
 
@@ -277,6 +278,34 @@ async def test_settling_what_text_cannot_hold(clean_database: str) -> None:
         (attempt,) = await store.attempts(stored.event_id)
         assert attempt.calls[0]["error"] == row.reason
         assert await locks(pool) == 0
+
+
+async def test_worker_that_died_while_another_was_slow(clean_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who claims slowly does not take over, without a second look, what a worker claimed and died with meanwhile."""
+    order = "ORDER BY min(next_attempt_at), min(id)"
+    assert order in CLAIM
+    async with (
+        event_store(clean_database) as (store, pool),
+        claims(clean_database) as slow,
+        claims(clean_database) as quick,
+    ):
+        await store.store([new_event("s")])
+        with monkeypatch.context() as patch:
+            patch.setattr(claims_module, "CLAIM", CLAIM.replace(order, f"HAVING pg_sleep(0.5)::text = '' {order}"))
+            claiming = asyncio.create_task(slow.claim(1, []))
+            await until(lambda: _sleeps(pool))
+        assert await quick.claim(1, [])
+        await cut(pool, quick)
+        assert await claiming == []
+        await until(lambda: releases_one(slow))
+        assert await pool.fetchval("SELECT count(*) FROM second_looks") == 1
+        (taken,) = await slow.claim(1, [])
+        await finish(slow, taken)
+        assert (await statuses(pool), await locks(pool)) == ({"processed": 1}, 0)
+
+
+async def _sleeps(pool: asyncpg.Pool) -> bool:
+    return bool(await pool.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
 
 
 class StressedWorker:
