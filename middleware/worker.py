@@ -170,6 +170,7 @@ async def _run_arq(settings: Settings, processor: Processor, schedule: LiveSched
             await _insistently(worker.async_run())
         except REDIS_ERRORS as error:
             log.warning("queue.unreachable", error=str(error), retry_in_s=delay, hint="the sweep goes on without Redis")
+            await _tick_without_arq(schedule)
         finally:
             try:
                 # Raises the cancellation of a job of its own as if it were ours.
@@ -181,6 +182,17 @@ async def _run_arq(settings: Settings, processor: Processor, schedule: LiveSched
             delay = 1
         await asyncio.sleep(delay)
         delay = min(delay * 2, LONGEST_RESTART_DELAY)
+
+
+async def _tick_without_arq(schedule: LiveSchedule | None) -> None:
+    """Runs are begun in their time without Redis, too: a tick needs PostgreSQL only."""
+    if schedule is None:
+        return
+    try:
+        await schedule.safe_tick(datetime.now(UTC))
+    except Exception:
+        # As a job of arq would: a mistake of ours ends neither the worker nor the next tick.
+        log.exception("tick.failed")
 
 
 async def _insistently(work: Coroutine[Any, Any, None]) -> None:
