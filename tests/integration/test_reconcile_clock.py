@@ -45,6 +45,23 @@ async def test_a_tick_is_done_once_by_one_worker(fresh_database: str) -> None:
     assert row.finished_at is not None
 
 
+async def test_a_clock_that_was_wrong_for_a_moment(fresh_database: str) -> None:
+    """A tick that was taken by a clock years ahead does not keep the others waiting for years."""
+    done = count(1)
+
+    async def act() -> str:
+        return f"time {next(done)}"
+
+    async with open_pool(fresh_database, size=2) as pool:
+        ticks = TickStore(pool)
+        for periodic in (Periodic("often", every(15), act), Periodic("nightly", nightly(2), act)):
+            assert not await tick(ticks, periodic, NOW)
+            assert await tick(ticks, periodic, NOW + timedelta(days=3650))
+            assert await tick(ticks, periodic, NOW + timedelta(minutes=1))
+            assert not await tick(ticks, periodic, NOW)
+            assert not await tick(ticks, periodic, NOW + timedelta(minutes=15))
+
+
 async def test_what_cannot_be_done_now_is_tried_again_soon(fresh_database: str) -> None:
     """A nightly act that is put off comes again within a quarter of an hour, or when it is due anyway."""
 
