@@ -7,6 +7,7 @@ the server frees them at once. Nothing expires while the work is going on.
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -65,11 +66,13 @@ WHERE locked.is_ours
 ORDER BY claimed.occurred_at, claimed.id
 """
 
-# One statement, so that one commit carries both: how the events left their tries, and the tries.
+# One statement, so that one commit carries both: how the events left their tries, and the tries. How long to wait is
+# counted from our moment ($14), and waited by the clock of PostgreSQL, which tells what is due: ours may be wrong.
 SETTLE = """
 WITH settled AS (
     UPDATE events e SET status = s.status, reason = s.reason, hint = s.hint,
-        next_attempt_at = coalesce(s.next_attempt_at, e.next_attempt_at), attempts = e.attempts - s.free,
+        next_attempt_at = coalesce(now() + (s.next_attempt_at - $14::timestamptz), e.next_attempt_at),
+        attempts = e.attempts - s.free,
         finished_at = CASE WHEN s.status IN ('processed', 'ignored', 'dead') THEN now() END
     FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::int[])
         AS s (id, status, reason, hint, next_attempt_at, free)
@@ -158,7 +161,8 @@ class Claims:
             with self._letting_go(connection):
                 if doubts:
                     await remember_doubts(connection, doubts)
-                await connection.execute(SETTLE, *settlement_columns(settlements), *attempt_columns(attempts))
+                columns = *settlement_columns(settlements), *attempt_columns(attempts)
+                await connection.execute(SETTLE, *columns, datetime.now(UTC))
                 await connection.execute(UNLOCK, list(subjects))
 
     async def release_orphans(self, running: Sequence[str]) -> int:

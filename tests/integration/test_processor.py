@@ -1,6 +1,7 @@
 """The processor: how tries end, what is written down of them, and that no subject stays at work for ever."""
 
 import asyncio
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from handlers.errors import NeedsPerson, Refused, RetryLater, Throttled, Unreachable
 from handlers.event import Work
 from handlers.outcome import Ignored, Outcome, Processed
+from middleware import processor as processor_module
 from middleware.clients.calls import Call, record
+from middleware.store import claims as claims_module
 from middleware.store.database import StoreUnavailableError
 from tests.pipeline import new_event, until
 from tests.processor_bench import (
@@ -89,6 +92,24 @@ async def test_tried_again_later(bench: Bench, error: Exception, least: float, m
         await bench.settled("retrying")
         assert least <= await due_in(bench) + 0.5
         assert await due_in(bench) <= most
+
+
+@pytest.mark.parametrize("years", [-10, 10])
+async def test_wrong_clock_of_a_worker(bench: Bench, monkeypatch: pytest.MonkeyPatch, years: int) -> None:
+    """How long to wait is counted by the clock that tells what is due: no wait is skipped, and none takes years."""
+
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Wrong":
+            return super().now(tz) + timedelta(days=365 * years)
+
+    for module in (processor_module, claims_module):
+        monkeypatch.setattr(module, "datetime", Wrong, raising=False)
+    bench.handle = failing(RetryLater("not yet", 20))
+    await bench.store.store([new_event()])
+    async with bench.running(sweep_seconds=60):
+        await until(partial(waits_after, bench, 1))
+    assert 15 < await due_in(bench) < 21
 
 
 async def test_unforeseen_error_is_tried_five_times(bench: Bench) -> None:
