@@ -205,7 +205,8 @@ class StripeReconciliation:
 
     def _difference(self, look: Look, why: str, content: str, scope: Scope) -> Difference | None:
         now = self._clock()
-        if look.moved_at > _unix(now - scope.settling):
+        # Without such a time nothing is put off: what our clock says of Stripe's would decide what is found.
+        if scope.settling and look.moved_at > _unix(now - scope.settling):
             self._tally.postponed += 1
             return None
         identity, amount = look.facts.identity, money(look.goal.paid, look.goal.currency)

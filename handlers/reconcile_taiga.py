@@ -4,22 +4,21 @@ Taiga sends each webhook once, none for tasks without a user story, and none for
 (facts/taiga.md section 3). What is closed there, or was billed and is closed no more, is compared with the events.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from handlers.context import Clock
 from handlers.errors import NotFound, Rejected
-from handlers.reconcile_judge import is_due_again, judge, may_have_changed, state_of
-from handlers.reconcile_look import Found, Look, last_told, subject_of
+from handlers.reconcile_judge import judge, state_of
+from handlers.reconcile_listing import Listing
+from handlers.reconcile_look import Found, Look, last_told
+from handlers.reconcile_reading import Reading
 from handlers.reconcile_world import Difference, Door, Newest, Report, Scope, Seen, SeenItems, TaigaLists
 from mappings.config import MappingFile, ProjectRules
 from mappings.models import WorkItem, WorkKind
 from mappings.taiga_told import content_mark, row_mark
-from mappings.time_entry import is_too_early
 
-READS_AT_A_TIME = 8
 NEVER = datetime.min.replace(tzinfo=UTC)
 BATCH = 200
 
@@ -56,6 +55,7 @@ class TaigaReconciliation:
         self._progress = progress
         self._tally = _Tally()
         self._looked: set[str] = set()
+        self._unchanged: set[str] = set()
         self._rolling_left = 0
         self._oldest: dict[str, WorkItem | None] = {}
         """Subjects that the rolling look may read, with their rows where a list shows them: that saves a request."""
@@ -82,37 +82,33 @@ class TaigaReconciliation:
         await self._roll(*oldest, max(scope.rolling // 2, self._rolling_left))
         tally = self._tally
         return Report(
-            tally.looked_at, tally.items_read, tally.postponed, tuple(tally.differences), tuple(tally.problems)
+            tally.looked_at,
+            tally.items_read,
+            tally.postponed,
+            len(self._unchanged - self._looked),
+            tuple(tally.differences),
+            tuple(tally.problems),
         )
 
     async def _project(self, rules: ProjectRules, kind: WorkKind, scope: Scope, budget: int) -> int:
         """Compare one list with what was seen; returns how many items were read."""
         project_id = rules.taiga_project_id
-        linked = await self._seen.linked(kind)
         unmet = dict(await self._seen.of_project(project_id, kind))
-        looks: list[Look] = []
-        lately: list[Look] = []
-        passed_over: list[Seen] = []
+        linked = await self._seen.linked(kind)
         before = self._clock() - scope.reread_after if scope.reread_after is not None else NEVER
+        listing = Listing(rules, linked, unmet, before)
         try:
             async for item in self._listed(kind, project_id, scope.since):
-                self._tally.looked_at += 1
-                subject = subject_of(kind, item.id)
-                if subject in self._oldest:
-                    self._oldest[subject] = item
-                seen = unmet.pop(subject, None)
-                is_linked = subject in linked
-                if is_too_early(item, rules) and not is_linked:
-                    passed_over += [seen] if seen and seen.state == "closed" else []
-                elif may_have_changed(item, seen, is_linked=is_linked):
-                    looks.append(Look(kind, item.id, seen, item))
-                elif is_due_again(item, seen, before):
-                    lately.append(Look(kind, item.id, seen, item))
-                if self._tally.looked_at % BATCH == 0:
-                    self._progress(f"project {project_id}", self._tally.looked_at)
+                self._note(item, listing)
+            if listing.is_empty and scope.proves_empty and not await self._taiga.may_list(kind, project_id):
+                self._tally.problems.append(
+                    f"project {project_id} was not looked at: our Taiga account may not see items of type {kind} in it"
+                )
+                return 0
         except Rejected as error:
             self._tally.problems.append(f"project {project_id} was not looked at: {error}")
             return 0
+        looks, passed_over = listing.looks, listing.passed_over
         if scope.since is None:
             held = [seen for seen in unmet.values() if seen.subject in linked]
             looks += [Look(kind, seen.item_id, seen) for seen in await self._called_closed(held)]
@@ -121,8 +117,17 @@ class TaigaReconciliation:
             self._oldest.pop(seen.subject, None)
         # Not called closed any more, the rolling look leaves them alone from now on.
         await self._remember(replace(seen, state="open") for seen in passed_over)
-        await self._read_again(lately)
-        return await self._look_at(looks, budget)
+        self._unchanged |= listing.unchanged
+        await self._read_again(listing.lately)
+        return await self._look_at(self._newest_first(looks), budget)
+
+    def _note(self, item: WorkItem, listing: Listing) -> None:
+        self._tally.looked_at += 1
+        subject = listing.add(item)
+        if subject in self._oldest:
+            self._oldest[subject] = item
+        if self._tally.looked_at % BATCH == 0:
+            self._progress(f"project {item.project_id}", self._tally.looked_at)
 
     async def _read_again(self, looks: Sequence[Look]) -> None:
         """Hours are often typed soon after closing: items of a list of recent changes, the longest unread first."""
@@ -151,6 +156,10 @@ class TaigaReconciliation:
             looks = [Look(kind, int(subject.rpartition(":")[2]), None) for subject in subjects]
             budget -= await self._look_at(looks, budget)
 
+    def _newest_first(self, looks: Sequence[Look]) -> list[Look]:
+        now = self._clock()
+        return sorted(looks, key=lambda look: look.listed.changed_at if look.listed else now, reverse=True)
+
     async def _longest_unread(self, project_ids: Collection[int], limit: int) -> tuple[Sequence[Seen], Sequence[Seen]]:
         """The closed items whose values were not read for longest: without and with a time entry."""
         without = await self._seen.oldest_read(project_ids, linked=False, limit=limit)
@@ -163,38 +172,22 @@ class TaigaReconciliation:
         due = self._oldest.keys() - self._looked
         linked = [seen for seen in with_entry if seen.subject in due]
         first = [seen for seen in without if seen.subject in due][: max(limit // 2, limit - len(linked))]
-        left = [*first, *linked[: limit - len(first)]]
+        # The longest unread first: a run that is ended in the middle leaves the rest to the next one.
+        left = sorted([*first, *linked[: limit - len(first)]], key=lambda seen: seen.read_at)
         await self._look_at([Look(one.kind, one.item_id, one, self._oldest[one.subject]) for one in left], limit)
 
     async def _look_at(self, looks: Sequence[Look], budget: int) -> int:
-        """Read, judge and put in; the newest changes first. Returns how many were read."""
-        now = self._clock()
-        ordered = sorted(looks, key=lambda look: look.listed.changed_at if look.listed else now, reverse=True)
-        chosen = ordered[: max(0, budget)]
+        """Read, judge and put in, in this order. Returns how many were read."""
+        chosen = looks[: max(0, budget)]
         self._tally.postponed += len(looks) - len(chosen)
-        for start in range(0, len(chosen), BATCH):
-            await self._settle(await self._read_all(chosen[start : start + BATCH]))
-            self._progress("items read", self._tally.items_read)
+        self._looked |= {look.subject for look in chosen}
+        await Reading(self._read, self._settle, self._clock).all(chosen)
         return len(chosen)
-
-    async def _read_all(self, looks: Sequence[Look]) -> list[Found]:
-        turns = asyncio.Semaphore(READS_AT_A_TIME)
-
-        async def read(look: Look) -> Found | None:
-            async with turns:
-                return await self._read(look)
-
-        self._looked |= {look.subject for look in looks}
-        self._tally.items_read += len(looks)
-        results = await asyncio.gather(*map(read, looks), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-        return [found for found in results if isinstance(found, Found)]
 
     async def _read(self, look: Look) -> Found | None:
         # Before reading: an event of a later change must stay the newest.
         now = self._clock()
+        self._tally.items_read += 1
         try:
             if look.listed is not None:
                 return Found(look, await self._taiga.with_attributes(look.listed), now)
@@ -203,9 +196,12 @@ class TaigaReconciliation:
             return Found(look, None, now)
         except Rejected as error:
             self._tally.problems.append(f"{look.subject} was not looked at: {error}")
+            # The rolling look must not come back to it before all others.
+            await self._remember([replace(look.seen, read_at=now)] if look.seen else [])
             return None
 
     async def _settle(self, found: Sequence[Found]) -> None:
+        self._progress("items read", self._tally.items_read)
         newest = await self._seen.newest([one.look.subject for one in found])
         kinds = {one.look.kind for one in found}
         linked = {subject for kind in kinds for subject in await self._seen.linked(kind)}
@@ -223,7 +219,7 @@ class TaigaReconciliation:
         item = found.item or last_told(look, known)
         if item is None:
             self._tally.problems.append(f"{look.subject} is gone from Taiga, and no event tells what it was")
-            return None, None
+            return None, replace(look.seen, read_at=found.read_at) if look.seen else None
         rules = self._mapping.rules_for(item.project_id)
         content = content_mark(item, rules.attributes.invoice_status)
         puts = look.seen.puts if look.seen else 0

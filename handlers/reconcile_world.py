@@ -41,6 +41,7 @@ class Scope:
     At most `rolling` items that seem unchanged have their attribute values read again, and at most `most_reads` items
     that are new or changed are read; the rest is left to the next run. Of the former those go first that were listed
     and not read since `reread_after` (None: none of them); half of `rolling` always remains for the others.
+    Taiga shows an empty list to who may not see a project: `proves_empty` asks, for one request, which of both it is.
     """
 
     since: datetime | None = None
@@ -48,6 +49,7 @@ class Scope:
     rolling: int = 200
     most_reads: int = 2000
     reread_after: timedelta | None = None
+    proves_empty: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,15 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run found. `postponed` items are left to the next one; `problems` kept parts from being looked at."""
+    """What a run found. `postponed` items are left to the next one; `problems` kept parts from being looked at.
+
+    `unread` were listed, seem unchanged, and were not read again: more of them are there than the scope lets be read.
+    """
 
     looked_at: int
     items_read: int
     postponed: int
+    unread: int
     differences: tuple[Difference, ...]
     problems: tuple[str, ...]
 
@@ -86,6 +92,7 @@ class Report:
             "looked_at": self.looked_at,
             "items_read": self.items_read,
             "postponed": self.postponed,
+            "unread": self.unread,
             "problems": list(self.problems),
             "differences": [
                 {
@@ -109,6 +116,14 @@ class TaigaLists(Protocol):
 
     def items_modified_since(self, kind: WorkKind, project_id: int, since: datetime) -> AsyncIterator[WorkItem]:
         """The items of a project modified since, without their attributes."""
+        ...
+
+    async def may_list(self, kind: WorkKind, project_id: int) -> bool:
+        """Whether our account may see the items of a project at all: Taiga lists nothing for who may not.
+
+        Raises:
+            Rejected: there is no such project, or it is closed to our account.
+        """
         ...
 
     async def with_attributes(self, item: WorkItem) -> WorkItem:

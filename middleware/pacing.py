@@ -2,9 +2,13 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 BURST_SECONDS = 0.1
 """What was not used during this time may be made up for at once."""
+
+LAST_MOMENT = 1.0
+LONGEST_PATIENCE = 60.0
 
 
 class Pace:
@@ -31,6 +35,33 @@ class Pace:
     def seconds_to_turn(self, now: float) -> float:
         """How long the next turn is away."""
         return max(0.0, self._next - now)
+
+
+class Leftovers:
+    """Turns for requests in no hurry, one after the other: they take what nobody else has taken until the last moment.
+
+    So work that lasts for hours at a slow pace leaves the way to the rest. A request waits for `LONGEST_PATIENCE` in
+    vain, then it takes its place among the others: such work goes on, however busy the way is.
+    """
+
+    def __init__(self, pace: Pace, timer: Callable[[], float]) -> None:
+        self._pace = pace
+        self._timer = timer
+        self._one_at_a_time = asyncio.Lock()
+
+    async def turn(self) -> None:
+        """Wait for a turn."""
+        async with self._one_at_a_time:
+            patient_until = self._timer() + LONGEST_PATIENCE
+            while (wait := self._reserved(patient_until)) is None:
+                now = self._timer()
+                to_last_moment = self._pace.seconds_to_turn(now) - LAST_MOMENT
+                await asyncio.sleep(max(0.0, min(to_last_moment, patient_until - now)))
+            await asyncio.sleep(wait)
+
+    def _reserved(self, patient_until: float) -> float | None:
+        now = self._timer()
+        return self._pace.reserve(now, LAST_MOMENT if now < patient_until else float("inf"))
 
 
 class Slots:

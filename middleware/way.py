@@ -3,8 +3,9 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,16 +15,21 @@ from handlers.errors import Doubtful, RemoteError, ServerError, Suspended, Throt
 from middleware.breaker import CLOSED, Circuit, after_failed_probe, after_failure, with_probe_taken
 from middleware.circuits import Circuits
 from middleware.clients.calls import acting_for
-from middleware.pacing import Pace, Slots
+from middleware.pacing import Leftovers, Pace, Slots
 
 log = structlog.get_logger()
 
 # A request waits this long for its turn, or for a try of the same worker; then its whole try is put off.
 LONGEST_WAIT = 20.0
+# It comes again so long before a turn is free: sooner than requests in no hurry take it.
+COMES_BEFORE = 5.0
 # Held back events are claimed by the circuit, not by their time: it may be soon.
 LONGEST_DELAY = 5.0
 TOO_MANY_REQUESTS = 429
 LONGEST_HALT = 60.0
+
+in_no_hurry: ContextVar[bool] = ContextVar("in_no_hurry", default=False)
+"""Whether requests are made for work that nobody waits for: they take what turns are left, however long that takes."""
 
 FAILING = (Unreachable, Doubtful, ServerError)
 
@@ -43,14 +49,24 @@ class Way:
     left alone all the same: an answer opens the way for all, a failure leaves everything as it is.
     """
 
-    def __init__(self, system: str, rate: Rate, circuits: Circuits, *, by_hand: bool) -> None:
+    def __init__(
+        self,
+        system: str,
+        rate: Rate,
+        circuits: Circuits,
+        *,
+        by_hand: bool,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._system = system
         self._rate = rate
         self._circuits = circuits
         self._by_hand = by_hand
         # Nobody else tries again what a person asked for.
         self._longest_wait = float("inf") if by_hand else LONGEST_WAIT
+        self._timer = timer
         self._pace = Pace(rate.per_second)
+        self._leftovers = Leftovers(self._pace, timer)
         self._slots = Slots(rate.concurrency)
         self._probe_ended = asyncio.Event()
         self._probe_ended.set()
@@ -58,7 +74,7 @@ class Way:
     @property
     def is_halted(self) -> bool:
         """Whether the next turn is too far away to begin anything."""
-        return self._pace.seconds_to_turn(time.monotonic()) > LONGEST_WAIT
+        return self._pace.seconds_to_turn(self._timer()) > LONGEST_WAIT
 
     def share_among(self, workers: int) -> None:
         """Keep to the share of one among this many workers and commands."""
@@ -72,8 +88,13 @@ class Way:
         Raises:
             Suspended: the system is left alone, or its turn is too far away.
         """
+        is_patient = in_no_hurry.get()
+        if is_patient:
+            # Before it takes a place: it may wait for long, and the place is for those who go.
+            await self._leftovers.turn()
         async with self._slots:
-            await self._turn(label)
+            if not is_patient:
+                await self._turn(label)
             is_probe = await self._admitted(label)
             try:
                 yield
@@ -91,11 +112,12 @@ class Way:
                     self._probe_ended.set()
 
     async def _turn(self, label: str) -> None:
-        now = time.monotonic()
+        now = self._timer()
         wait = self._pace.reserve(now, self._longest_wait)
         if wait is None:
             message = "not sent: its turn is too far away at the rate that is allowed"
-            raise Suspended(self._system, label, message, delay=self._pace.seconds_to_turn(now))
+            delay = max(0.0, self._pace.seconds_to_turn(now) - COMES_BEFORE)
+            raise Suspended(self._system, label, message, delay=delay)
         if wait:
             await asyncio.sleep(wait)
 
@@ -158,7 +180,7 @@ class Way:
     def _slow_down(self, error: RemoteError) -> None:
         # Not for Invoice Ninja's 400 "Duplicate request", which concerns one record only.
         if isinstance(error, Throttled) and error.status == TOO_MANY_REQUESTS:
-            self._pace.halt(time.monotonic() + min(error.retry_after, LONGEST_HALT))
+            self._pace.halt(self._timer() + min(error.retry_after, LONGEST_HALT))
 
     async def _tell(self, circuit: Circuit, now: datetime) -> None:
         log.error(

@@ -29,6 +29,13 @@ class FakeLists(Spoilable):
         super().__init__()
         self.taiga = taiga
         self.modified: dict[tuple[WorkKind, int], datetime] = {}
+        self.hidden: set[int] = set()
+        """Projects that our account may not see."""
+
+    async def may_list(self, kind: WorkKind, project_id: int) -> bool:
+        """Whether our account sees a project."""
+        self._begin(f"{kind}s of {project_id} seen")
+        return project_id not in self.hidden
 
     async def closed_items(self, kind: WorkKind, project_id: int) -> AsyncIterator[WorkItem]:
         """All closed items of a project."""
@@ -57,7 +64,8 @@ class FakeLists(Spoilable):
         return replace(await self.taiga.item(kind, item_id), changed_at=self.modified[kind, item_id])
 
     def _rows(self, kind: WorkKind, project_id: int) -> list[WorkItem]:
-        mine = [item for key, item in self.taiga.items.items() if key[0] == kind and item.project_id == project_id]
+        items = self.taiga.items.items() if project_id not in self.hidden else ()
+        mine = [item for key, item in items if key[0] == kind and item.project_id == project_id]
         return [replace(item, changed_at=self.modified[kind, item.id], permalink="") for item in mine]
 
 

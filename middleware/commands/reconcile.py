@@ -9,7 +9,7 @@ from middleware.bootstrap import load_mapping, open_taiga
 from middleware.commands.ages import Ago
 from middleware.commands.common import WrongUseError, json_option
 from middleware.commands.reconcile_stripe import reconcile_stripe
-from middleware.commands.reconciling import Tell, carry_out, dry_run_option, print_problems
+from middleware.commands.reconciling import Tell, carry_out, dry_run_option, in_the_past, print_left_out
 from middleware.ingest import Ingest
 from middleware.outage import Outages
 from middleware.reconcile.taiga import Tools, reconcile
@@ -28,7 +28,12 @@ command.add_command(reconcile_stripe)
 
 
 @command.command("taiga")
-@click.option("--since", type=Ago(), help="Only items that Taiga calls modified since: 30d, 12h, or 2026-11-01.")
+@click.option(
+    "--since",
+    type=Ago(),
+    callback=in_the_past,
+    help="Only items that Taiga calls modified since: 30d, 12h, or 2026-11-01.",
+)
 @click.option("--project", "project_id", type=int, help="Only this Taiga project (its number).")
 @click.option("--reread", type=click.IntRange(0), default=500, show_default=True, help="Unchanged items to read again.")
 @dry_run_option
@@ -38,12 +43,16 @@ def reconcile_taiga(
 ) -> None:
     """Compare the closed work in Taiga with the events, and put in what they do not know.
 
-    Exit code 0: done (or nothing to do), 1: something could not be looked at, 3: --dry-run found differences.
+    Exit code 0: done, or nothing to do; 1: failed, or something was not looked at; 2: wrong use; 3: --dry-run looked at
+    everything, and something would be put in. Unchanged items beyond --reread are no part of it: the last line says how
+    many there are.
     """
     scope = Scope(since=since, project_id=project_id, rolling=reread, most_reads=MOST_READS)
 
     async def look(settings: Settings, pool: Pool, outages: Outages, ingest: Ingest | None, tell: Tell) -> Report:
         mapping = load_mapping(settings.mappings_file)
+        if not mapping.project_mappings:
+            raise WrongUseError(f"{settings.mappings_file} names no project in project_mappings: nothing to look at")
         if project_id is not None and mapping.project(project_id) is None:
             raise WrongUseError(f"mappings.json names no project {project_id}")
         async with open_taiga(settings) as taiga:
@@ -60,8 +69,8 @@ def reconcile_taiga(
 def _print(report: Report, verb: str) -> None:
     for one in report.differences:
         click.echo(f"{one.subject}  #{one.item.ref}: {one.item.subject}\n    {one.why}; {one.item.permalink}")
-    print_problems(report.problems)
-    left = f", {report.postponed} left to the next run" if report.postponed else ""
+    print_left_out(report)
+    left = f", {report.unread} unchanged ones not read again" if report.unread else ""
     click.echo(
         f"{report.looked_at} items listed, {report.items_read} read whole, {len(report.differences)} {verb}{left}"
     )

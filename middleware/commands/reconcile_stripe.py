@@ -8,7 +8,7 @@ import click
 from handlers.reconcile_stripe_world import Difference, Report, Scope
 from middleware.commands.ages import Ago
 from middleware.commands.common import json_option
-from middleware.commands.reconciling import Tell, carry_out, dry_run_option, print_problems
+from middleware.commands.reconciling import Tell, carry_out, dry_run_option, in_the_past, print_left_out
 from middleware.ingest import Ingest
 from middleware.outage import Outages
 from middleware.reconcile.opening import open_stripe_and_books
@@ -18,13 +18,21 @@ from middleware.store.database import Pool
 
 
 @click.command("stripe")
-@click.option("--since", type=Ago(), default="7d", show_default=True, help="What moved since: 30d, 12h, or 2026-11-01.")
+@click.option(
+    "--since",
+    type=Ago(),
+    callback=in_the_past,
+    default="7d",
+    show_default=True,
+    help="What moved since: 30d, 12h, or 2026-11-01.",
+)
 @dry_run_option
 @json_option
 def reconcile_stripe(*, since: datetime, dry_run: bool, as_json: bool) -> None:
     """Compare payments, refunds and disputes at Stripe with Invoice Ninja, and put in what it lacks.
 
-    Exit code 0: done (or nothing to do), 1: something could not be looked at, 3: --dry-run found differences.
+    Exit code 0: done, or nothing to do; 1: failed, or something was not looked at; 2: wrong use; 3: --dry-run looked at
+    everything, and something would be put in. What is under way or was put in before is shown, and does not count.
     """
 
     async def look(settings: Settings, pool: Pool, outages: Outages, ingest: Ingest | None, tell: Tell) -> Report:
@@ -40,9 +48,8 @@ def _print(report: Report, verb: str) -> None:
     _print_lines(report.differences, verb)
     _print_lines(report.under_way, "under way already")
     _print_lines(report.told_before, "put in before, and ended otherwise")
-    print_problems(report.problems)
+    print_left_out(report)
     rest = [f"{report.waiting} wait for a person (taiga-billing payments unmatched)"] if report.waiting else []
-    rest += [f"{report.postponed} left to the next run"] if report.postponed else []
     counted = f"{report.looked_at} payments compared, {len(report.differences)} {verb}"
     click.echo("; ".join([counted, *rest]))
 

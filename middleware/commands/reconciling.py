@@ -1,7 +1,12 @@
-"""What the sub-commands of `taiga-billing reconcile` share: how a run is watched, reported and ended."""
+"""What the sub-commands of `taiga-billing reconcile` share: how a run is watched, reported and ended.
+
+Exit codes: 0 done, or nothing to do; 1 failed, or something was not looked at; 2 wrong use; 3 `--dry-run`: everything
+was looked at, and something would be put in.
+"""
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
 import click
@@ -12,6 +17,7 @@ from handlers.errors import RemoteError
 from middleware.commands.by_hand import asking_by_hand
 from middleware.commands.common import (
     DIFFERENCES,
+    FAILED,
     FailedError,
     print_json,
     run,
@@ -30,7 +36,9 @@ from middleware.store.events import EventStore
 Tell = Callable[[str, int], None]
 
 dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Only show what would be put in; exit code 3 when there is something."
+    "--dry-run",
+    is_flag=True,
+    help="Only show what would be put in; remembers nothing. Exit code 3: there is something.",
 )
 
 
@@ -48,26 +56,41 @@ Look = Callable[[Settings, Pool, Outages, Ingest | None, Tell], Coroutine[Any, A
 def carry_out(
     systems: Sequence[str], look: Look[_Report], show: Callable[[_Report, str], None], *, dry_run: bool, as_json: bool
 ) -> None:
-    """Run it and print its report; `show` gets the words for what becomes of a difference. `systems` are asked.
-
-    Exit code 0: done (or nothing to do), 1: something could not be looked at, 3: a dry run found differences.
-    """
+    """Run it and print its report; `show` gets the words for what becomes of a difference. `systems` are asked."""
     with servers_behind(settings_or_exit()) as settings, _progress(f"looking at {' and '.join(systems)}") as tell:
         report = run(_reconcile(settings, systems, look, tell, dry_run=dry_run))
     if as_json:
         print_json({**report.as_json(), "dry_run": dry_run})
     else:
         show(report, "would be put in" if dry_run else "put in")
-    if report.problems:
-        raise click.exceptions.Exit(1)
-    if dry_run and report.differences:
-        raise click.exceptions.Exit(DIFFERENCES)
+    if code := exit_code(report, dry_run=dry_run):
+        raise click.exceptions.Exit(code)
 
 
-def print_problems(problems: Sequence[str]) -> None:
-    """What could not be looked at, on stderr."""
-    for problem in problems:
+def exit_code(report: runs.Report, *, dry_run: bool) -> int:
+    """The exit code of a run that came to its end: one that left something out never says that there is nothing."""
+    if report.problems or report.postponed:
+        return FAILED
+    return DIFFERENCES if dry_run and report.differences else 0
+
+
+def print_left_out(report: runs.Report) -> None:
+    """What was not looked at, on stderr."""
+    for problem in report.problems:
         click.echo(f"not looked at: {problem}", err=True)
+    if report.postponed:
+        click.echo(f"not looked at: {report.postponed} more, which are left to the next run", err=True)
+
+
+def in_the_past(_context: click.Context, _parameter: click.Parameter, moment: datetime | None) -> datetime | None:
+    """A moment as it was given; one that is still to come would leave out everything.
+
+    Raises:
+        click.BadParameter: it is still to come.
+    """
+    if moment is not None and moment > datetime.now(UTC):
+        raise click.BadParameter(f"{moment:%Y-%m-%d %H:%M} UTC is still to come: nothing has changed since then")
+    return moment
 
 
 async def _reconcile(

@@ -14,11 +14,12 @@ from middleware.periodic import NotNowError
 from middleware.store.database import Pool
 from middleware.store.events import NewEvent
 from middleware.store.seen import Counts, RunStore
+from middleware.way import in_no_hurry
 
 log = structlog.get_logger()
 
 AGAIN_IN = timedelta(minutes=15)
-"""When a run by the clock is tried again that could not read a system."""
+"""When a run by the clock is tried again that could not read a system, or found another one under way."""
 
 PROBLEMS_KEPT, PROBLEMS_LOGGED = 20, 5
 
@@ -51,18 +52,20 @@ class EventDoor(Generic[_Difference]):
 
 
 async def alone_and_remembered(
-    pool: Pool, source: str, scope: str, look: Callable[[], Awaitable[_Report]], *, is_dry: bool
+    pool: Pool, source: str, scope: str, look: Callable[[], Awaitable[_Report]], *, is_dry: bool, waits: bool = False
 ) -> _Report:
     """One run, alone in its database and remembered in `reconcile_runs`; a dry run is not remembered.
+
+    `waits`: for its turn after another run, before any that begins later.
 
     Raises:
         AlreadyRunningError: another run of the source is under way.
         RemoteError: a system cannot be read.
     """
     runs = RunStore(pool)
-    async with runs.alone(source) as is_alone:
+    async with runs.alone(source, waits=waits) as is_alone:
         if not is_alone:
-            raise AlreadyRunningError(f"another run of reconcile {source} is under way; it does the same")
+            raise AlreadyRunningError(f"another run of reconcile {source} is under way: this one looked at nothing")
         if is_dry:
             return await look()
         run_id = await runs.begin(source, scope)
@@ -79,12 +82,12 @@ async def by_clock(source: str, scope: str, look: Callable[[], Awaitable[Report]
     """A run that nobody waits for: says in one line how it went.
 
     Raises:
-        NotNowError: a system cannot be read at present.
+        NotNowError: a system cannot be read at present, or another run is under way.
     """
     try:
         report = await look()
     except AlreadyRunningError as error:
-        return str(error)
+        raise NotNowError(str(error), AGAIN_IN) from error
     except RemoteError as error:
         log.warning("reconcile.failed", source=source, scope=scope, error=str(error), again_in_s=AGAIN_IN.seconds)
         raise NotNowError(str(error), AGAIN_IN) from error
@@ -104,7 +107,7 @@ async def by_clock(source: str, scope: str, look: Callable[[], Awaitable[Report]
 def unless_away(
     outages: Outages, systems: Sequence[str], name: str, act: Callable[[], Awaitable[str]]
 ) -> Callable[[], Awaitable[str]]:
-    """`act`, put off without a single request while one of the systems is left alone."""
+    """`act`, put off without a single request while one of the systems is left alone; else done without any hurry."""
 
     async def act_or_not() -> str:
         away = await outages.left_alone(*systems)
@@ -112,6 +115,10 @@ def unless_away(
             reason = f"put off: {'; '.join(away)}"
             log.info("periodic.put_off", name=name, reason=reason, again_in_s=AGAIN_IN.seconds)
             raise NotNowError(reason, AGAIN_IN)
-        return await act()
+        before = in_no_hurry.set(True)
+        try:
+            return await act()
+        finally:
+            in_no_hurry.reset(before)
 
     return act_or_not

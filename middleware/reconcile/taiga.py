@@ -65,7 +65,12 @@ def event_of(difference: Difference) -> NewEvent:
 
 
 async def reconcile(
-    tools: Tools, scope: Scope, name: ScopeName, progress: Progress = lambda _text, _count: None
+    tools: Tools,
+    scope: Scope,
+    name: ScopeName,
+    progress: Progress = lambda _text, _count: None,
+    *,
+    waits: bool = False,
 ) -> Report:
     """One run; see `middleware.reconcile.runs.alone_and_remembered`.
 
@@ -77,21 +82,23 @@ async def reconcile(
     run = TaigaReconciliation(
         tools.taiga, Memory(tools.pool), tools.mapping, lambda: datetime.now(UTC), door, progress=progress
     )
-    return await alone_and_remembered(tools.pool, SOURCE, name, lambda: run.run(scope), is_dry=door is None)
+    is_dry = door is None
+    return await alone_and_remembered(tools.pool, SOURCE, name, lambda: run.run(scope), is_dry=is_dry, waits=waits)
 
 
 async def recent_scope(pool: Pool, now: datetime) -> Scope:
     """What may have changed since the last run that ended well, at most a week, at least the last three days."""
     last = await RunStore(pool).last_good_start(SOURCE, ["recent", "all"])
     since = max(last - OVERLAP, now - LONGEST_RECENT) if last else now
-    return Scope(min(since, now - LATELY), rolling=100, most_reads=1000, reread_after=REREAD_AFTER)
+    return Scope(min(since, now - LATELY), rolling=100, most_reads=1000, reread_after=REREAD_AFTER, proves_empty=False)
 
 
 async def reconcile_by_clock(tools: Tools, name: ScopeName) -> str:
     """The frequent or the nightly run; see `middleware.reconcile.runs.by_clock`."""
     now = datetime.now(UTC)
     scope = await recent_scope(tools.pool, now) if name == "recent" else Scope(rolling=500)
-    return await by_clock(SOURCE, name, lambda: reconcile(tools, scope, name))
+    # At a slow pace there is always a frequent run under way: the nightly one would never find a moment without.
+    return await by_clock(SOURCE, name, lambda: reconcile(tools, scope, name, waits=name == "all"))
 
 
 def _told(body: bytes) -> WorkItem | None:

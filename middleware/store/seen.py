@@ -16,6 +16,9 @@ from middleware.store.text import storable
 RUN_LOCKS = {"taiga": 0x7461_6967_6102, "stripe": 0x7461_6967_6103}
 """One for each source that is reconciled."""
 
+LONGEST_WAIT = 24 * 3600.0
+"""Seconds that a run waits for the end of another one."""
+
 RUNS_KEPT = 1000
 
 COLUMNS = "subject, project_id, kind, item_id, state, row_mark, content, puts, read_at"
@@ -145,11 +148,18 @@ class RunStore:
         self._pool = pool
 
     @asynccontextmanager
-    async def alone(self, source: str) -> AsyncIterator[bool]:
-        """Whether this is the only run, for as long as the block is open: two at a time would read everything twice."""
+    async def alone(self, source: str, *, waits: bool = False) -> AsyncIterator[bool]:
+        """Whether this is the only run, for as long as the block is open: two at a time would read everything twice.
+
+        `waits`: first for the end of the one that is under way. PostgreSQL lets nobody pass who comes later.
+        """
         lock = RUN_LOCKS[source]
         async with self._pool.acquire() as connection:
-            is_alone = await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock)
+            if waits:
+                await connection.execute("SELECT pg_advisory_lock($1)", lock, timeout=LONGEST_WAIT)
+                is_alone = True
+            else:
+                is_alone = await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock)
             try:
                 yield bool(is_alone)
             finally:

@@ -78,6 +78,7 @@ class TestReasons:
             "looked_at": 1,
             "items_read": 1,
             "postponed": 0,
+            "unread": 0,
             "problems": [],
             "differences": [
                 {
@@ -119,7 +120,7 @@ class TestReasons:
         assert board.world.ninja.hours == {}
         board.lists.calls.clear()
         assert await _why(board) == []
-        assert board.lists.calls == ["closed of 1", "closed of 2"]
+        assert board.lists.calls == ["closed of 1", "tasks of 1 seen", "closed of 2", "tasks of 2 seen"]
 
     async def test_told_and_settled_but_without_an_entry(self, board: Board) -> None:
         """What was settled while the rules asked for nothing is put in when they do."""

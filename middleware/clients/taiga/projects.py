@@ -1,6 +1,6 @@
 """Taiga's projects, custom attributes and webhooks, for the set-up and the checks (facts/taiga.md sections 1, 5, 7)."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Literal
 
 from mappings.models import AttributeDefinition, WorkKind
@@ -15,6 +15,8 @@ from middleware.clients.taiga.records import (
     read_webhook,
     read_webhook_log,
 )
+
+_TO_VIEW: Mapping[WorkKind, str] = {"task": "view_tasks", "userstory": "view_us", "issue": "view_issues"}
 
 AttributeType = Literal["checkbox", "number", "text", "dropdown"]
 
@@ -34,6 +36,16 @@ class ProjectsApi(ItemsApi):
             NotFound: there is none, or it is hidden from our user.
         """
         return await self._get(read_project, f"/projects/{segment(project_id)}")
+
+    async def may_list(self, kind: WorkKind, project_id: int) -> bool:
+        """Whether our user may see the items of a project: who may not gets an empty list of them, not a refusal.
+
+        Raises:
+            NotFound: there is no such project.
+            Rejected: it is closed to our user (403).
+        """
+        permissions = (await self.project(project_id)).permissions
+        return permissions is None or _TO_VIEW[kind] in permissions
 
     async def project_by_slug(self, slug: str) -> TaigaProject:
         """GET /projects/by_slug, whole.

@@ -38,12 +38,16 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class TaigaProject:
-    """A project; a list of projects tells only the first three, `i_am_admin` and no more."""
+    """A project; a list of projects tells only the first three, `i_am_admin`, `permissions` and no more.
+
+    `permissions` are those of our user, None where Taiga does not say.
+    """
 
     id: int
     slug: str
     name: str
     i_am_admin: bool = False
+    permissions: frozenset[str] | None = None
     members: tuple[Member, ...] = ()
     statuses: Mapping[WorkKind, tuple[Status, ...]] = field(default_factory=dict)
     attributes: Mapping[WorkKind, tuple[AttributeDefinition, ...]] = field(default_factory=dict)
@@ -77,6 +81,7 @@ def read_project(row: Row) -> TaigaProject:
         slug=str(row.get("slug", "")),
         name=str(row.get("name", "")),
         i_am_admin=row.get("i_am_admin") is True,
+        permissions=frozenset(map(str, allowed)) if isinstance(allowed := row.get("my_permissions"), list) else None,
         members=tuple(
             Member(int(member["id"]), str(member.get("username", "")), str(member.get("full_name", "")))
             for member in _objects(row.get("members"))
