@@ -26,6 +26,12 @@ SERVER_SETTINGS = {
     "tcp_keepalives_count": "3",
     "timezone": "UTC",
 }
+# What a server or database may have been set to, and what our promises do not survive: a commit that is acknowledged
+# before it is on disk; transactions that fail where ours wait for each other.
+OWN_SETTINGS = """
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
+SELECT set_config('default_transaction_isolation', 'read committed', false);
+"""
 # InternalClientError: what asyncpg says of a connection that ended while it was being used.
 STORE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 OUR_MISTAKES = (
@@ -78,11 +84,12 @@ def migrations() -> list[Migration]:
 async def connect(url: str, **options: Any) -> asyncpg.Connection:
     """Open one connection that reads and writes jsonb as Python values."""
     connection: asyncpg.Connection = await asyncpg.connect(url, server_settings=SERVER_SETTINGS, timeout=10, **options)
-    await _use_codecs(connection)
+    await _prepare(connection)
     return connection
 
 
-async def _use_codecs(connection: asyncpg.Connection) -> None:
+async def _prepare(connection: asyncpg.Connection) -> None:
+    await connection.execute(OWN_SETTINGS)
     await connection.set_type_codec("jsonb", encoder=as_json, decoder=json.loads, schema="pg_catalog")
     await open_on_arrival(connection)
 
@@ -143,7 +150,7 @@ async def _apply_missing(connection: asyncpg.Connection, wanted: Collection[int]
 
 
 async def _end_transaction(connection: asyncpg.Connection) -> None:
-    """What a connection needs before its next use: no session is ever changed, so a full reset would be for nothing."""
+    """What a connection needs before its next use: no session is changed in use, so a full reset would be for nothing."""
     if connection.is_in_transaction():
         await connection.execute("ROLLBACK")
 
@@ -155,7 +162,7 @@ async def open_pool(url: str, *, size: int) -> AsyncIterator[asyncpg.Pool]:
         url,
         min_size=0,
         max_size=size,
-        init=_use_codecs,
+        init=_prepare,
         reset=_end_transaction,
         server_settings=SERVER_SETTINGS,
         timeout=5,
