@@ -150,7 +150,7 @@ async def _apply_missing(connection: asyncpg.Connection, wanted: Collection[int]
 
 
 async def _end_transaction(connection: asyncpg.Connection) -> None:
-    """What a connection needs before its next use: no session is changed in use, so a full reset would be for nothing."""
+    """What a connection needs before its next use: no session is changed in use, and a full reset would cost more."""
     if connection.is_in_transaction():
         await connection.execute("ROLLBACK")
 
