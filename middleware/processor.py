@@ -125,7 +125,8 @@ class Processor:
         self._room.set()
         with contextlib.suppress(TimeoutError):
             # A claim that comes back now still belongs to the work in hand.
-            await asyncio.wait_for(self._took_last.wait(), LONGEST_LAST_CLAIM)
+            async with asyncio.timeout(LONGEST_LAST_CLAIM):
+                await self._took_last.wait()
         in_hand = list(self._running.values())
         tasks = [item.task for item in in_hand]
         if tasks:
@@ -157,8 +158,10 @@ class Processor:
             log.warning("store.unreachable", error=str(error), hint="the worker goes on when PostgreSQL answers")
             await asyncio.sleep(1)
             return next_sweep
+        # Not `wait_for`: before Python 3.12 it forgets a cancellation that comes together with a wake-up.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._look.wait(), max(0.05, next_sweep - time.monotonic()))
+            async with asyncio.timeout(max(0.05, next_sweep - time.monotonic())):
+                await self._look.wait()
         return next_sweep
 
     async def _take_due(self) -> None:

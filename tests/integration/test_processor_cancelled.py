@@ -58,3 +58,18 @@ async def test_try_that_outlives_its_lock_spoils_no_other(bench: Bench) -> None:
 
 async def _has_begun(bench: Bench, subject: str) -> bool:
     return any(work.subject == subject for work in bench.works)
+
+
+async def test_cancelled_in_the_moment_of_a_wake_up(bench: Bench) -> None:
+    """A wake-up does not swallow the cancellation of the processor."""
+    await bench.store.store([new_event()])
+    processor = bench.processor(sweep_seconds=60)
+    running = asyncio.create_task(processor.run())
+    await bench.settled("processed")
+    await asyncio.sleep(0.05)
+    processor.wake()
+    running.cancel()
+    ended, _ = await asyncio.wait([running], timeout=2)
+    running.cancel()
+    await asyncio.wait([running])
+    assert ended
