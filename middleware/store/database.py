@@ -84,7 +84,11 @@ def migrations() -> list[Migration]:
 async def connect(url: str, **options: Any) -> asyncpg.Connection:
     """Open one connection that reads and writes jsonb as Python values."""
     connection: asyncpg.Connection = await asyncpg.connect(url, server_settings=SERVER_SETTINGS, timeout=10, **options)
-    await _prepare(connection)
+    try:
+        await _prepare(connection)
+    except BaseException:
+        connection.terminate()
+        raise
     return connection
 
 

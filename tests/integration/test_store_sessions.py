@@ -3,11 +3,13 @@
 import asyncio
 
 import asyncpg
+import pytest
 
+from middleware.store import database
 from middleware.store.database import connect, open_pool
 from middleware.store.events import EventStore
 from tests.databases import name_of
-from tests.pipeline import new_event
+from tests.pipeline import new_event, until
 
 
 async def set_for_all(url: str, name: str, value: str) -> None:
@@ -38,3 +40,22 @@ async def test_deliveries_that_arrive_twice_at_the_same_time(fresh_database: str
             events = [new_event(f"s{number}", second) for second in range(5)]
             results = await asyncio.gather(EventStore(one).store(events), EventStore(other).store(events))
             assert sum(stored.is_duplicate for result in results for stored in result) == 5
+
+
+async def test_connection_that_cannot_be_prepared(fresh_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that fails after it was opened is closed: a server that hangs must not fill up with them."""
+
+    async def hang(_connection: asyncpg.Connection) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(database, "open_on_arrival", hang)
+    with pytest.raises(TimeoutError):
+        await connect(fresh_database)
+    watcher = await asyncpg.connect(fresh_database)
+
+    async def is_alone() -> bool:
+        ours = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        return not await watcher.fetchval(ours)
+
+    await until(is_alone, seconds=5)
+    await watcher.close()
