@@ -43,9 +43,9 @@ def reconcile_taiga(
 ) -> None:
     """Compare the closed work in Taiga with the events, and put in what they do not know.
 
-    Exit code 0: done, or nothing to do; 1: failed, or something was not looked at; 2: wrong use; 3: --dry-run looked at
-    everything, and something would be put in. Unchanged items beyond --reread are no part of it: the last line says how
-    many there are.
+    Exit codes: 0: done, or nothing to do; 1: failed, or something was not looked at; 2: wrong use; 3: --dry-run looked
+    at everything, and something would be put in. Unchanged items beyond --reread are no part of it: the last line says
+    how many there are.
     """
     scope = Scope(since=since, project_id=project_id, rolling=reread, most_reads=MOST_READS)
 

@@ -16,6 +16,8 @@ from middleware.reconcile.stripe import Tools, reconcile
 from middleware.settings import Settings
 from middleware.store.database import Pool
 
+MOST_READS = 10_000
+
 
 @click.command("stripe")
 @click.option(
@@ -31,15 +33,17 @@ from middleware.store.database import Pool
 def reconcile_stripe(*, since: datetime, dry_run: bool, as_json: bool) -> None:
     """Compare payments, refunds and disputes at Stripe with Invoice Ninja, and put in what it lacks.
 
-    Exit code 0: done, or nothing to do; 1: failed, or something was not looked at; 2: wrong use; 3: --dry-run looked at
-    everything, and something would be put in. What is under way or was put in before is shown, and does not count.
+    Exit codes: 0: done, or nothing to do; 1: failed, or something was not looked at; 2: wrong use; 3: --dry-run looked
+    at everything, and something would be put in. What is under way or was put in before is shown, and does not count.
     """
 
     async def look(settings: Settings, pool: Pool, outages: Outages, ingest: Ingest | None, tell: Tell) -> Report:
         async with open_stripe_and_books(settings) as (stripe, books):
             stripe.through(outages.passage("stripe"))
             books.through(outages.passage("invoiceninja"))
-            return await reconcile(Tools(stripe, books, pool, ingest), Scope(since), "manual", tell)
+            return await reconcile(
+                Tools(stripe, books, pool, ingest), Scope(since, most_reads=MOST_READS), "manual", tell
+            )
 
     carry_out(["stripe", "invoiceninja"], look, _print, dry_run=dry_run, as_json=as_json)
 

@@ -155,13 +155,14 @@ class RunStore:
         """
         lock = RUN_LOCKS[source]
         async with self._pool.acquire() as connection:
-            if waits:
-                await connection.execute("SELECT pg_advisory_lock($1)", lock, timeout=LONGEST_WAIT)
-                is_alone = True
-            else:
-                is_alone = await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock)
             try:
-                yield bool(is_alone)
+                is_alone = await _locked(connection, lock, waits=waits)
+            except BaseException:
+                # Nobody knows whether it was given just then: it ends with its connection.
+                connection.terminate()
+                raise
+            try:
+                yield is_alone
             finally:
                 if is_alone:
                     await connection.execute("SELECT pg_advisory_unlock($1)", lock)
@@ -211,3 +212,10 @@ class RunStore:
                 list(scopes),
             )
         return started
+
+
+async def _locked(connection: asyncpg.pool.PoolConnectionProxy, lock: int, *, waits: bool) -> bool:
+    if waits:
+        await connection.execute("SELECT pg_advisory_lock($1)", lock, timeout=LONGEST_WAIT)
+        return True
+    return bool(await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock))

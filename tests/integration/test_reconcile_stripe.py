@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from handlers.payment_link_world import LinkPlan
 from middleware.cli import group
-from middleware.commands import invoices, reconcile
+from middleware.commands import invoices, reconcile, reconcile_stripe
 from middleware.reconcile.stripe import OVERLAP, daily_scope
 from middleware.sandbox.faults import Faults
 from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState
@@ -181,6 +181,28 @@ async def test_wrong_use(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRIPE_API_KEY", "")
     for answer, code in ((await _reconcile(), 2), (await _link("2026-1"), 1)):
         assert (answer.exit_code, "STRIPE_API_KEY" in answer.output) == (code, True), answer.output
+
+
+async def test_exit_codes_are_those_of_taiga(shop: Shop, fresh_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run that left something out never says that there is nothing; one that is repeated finds the same."""
+    later = await _reconcile("--dry-run", "--since", "2999-01-01")
+    assert (later.exit_code, "still to come" in later.output) == (2, True)
+    shop.people.pay(10000, "eur")
+    for _ in range(2):
+        assert (await _reconcile("--dry-run")).exit_code == 3
+    shop.faults.add(path="/v1/disputes", status=500)
+    failed = await _reconcile("--dry-run")
+    assert (failed.exit_code, "500" in failed.stderr) == (1, True)
+    async with open_pool(fresh_database, size=1) as pool, RunStore(pool).alone("stripe"):
+        busy = await _reconcile("--dry-run")
+        assert (busy.exit_code, "under way: this one looked at nothing" in busy.stderr) == (1, True)
+    old = shop.people.pay(3000, "eur")
+    created = shop.account.find("payment_intent", old["id"])["created"]
+    shop.people.refund(old["id"])
+    shop.account.find("payment_intent", old["id"])["created"] = created - 30 * 24 * 3600
+    monkeypatch.setattr(reconcile_stripe, "MOST_READS", 0)
+    left = await _reconcile("--dry-run")
+    assert (left.exit_code, "1 more, which are left to the next run" in left.stderr) == (1, True), left.output
 
 
 def test_help_names_both() -> None:
