@@ -167,7 +167,12 @@ async def test_closed_items_page_by_page() -> None:
     first = _recorded("115")
     row = json.loads(_recorded("111").content)
     last = httpx.Response(
-        200, json=[row | {"project": 2}, row | {"is_closed": False, "status_extra_info": {"is_closed": False}}, row]
+        200,
+        json=[
+            row | {"id": 97, "project": 2},
+            row | {"id": 98, "is_closed": False, "status_extra_info": {"is_closed": False}},
+            row | {"id": 99},
+        ],
     )
     taiga, server = taiga_answering(first, last)
     items = [item async for item in taiga.closed_items("task", 1)]
@@ -179,9 +184,10 @@ async def test_closed_items_page_by_page() -> None:
 
 
 async def test_a_list_that_became_shorter() -> None:
-    """A page that is gone by now ends the list; a list that was never there is an error."""
-    taiga, _ = taiga_answering(_recorded("115"), _recorded("117"))
+    """A page that is gone by now ends the list, after a look at what moved forward; none at all is an error."""
+    taiga, server = taiga_answering(_recorded("115"), _recorded("117"), _recorded("115"), _recorded("117"))
     assert len([item async for item in taiga.closed_items("task", 1)]) == 3
+    assert [call.rpartition("=")[2] for call in server.calls] == ["1", "2", "1", "2"]
     taiga, _ = taiga_answering(_recorded("101"))
     with pytest.raises(NotFound):
         _ = [item async for item in taiga.closed_items("task", 1)]

@@ -1,6 +1,6 @@
 """How Taiga is spoken to: signed in, page by page (facts/taiga.md section 7)."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
@@ -55,12 +55,26 @@ class TaigaTransport(RemoteClient):
         return self._rows(read, reply)
 
     async def _list(self, read: Callable[[Row], Record], path: str, params: Params) -> AsyncIterator[Record]:
-        """All rows of a list, page by page. The reader re-checks the filters: unknown ones are ignored silently."""
-        page = 1
+        """All rows of a list, page by page. The reader re-checks the filters: unknown ones are ignored silently.
+
+        Rows that leave the list meanwhile move all later ones forward, past the page that is asked for next: then it is
+        gone on with a page before. Each row comes once.
+        """
+        page, total = 1, 0
+        shown, ended_at = set[Any](), set[int]()
         while True:
             reply = await self._page(path, {**params, "page_size": _PAGE, "page": page})
-            for record in self._rows(read, reply) if reply else []:
-                yield record
+            before, total = total, _count(reply, total)
+            missing = before - total
+            is_news = reply is None and page not in ended_at
+            if page > 1 and (is_news or missing > 0):
+                ended_at |= {page} if is_news else set()
+                page = max(1, page - 1 - missing // _PAGE)
+                continue
+            for row, record in self._rows_of(read, reply):
+                if row not in shown:
+                    shown.add(row)
+                    yield record
             if reply is None or "x-pagination-next" not in reply.headers:
                 return
             page += 1
@@ -74,8 +88,20 @@ class TaigaTransport(RemoteClient):
                 raise
             return None
 
+    def _rows_of(self, read: Callable[[Row], Record], reply: Reply | None) -> Iterator[tuple[Any, Record]]:
+        """The rows of a page, each with its id."""
+        if reply is not None:
+            records = self._rows(read, reply)
+            yield from ((row["id"], record) for row, record in zip(reply.data, records, strict=True))
+
     def _rows(self, read: Callable[[Row], Record], reply: Reply) -> list[Record]:
         if not isinstance(reply.data, list):
             what = "an answer that is no list"
             raise not_the_api(DIALECT, reply.request, is_read=True, status=reply.status, what=what)
         return [self._typed(read, row, reply.request, is_read=True) for row in reply.data]
+
+
+def _count(reply: Reply | None, otherwise: int) -> int:
+    """How many rows the list has, by the header of a page; where it does not say, what was known before."""
+    told = reply.headers.get("x-pagination-count", "") if reply is not None else ""
+    return int(told) if told.isascii() and told.isdigit() else otherwise
