@@ -27,6 +27,8 @@ from middleware.store.database import STORE_ERRORS, StoreUnavailableError, conne
 from middleware.store.second_looks import remember_doubts
 
 CLOSE_SECONDS = 5
+# Events in one try: beyond, the newest go first and the others follow, so that no burst fills the memory.
+MOST_OF_A_SUBJECT = 100
 ORPHANED = "its worker died in the middle of it"
 
 EVENT_COLUMNS = (
@@ -50,10 +52,14 @@ WITH busy AS MATERIALIZED (
     SELECT subject FROM waiting GROUP BY subject ORDER BY min(next_attempt_at), min(id) LIMIT $2::int
 ), locked AS MATERIALIZED (
     SELECT subject, pg_try_advisory_lock(hashtextextended(subject, 0)) AS is_ours FROM subjects
+), chosen AS MATERIALIZED (
+    SELECT newest.id FROM locked CROSS JOIN LATERAL (
+        SELECT id FROM events c WHERE c.subject = locked.subject AND c.status IN ('received', 'retrying')
+        ORDER BY c.occurred_at DESC, c.id DESC LIMIT {MOST_OF_A_SUBJECT}
+    ) AS newest WHERE locked.is_ours
 ), claimed AS (
     UPDATE events e SET status = 'processing', attempts = e.attempts + 1
-    FROM locked
-    WHERE locked.is_ours AND e.subject = locked.subject AND e.status IN ('received', 'retrying')
+    WHERE e.id = ANY (ARRAY(SELECT id FROM chosen)) AND e.status IN ('received', 'retrying')
     RETURNING {EVENT_COLUMNS}
 )
 SELECT locked.subject AS locked_subject, claimed.*, newest.id AS newest_id

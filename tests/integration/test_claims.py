@@ -10,7 +10,7 @@ import pytest
 
 from middleware.store import claims as claims_module
 from middleware.store.claims import CLAIM, Claims, ClaimsLostError
-from tests.pipeline import claims, event_store, finish, new_event, settlement, statuses, until
+from tests.pipeline import BASE_TIME, claims, event_store, finish, new_event, settlement, statuses, until
 
 
 async def locks(pool: asyncpg.Pool) -> int:
@@ -50,6 +50,21 @@ async def test_burst_is_one_claim_in_the_order_it_happened(clean_database: str) 
         (claim,) = await held.claim(10, [])
         seconds = [event.occurred_at.second for event in claim.due]
         assert (seconds, claim.newest.occurred_at.second, claim.newest_is_due) == ([1, 2, 3, 5, 9], 9, True)
+
+
+async def test_burst_without_bounds(clean_database: str) -> None:
+    """However many events of a subject wait, a try is given so many, the newest first, and knows the newest state."""
+    most = claims_module.MOST_OF_A_SUBJECT
+    async with event_store(clean_database) as (store, pool), claims(clean_database) as held:
+        await store.store([new_event("s", second) for second in range(2 * most + 5)])
+        taken = []
+        for _ in range(3):
+            (claim,) = await held.claim(10, [])
+            seconds = (claim.newest.occurred_at - BASE_TIME).total_seconds()
+            taken.append((len(claim.due), seconds, claim.newest_is_due))
+            await finish(held, claim)
+        assert taken == [(most, 2 * most + 4, True), (most, 2 * most + 4, False), (5, 2 * most + 4, False)]
+        assert (await statuses(pool), await locks(pool)) == ({"processed": 2 * most + 5}, 0)
 
 
 async def test_late_event_knows_the_newer_one(clean_database: str) -> None:
