@@ -23,6 +23,9 @@ ON CONFLICT ON CONSTRAINT rejections_group DO UPDATE
 SET requests = rejections.requests + excluded.requests, last_at = greatest(rejections.last_at, excluded.last_at)
 """
 
+# Counted, for adding to a row uses up an id as well.
+FORGET = "DELETE FROM rejections WHERE id <= (SELECT id FROM rejections ORDER BY id DESC OFFSET $1 LIMIT 1)"
+
 USED = """
 INSERT INTO key_uses (source, fingerprint, first_at, last_at)
 SELECT source, fingerprint, used_at, used_at
@@ -100,9 +103,7 @@ class RejectionStore:
                 [json.dumps({name: storable(value) for name, value in one.headers.items()}) for one in groups],
                 [sealed(one.sample) for one in groups],
             )
-            await self._pool.execute(
-                "DELETE FROM rejections WHERE id <= (SELECT max(id) FROM rejections) - $1", ROWS_KEPT
-            )
+            await self._pool.execute(FORGET, ROWS_KEPT)
 
     async def page(
         self,

@@ -83,6 +83,18 @@ async def test_refusals_are_grouped(door: Door, pool: asyncpg.Pool) -> None:
     assert rows["unknown_source"].source == "unknown"
 
 
+async def test_a_storm_of_one_kind_displaces_nothing(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the same note is added to, the others stay, as long as there is room."""
+    monkeypatch.setattr(stored, "ROWS_KEPT", 100)
+    notes = DoorNotes(pool)
+    senders = ("198.51.100.1", "198.51.100.2", "198.51.100.3")
+    for address in (senders[0], *[senders[1]] * 200, senders[2]):
+        notes.refused("taiga", "wrong_signature", "wrong", address=address, headers={})
+        await notes.write()
+    kept = {row.address for row in await RejectionStore(pool).page()}
+    assert kept == set(senders)
+
+
 async def test_the_table_is_bounded(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many senders there are, memory and table stay small, and the newest stay."""
     monkeypatch.setattr(stored, "ROWS_KEPT", 100)
