@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from handlers.errors import RemoteError
@@ -12,12 +13,14 @@ from middleware.outage import Outages
 from middleware.periodic import NotNowError
 from middleware.reconcile.taiga_clock import taiga_periodics
 from middleware.sandbox.faults import Rule
+from middleware.store import seen
 from middleware.store.circuits import CircuitStore
-from middleware.store.seen import RunStore
+from middleware.store.seen import RUN_LOCKS, RunStore
 from middleware.way import Rate
 from tests.bridge import Bridge, running_bridge
 from tests.pipeline import until
 
+LOCK = RUN_LOCKS["taiga"]
 WAITING = """
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -86,6 +89,28 @@ async def test_who_gives_up_waiting_leaves_no_lock(bridge: Bridge) -> None:
         assert waiting.cancelled()
     async with runs.alone("taiga") as is_alone:
         assert is_alone
+
+
+async def test_given_in_the_moment_of_giving_up(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock was given, and its run is cancelled before it knows: the next one finds it free."""
+    runs = RunStore(bridge.pool)
+
+    async def give_too_late(connection: asyncpg.Connection, lock: int, *, waits: bool) -> bool:
+        assert waits
+        await connection.execute("SELECT pg_advisory_lock($1)", lock)
+        raise asyncio.CancelledError
+
+    async with bridge.pool.acquire() as other:
+        with monkeypatch.context() as context:
+            context.setattr(seen, "_locked", give_too_late)
+            with pytest.raises(asyncio.CancelledError):
+                async with runs.alone("taiga", waits=True):
+                    pytest.fail("it was cancelled")
+
+        async def is_free() -> bool:
+            return not await other.fetchval("SELECT count(*) FROM pg_locks WHERE objid = $1", LOCK & 0xFFFF_FFFF)
+
+        await until(is_free)
 
 
 async def test_what_was_read_before_a_failure_is_done(bridge: Bridge) -> None:
