@@ -86,7 +86,9 @@ class WatchedMapping:
 
     async def _wait(self) -> bool:
         try:
-            await asyncio.wait_for(self._now.wait(), self._look_seconds)
+            # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with a request to look.
+            async with asyncio.timeout(self._look_seconds):
+                await self._now.wait()
         except TimeoutError:
             return False
         self._now.clear()

@@ -129,7 +129,9 @@ class Way:
             return True
         with suppress(TimeoutError):
             # Somebody of this worker tries at this moment: its end concerns us, too.
-            await asyncio.wait_for(self._probe_ended.wait(), LONGEST_WAIT)
+            # Not wait_for: in Python 3.11 it swallows a cancellation that comes with the end, and sends.
+            async with asyncio.timeout(LONGEST_WAIT):
+                await self._probe_ended.wait()
         circuit = self._circuits.circuit(self._system)
         if not circuit.is_open:
             return False

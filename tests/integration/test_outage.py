@@ -263,6 +263,29 @@ async def test_requests_wait_for_the_one_who_tries(world: World) -> None:
     assert sent == ["a", "b", "c"]
 
 
+async def test_who_is_stopped_while_waiting_sends_nothing(world: World) -> None:
+    """A try that lost its lock in the moment in which the one who tries comes to its end does not go on."""
+    outages = world.outages()
+    await _fail(outages, 6)
+    world.ahead += timedelta(seconds=5)
+    passage, sent, answer = outages.passage("invoiceninja"), [], asyncio.Event()
+
+    async def ask(name: str) -> None:
+        async with passage(name):
+            sent.append(name)
+            await answer.wait()
+        for other in asking[1:]:
+            other.cancel()
+
+    asking = [asyncio.create_task(ask(name)) for name in ("a", "b", "c")]
+    await until(lambda: _is(bool(sent)))
+    await asyncio.sleep(0.05)
+    answer.set()
+    results = await asyncio.gather(*asking, return_exceptions=True)
+    assert sent == ["a"]
+    assert [type(result) for result in results[1:]] == [asyncio.CancelledError] * 2
+
+
 async def test_without_postgresql_each_worker_goes_by_itself(world: World) -> None:
     """The store away as well: the circuit still opens for this worker, and closes when the system answers."""
     outages = world.outages()
