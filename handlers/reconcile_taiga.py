@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from handlers.context import Clock
-from handlers.errors import NotFound, Rejected
+from handlers.errors import Doubtful, NotFound, Rejected, RemoteError, ServerError
 from handlers.reconcile_judge import judge, state_of
 from handlers.reconcile_listing import Listing
 from handlers.reconcile_look import Found, Look, last_told
@@ -21,6 +21,8 @@ from mappings.taiga_told import content_mark, row_mark
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 BATCH = 200
+FAILURES_IN_A_ROW = 5
+"""So many items that cannot be read say something about Taiga, fewer only about themselves."""
 
 Progress = Callable[[str, int], None]
 
@@ -57,6 +59,7 @@ class TaigaReconciliation:
         self._looked: set[str] = set()
         self._unchanged: set[str] = set()
         self._rolling_left = 0
+        self._failed_in_a_row = 0
         self._oldest: dict[str, WorkItem | None] = {}
         """Subjects that the rolling look may read, with their rows where a list shows them: that saves a request."""
 
@@ -189,16 +192,28 @@ class TaigaReconciliation:
         now = self._clock()
         self._tally.items_read += 1
         try:
-            if look.listed is not None:
-                return Found(look, await self._taiga.with_attributes(look.listed), now)
-            return Found(look, await self._taiga.item(look.kind, look.item_id), now)
-        except NotFound:
-            return Found(look, None, now)
-        except Rejected as error:
-            self._tally.problems.append(f"{look.subject} was not looked at: {error}")
-            # The rolling look must not come back to it before all others.
-            await self._remember([replace(look.seen, read_at=now)] if look.seen else [])
+            item = await self._present(look)
+        except (Rejected, ServerError, Doubtful) as error:
+            self._failed_in_a_row += not isinstance(error, Rejected)
+            if self._failed_in_a_row >= FAILURES_IN_A_ROW:
+                raise
+            await self._pass_over(look, error, now)
             return None
+        self._failed_in_a_row = 0
+        return Found(look, item, now)
+
+    async def _present(self, look: Look) -> WorkItem | None:
+        try:
+            if look.listed is not None:
+                return await self._taiga.with_attributes(look.listed)
+            return await self._taiga.item(look.kind, look.item_id)
+        except NotFound:
+            return None
+
+    async def _pass_over(self, look: Look, error: RemoteError, now: datetime) -> None:
+        """Name an item that cannot be read; the rolling look does not come back to it before all others."""
+        self._tally.problems.append(f"{look.subject} was not looked at: {error}")
+        await self._remember([replace(look.seen, read_at=now)] if look.seen else [])
 
     async def _settle(self, found: Sequence[Found]) -> None:
         self._progress("items read", self._tally.items_read)

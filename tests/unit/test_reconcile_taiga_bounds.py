@@ -1,5 +1,6 @@
 """Reconciling with Taiga asks for as little as it can, goes on where it stopped, and says what it could not look at."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -134,11 +135,28 @@ async def test_an_item_that_is_closed_to_us(board: Board) -> None:
     assert [one.subject for one in (await board.reconcile()).differences] == [card.name]
 
 
+async def test_an_item_on_which_taiga_stumbles(board: Board) -> None:
+    """It is named, and keeps no other item from being looked at, in whatever order, and however often it fails."""
+    card, *others = [board.closed(1) for _ in range(12)]
+    broken = ServerError(TAIGA, "GET", "broken", status=500)
+    board.lists.before(f"values of {card.id}", broken, broken)
+    report = await board.reconcile()
+    assert report.problems == (f"{card.name} was not looked at: {broken}",)
+    assert {one.subject for one in report.differences} == {other.name for other in others}
+    assert (await board.reconcile()).problems == report.problems
+    assert [one.subject for one in (await board.reconcile()).differences] == [card.name]
+
+
 async def test_taiga_fails(board: Board) -> None:
     """The run ends with Taiga's error, and has put in what it read until then; the next one does the rest."""
-    cards = [board.closed(1) for _ in range(3)]
-    board.lists.before(f"values of {cards[1].id}", ServerError(TAIGA, "GET", "broken", status=500))
+    cards = [board.closed(1) for _ in range(30)]
+    for card in cards[:20]:
+        board.lists.before(f"values of {card.id}", ServerError(TAIGA, "GET", "broken", status=500))
     with pytest.raises(ServerError):
         await board.reconcile()
-    assert (cards[1].name in board.seen.rows, len(board.keys)) == (False, len(board.seen.rows))
-    assert len((await board.reconcile()).differences) == 3 - len(board.seen.rows) + 1
+    assert set(board.seen.rows) == {card.name for card in cards[20:]}
+    assert len(board.keys) == 10
+    for _ in cards:
+        with suppress(ServerError):
+            await board.reconcile()
+    assert (len(board.seen.rows), len(board.keys)) == (30, 30)
