@@ -1,7 +1,7 @@
 """An outage of a remote system, with real workers on a real store and a clock that a test moves."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
@@ -242,47 +242,54 @@ async def test_too_many_requests_halts_the_way(world: World) -> None:
     assert await outages.held_sources() is None
 
 
-async def test_requests_wait_for_the_one_who_tries(world: World) -> None:
+class Asking:
+    """Three requests of one worker in the moment in which it is time to try: one is sent, the others wait."""
+
+    def __init__(self, outages: Outages) -> None:
+        self.sent: list[str] = []
+        self.answer = asyncio.Event()
+        self.at_the_end: Callable[[], None] = lambda: None
+        self._passage = outages.passage("invoiceninja")
+        self.tasks = [asyncio.create_task(self._ask(name)) for name in ("a", "b", "c")]
+
+    async def _ask(self, name: str) -> None:
+        async with self._passage(name):
+            self.sent.append(name)
+            await self.answer.wait()
+        self.at_the_end()
+
+
+@pytest.fixture
+async def asking(world: World) -> Asking:
+    """They ask, and the first one waits for its answer."""
+    outages = world.outages()
+    await _fail(outages, 6)
+    world.ahead += timedelta(seconds=5)
+    asking = Asking(outages)
+    await until(lambda: _is(bool(asking.sent)))
+    await asyncio.sleep(0.05)
+    assert asking.sent == ["a"]
+    return asking
+
+
+async def test_requests_wait_for_the_one_who_tries(asking: Asking) -> None:
     """When it is time, one request tries; others of the same worker wait for its end and go on."""
-    outages = world.outages()
-    await _fail(outages, 6)
-    world.ahead += timedelta(seconds=5)
-    passage, sent, answer = outages.passage("invoiceninja"), [], asyncio.Event()
-
-    async def ask(name: str) -> None:
-        async with passage(name):
-            sent.append(name)
-            await answer.wait()
-
-    asking = [asyncio.create_task(ask(name)) for name in ("a", "b", "c")]
-    await until(lambda: _is(bool(sent)))
-    await asyncio.sleep(0.05)
-    assert sent == ["a"]
-    answer.set()
-    await asyncio.gather(*asking)
-    assert sent == ["a", "b", "c"]
+    asking.answer.set()
+    await asyncio.gather(*asking.tasks)
+    assert asking.sent == ["a", "b", "c"]
 
 
-async def test_who_is_stopped_while_waiting_sends_nothing(world: World) -> None:
+async def test_who_is_stopped_while_waiting_sends_nothing(asking: Asking) -> None:
     """A try that lost its lock in the moment in which the one who tries comes to its end does not go on."""
-    outages = world.outages()
-    await _fail(outages, 6)
-    world.ahead += timedelta(seconds=5)
-    passage, sent, answer = outages.passage("invoiceninja"), [], asyncio.Event()
 
-    async def ask(name: str) -> None:
-        async with passage(name):
-            sent.append(name)
-            await answer.wait()
-        for other in asking[1:]:
-            other.cancel()
+    def lose_the_locks() -> None:
+        for task in asking.tasks[1:]:
+            task.cancel()
 
-    asking = [asyncio.create_task(ask(name)) for name in ("a", "b", "c")]
-    await until(lambda: _is(bool(sent)))
-    await asyncio.sleep(0.05)
-    answer.set()
-    results = await asyncio.gather(*asking, return_exceptions=True)
-    assert sent == ["a"]
+    asking.at_the_end = lose_the_locks
+    asking.answer.set()
+    results = await asyncio.gather(*asking.tasks, return_exceptions=True)
+    assert asking.sent == ["a"]
     assert [type(result) for result in results[1:]] == [asyncio.CancelledError] * 2
 
 
