@@ -10,11 +10,23 @@ from dataclasses import dataclass, field
 from handlers.context import Context
 from handlers.errors import Doubtful, NeedsPerson, Refused, Rejected, RetryLater, ServerError, Throttled, Unreachable
 from handlers.event import Work
-from handlers.invoice_afterwards import conclude
-from handlers.invoice_checking import Checked, check, is_marked
+from handlers.invoice_afterwards import conclude, look_at_items
+from handlers.invoice_checking import check, is_marked, logs_of
 from handlers.invoice_doubts import settle_doubts
 from handlers.invoice_events import Due, read_due
-from handlers.invoice_intents import Intent, doubt, find_made, finish, forget, open_intents, remember, wait_if_young
+from handlers.invoice_intents import (
+    Intent,
+    doubt,
+    doubted_intents,
+    find_made,
+    finish,
+    finished_ids,
+    forget,
+    open_intents,
+    remember,
+    wait_if_young,
+)
+from handlers.invoice_linking import link_again
 from handlers.invoice_reading import overlapping, read_work
 from handlers.invoice_splitting import finish_splits, split
 from handlers.invoice_world import InvoiceWorld
@@ -48,7 +60,7 @@ async def generate_invoice(work: Work, context: Context) -> Outcome:
     told = await settle_doubts(read_due(work.newest).client_id, world, context)
     if not dues:
         # What came meanwhile is left to the next run: a second look only puts right what is there.
-        told += await _Client(read_due(work.newest), world, context).finish_begun()
+        told += await _Client(read_due(work.newest), world, context).look_again()
         return Processed("; ".join(told)) if told else Ignored("no invoice was made by a late request")
     for due in sorted(dues, key=lambda due: due.period.ends_at):
         told += await _Client(due, world, context).bill()
@@ -69,6 +81,12 @@ class _Client:
         await finish_splits(self.due.client_id, self.world.books, self.context)
         for intent in await open_intents(self.due.client_id, self.context):
             await self._resume(intent)
+        return self._told
+
+    async def look_again(self) -> list[str]:
+        """Finish what was begun, and link what lost its links; returns what was done."""
+        await self.finish_begun()
+        await self._read()
         return self._told
 
     async def bill(self) -> list[str]:
@@ -98,10 +116,16 @@ class _Client:
             return read
         healed = False
         found = await overlapping(self.world.books, read.tasks, self.due.period, self.due.client_id)
+        # What came late just now may bill what another invoice bills, too: `settle_doubts` decides on it.
+        late = {intent.mark for intent in await doubted_intents(self.due.client_id, self.context)}
+        known = await finished_ids(self.due.client_id, self.context)
         for invoice in found:
+            is_late = invoice.id not in known and not late.isdisjoint(invoice.custom_values.values())
             # Any PUT makes an invoice over 0 paid (facts/invoice-ninja.md section 8).
-            if is_marked(invoice) and invoice.amount:
-                await self._link_again(invoice)
+            if is_marked(invoice) and invoice.amount and not is_late:
+                # Locked, its tasks are left out of the plan, which says why.
+                obstacle = await link_again(invoice, self.world.books)
+                self._told.append(obstacle or f"invoice {invoice.number} is linked to its tasks again")
                 healed = True
         return await self._unbilled() if healed else read
 
@@ -111,15 +135,6 @@ class _Client:
             # Left out now, these hours would wait for the next run.
             raise RetryLater("changes in Taiga are being recorded at this moment: looking again", _SOON)
         return read
-
-    async def _link_again(self, invoice: Invoice) -> None:
-        try:
-            await self.world.books.update_invoice(invoice.id, {"private_notes": invoice.private_notes})
-        except Rejected as error:
-            # Locked; its tasks are left out of the plan, which says why.
-            self._told.append(f"invoice {invoice.number} could not be linked to its tasks again: {error.message}")
-        else:
-            self._told.append(f"invoice {invoice.number} is linked to its tasks again")
 
     async def _wanted(self, read: PeriodWork) -> tuple[Sequence[PlannedInvoice], list[str]]:
         """The invoices to make now, and what is not as in a plan that must be followed exactly."""
@@ -158,7 +173,8 @@ class _Client:
 
     async def _make(self, planned: PlannedInvoice, tasks: dict[str, LoggedTask]) -> None:
         now = self.context.clock()
-        intent = Intent(self.due, planned, now)
+        logs = logs_of({entry.task_id: tasks[entry.task_id] for entry in planned.entries})
+        intent = Intent(self.due, planned, now, logs)
         today = local_date(int(now.timestamp()), self.due.period.timezone)
         await remember(intent, self.context)
         try:
@@ -171,7 +187,7 @@ class _Client:
             if found is None:
                 raise
             invoice = found
-        await self._conclude(intent, invoice, tasks)
+        await self._conclude(intent, invoice)
 
     async def _resume(self, intent: Intent) -> None:
         found = await find_made(intent, self.world.books)
@@ -179,13 +195,16 @@ class _Client:
             wait_if_young(intent, self.context.clock())
             await doubt(intent, self.context)
         else:
-            await self._conclude(intent, found, {})
+            await self._conclude(intent, found)
 
-    async def _conclude(self, intent: Intent, invoice: Invoice, tasks: dict[str, LoggedTask]) -> None:
-        checked: Checked = await check(self.world.books, invoice, intent.planned, tasks, intent.due.period)
+    async def _conclude(self, intent: Intent, invoice: Invoice) -> None:
+        checked = await check(self.world.books, invoice, intent.planned, intent.logs, intent.due.period)
         if checked.invoice is None:
             self._told.append(f"invoice {invoice.number} was deleted again: {'; '.join(checked.notes)}")
+            await look_at_items(intent, invoice, self.world, self.context)
             await forget(intent, self.context)
-            return
-        self._told.append(await conclude(intent, checked, checked.invoice, self.world, self.context))
-        await finish(intent, checked.invoice, self.context)
+        else:
+            self._told.append(await conclude(intent, checked, checked.invoice, self.world, self.context))
+            await finish(intent, checked.invoice, self.context)
+        if any(is_marked(rival) for rival in checked.rivals):
+            raise RetryLater(f"{self._told[-1]}; the other invoice is one of ours: looking at it", _SOON)

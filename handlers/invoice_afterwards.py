@@ -23,8 +23,7 @@ async def conclude(intent: Intent, checked: Checked, invoice: Invoice, world: In
     planned, subject = checked.planned, f"{client_subject(invoice.client_id)}:{invoice.id}"
     note = "; ".join((*checked.notes, *checked.flags))
     await world.plans.remember_invoiced([_invoiced(entry, intent, invoice) for entry in planned.entries])
-    if context.taiga is not None:
-        await world.events.put([_task_invoiced(entry, invoice) for entry in planned.entries if entry.subject])
+    await look_at_items(intent, invoice, world, context)
     if checked.flags:
         summary = (
             f"invoice {invoice.number} of {planned.client_name} is not as it should be: {'; '.join(checked.flags)}"
@@ -38,6 +37,15 @@ async def conclude(intent: Intent, checked: Checked, invoice: Invoice, world: In
     hours = seconds_to_hours(planned.seconds)
     told = f"invoice {invoice.number}: {rounded(invoice.amount, planned.precision)} {planned.currency} for {hours} h"
     return f"{told} ({note})" if note else told
+
+
+async def look_at_items(intent: Intent, invoice: Invoice, world: InvoiceWorld, context: Context) -> None:
+    """Let every Taiga item of the invoice be looked at again, also those whose time was taken out of it.
+
+    As long as it named them they were taken for billed, so that a change in Taiga may have changed nothing.
+    """
+    if context.taiga is not None:
+        await world.events.put([_task_invoiced(entry, invoice) for entry in intent.planned.entries if entry.subject])
 
 
 def _invoiced(entry: Entry, intent: Intent, invoice: Invoice) -> Invoiced:

@@ -7,8 +7,7 @@ mind for a day, and looked for by its mark: at every run for the client, and by 
 from datetime import timedelta
 
 from handlers.context import Context
-from handlers.errors import Rejected
-from handlers.invoice_afterwards import FLAGGED
+from handlers.invoice_afterwards import FLAGGED, look_at_items
 from handlers.invoice_events import client_subject
 from handlers.invoice_intents import (
     Intent,
@@ -18,13 +17,12 @@ from handlers.invoice_intents import (
     forget_doubt,
     marked,
 )
-from handlers.invoice_reading import NOT_OWED
+from handlers.invoice_linking import link_again
+from handlers.invoice_reading import billing
 from handlers.invoice_world import InvoiceWorld
-from mappings.invoicing.period import local_date
 from mappings.ninja import Invoice, InvoiceStatus
 
 REMEMBERED = timedelta(days=1)
-_A_DAY = timedelta(days=1)
 
 
 async def settle_doubts(client_id: str, world: InvoiceWorld, context: Context) -> list[str]:
@@ -55,29 +53,17 @@ async def _settle_late(late: Invoice, intent: Intent, world: InvoiceWorld, conte
         summary = f"invoice {late.number} was made by a late request and bills the hours of invoice {numbers} once more"
         await context.reviews.open(subject, FLAGGED, summary, {"invoice_id": late.id, "number": late.number})
         return [f"{summary}: it was sent already, a person must cancel one of them"]
+    # Their tasks went over to the late invoice: they get them back before it goes, so that they are free at no time.
+    obstacles = [await link_again(rival, world.books) for rival in rivals]
     await world.books.delete_invoice(late.id)
+    await look_at_items(intent, late, world, context)
     told = [f"invoice {late.number} was made by a late request for the hours of invoice {numbers}: deleted again"]
-    for rival in rivals:
-        told += await _link_again(rival, world)
-    return told
+    return told + [obstacle for obstacle in obstacles if obstacle]
 
 
 async def _rivals(late: Invoice, intent: Intent, world: InvoiceWorld) -> list[Invoice]:
-    """The other live invoices that bill some of its tasks; they were made since it was asked for."""
-    since = local_date(int(intent.posted_at.timestamp()), intent.due.period.timezone) - _A_DAY
-    return [
-        invoice
-        async for invoice in world.books.invoices_since(since, late.client_id)
-        if invoice.id != late.id
-        and invoice.status_id not in NOT_OWED
-        and not set(late.task_ids).isdisjoint(invoice.task_ids)
-    ]
-
-
-async def _link_again(invoice: Invoice, world: InvoiceWorld) -> list[str]:
-    """Its tasks went over to the late invoice, which freed them when it was deleted: saving it links them again."""
-    try:
-        await world.books.update_invoice(invoice.id, {"private_notes": invoice.private_notes})
-    except Rejected as error:
-        return [f"invoice {invoice.number} could not be linked to its tasks again: {error.message}"]
-    return []
+    """The other live invoices that bill some of its tasks; they may be dated by the period, or by a person."""
+    found = await billing(
+        world.books, late.task_ids, min(entry.first_day for entry in intent.planned.entries), late.client_id
+    )
+    return [invoice for invoice in found if invoice.id != late.id]

@@ -5,12 +5,13 @@ of kind `invoice` under the client's subject, without an id until everything abo
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from handlers.context import Context, Link
 from handlers.errors import RetryLater
+from handlers.invoice_checking import Logs
 from handlers.invoice_events import Due, client_subject
 from handlers.invoice_reading import NOT_OWED
 from handlers.invoice_world import BillingBooks
@@ -34,11 +35,12 @@ STILL_ON_ITS_WAY = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """An invoice that was asked for."""
+    """An invoice that was asked for, and the logs of its tasks at that moment."""
 
     due: Due
     planned: PlannedInvoice
     posted_at: datetime
+    logs: Logs = field(default_factory=dict)
 
     @property
     def mark(self) -> str:
@@ -63,9 +65,11 @@ async def doubt(intent: Intent, context: Context) -> None:
 
 
 async def believe_again(intent: Intent, context: Context) -> None:
-    """What was given up was made after all: it is to be finished like any other."""
+    """What was given up was made after all: it is to be finished like any other.
+
+    It stays in mind: when it was asked for more than once, another one may follow.
+    """
     await remember(intent, context)
-    await forget_doubt(intent, context)
 
 
 async def forget_doubt(intent: Intent, context: Context) -> None:
@@ -151,9 +155,12 @@ def _state(intent: Intent) -> Mapping[str, Any]:
         "period": period_as_json(due.period),
         "is_strict": due.is_strict,
         "send": due.send,
+        "logs": {task_id: [list(span) for span in spans] for task_id, spans in intent.logs.items()},
     }
 
 
 def _intent(client_id: str, state: Mapping[str, Any]) -> Intent:
     due = Due(state["plan_id"], client_id, period_from_json(state["period"]), state["is_strict"], state["send"])
-    return Intent(due, invoice_from_json(state["planned"]), datetime.fromisoformat(state["posted_at"]))
+    # What earlier versions stored has no logs.
+    logs = {task_id: tuple((begin, end) for begin, end in spans) for task_id, spans in state.get("logs", {}).items()}
+    return Intent(due, invoice_from_json(state["planned"]), datetime.fromisoformat(state["posted_at"]), logs)

@@ -1,7 +1,7 @@
 """Reads everything that a plan looks at: a few requests and pages, however many tasks there are."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
 
 from handlers.errors import NotFound
@@ -61,12 +61,16 @@ async def overlapping(
     """
     if not tasks:
         return []
-    wanted = {task.id for task in tasks}
-    since = _since(tasks, period)
+    first_day = local_date(min(task.started_at for task in tasks), period.timezone)
+    return await billing(books, {task.id for task in tasks}, first_day, client_id)
+
+
+async def billing(books: BillingBooks, task_ids: Collection[str], first_day: date, client_id: str) -> list[Invoice]:
+    """The live invoices whose lines name one of these tasks, which were begun on `first_day` or later."""
     return [
         invoice
-        async for invoice in books.invoices_since(since, client_id)
-        if invoice.status_id not in NOT_OWED and not wanted.isdisjoint(invoice.task_ids)
+        async for invoice in books.invoices_since(first_day - _MARGIN, client_id)
+        if invoice.status_id not in NOT_OWED and not set(task_ids).isdisjoint(invoice.task_ids)
     ]
 
 
@@ -75,10 +79,6 @@ async def _billed_by(
 ) -> Mapping[str, str]:
     found = await overlapping(books, tasks, period, client_id)
     return {task_id: invoice.number for invoice in found for task_id in invoice.task_ids}
-
-
-def _since(tasks: Sequence[LoggedTask], period: Period) -> date:
-    return local_date(min(task.started_at for task in tasks), period.timezone) - _MARGIN
 
 
 async def _clients(books: BillingBooks, client_id: str) -> Mapping[str, NinjaClient]:

@@ -13,6 +13,8 @@ SOURCE = "schedule"
 SECOND_LOOK = "second.look"
 NOT_LOOKED_AT = ("invoices:",)
 """Subjects whose work writes no record: runs, which make events, and e-mails, which nothing can take back."""
+LOOKED_AT_THOUGH_DEAD = ("invoice:",)
+"""Subjects that are looked at even when their newest event is dead: another plan, its repair, may never come."""
 
 
 def is_second_look(event: Event) -> bool:

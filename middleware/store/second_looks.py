@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import asyncpg
 import orjson
 
-from handlers.second_look import NOT_LOOKED_AT, SECOND_LOOK, SOURCE
+from handlers.second_look import LOOKED_AT_THOUGH_DEAD, NOT_LOOKED_AT, SECOND_LOOK, SOURCE
 from middleware.store.audit import Connection
 from middleware.store.claimed import Doubt
 from middleware.store.database import away_is_unavailable
@@ -25,7 +25,7 @@ GROUP BY subject ORDER BY subject
 ON CONFLICT (subject) DO UPDATE SET event_id = excluded.event_id, why = excluded.why, asked_at = now()
 """
 
-# What a person must repair first is not looked at: that repair is a look of its own.
+# What a person must repair first is not looked at, as a rule: that repair is a look of its own.
 TAKE = """
 WITH due AS (
     DELETE FROM second_looks WHERE subject IN (
@@ -40,7 +40,8 @@ LEFT JOIN LATERAL (
     SELECT status FROM events n WHERE n.subject = due.subject AND n.status <> 'discarded'
     ORDER BY n.occurred_at DESC, n.id DESC LIMIT 1
 ) AS newest ON true
-WHERE newest.status IS DISTINCT FROM 'dead' AND NOT due.subject ^@ ANY ($3::text[])
+WHERE (newest.status IS DISTINCT FROM 'dead' OR due.subject ^@ ANY ($4::text[]))
+    AND NOT due.subject ^@ ANY ($3::text[])
 ORDER BY due.asked_at
 """
 INSERT = """
@@ -78,7 +79,7 @@ class SecondLooks:
         """Make events of those that waited so long; returns the ids of the events."""
         with away_is_unavailable():
             async with self._pool.acquire() as connection, connection.transaction():
-                rows = await connection.fetch(TAKE, wait, AT_A_TIME, list(NOT_LOOKED_AT))
+                rows = await connection.fetch(TAKE, wait, AT_A_TIME, list(NOT_LOOKED_AT), list(LOOKED_AT_THOUGH_DEAD))
                 made = await connection.fetch(
                     INSERT,
                     SOURCE,

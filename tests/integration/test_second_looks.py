@@ -150,6 +150,16 @@ async def test_what_is_not_looked_at(clean_database: str, subject: str) -> None:
         assert await pool.fetchval("SELECT count(*) FROM second_looks") == 0
 
 
+async def test_invoices_are_looked_at_though_dead(clean_database: str) -> None:
+    """A plan that cannot be applied any more is not applied again: what a late request made is found all the same."""
+    async with event_store(clean_database) as (store, pool):
+        (stored,) = await store.store([new_event("invoice:acme")])
+        await pool.execute("UPDATE events SET status = 'dead'")
+        async with pool.acquire() as connection:
+            await remember_doubts(connection, [Doubt("invoice:acme", stored.event_id, "a request")])
+        assert len(await SecondLooks(pool).begin(NOW)) == 1
+
+
 async def test_answer_lost_in_a_try_that_succeeds(bench: Bench) -> None:
     """A request without an answer is remembered even when its try came to a good end."""
 
