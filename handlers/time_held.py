@@ -13,7 +13,7 @@ from mappings.models import NinjaTask, TimeEntry
 class Held:
     """A link and the entry it points to; `task` is None when Invoice Ninja holds none (never made, or purged).
 
-    `billed` are the hours that an invoice of ours bills for it, None when no invoice of ours does.
+    `billed` are the hours that an invoice bills for it, None when that is not known: then those that we sent.
     """
 
     link: Link
@@ -40,6 +40,23 @@ class Held:
             return Decimal(sent["hours"])
         log = self.task.time_log if self.task else ()
         return seconds_to_hours(sum(end - start for start, end in log))
+
+
+def has_stored_log(link: Link, task: NinjaTask) -> bool:
+    """Whether the entry shows the time that we know it was given; not after a write whose answer was lost."""
+    stored = link.state.get("stored")
+    return stored is not None and stored["time_log"] == stored_as_json(task)["time_log"]
+
+
+def hours_on_line(link: Link, task: NinjaTask, quantity: Decimal) -> Decimal:
+    """The hours that an invoice line of this quantity bills: those we sent, or those of the log, whichever is nearer.
+
+    Invoice Ninja and people round the quantities of lines.
+    """
+    of_log = seconds_to_hours(sum(end - start for start, end in task.time_log))
+    sent = link.state.get("sent")
+    candidates = [of_log, Decimal(sent["hours"])] if sent else [of_log]
+    return min(candidates, key=lambda hours: abs(hours - quantity))
 
 
 def is_as_sent(held: Held, task: NinjaTask, entry: TimeEntry, client_id: str) -> bool:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from handlers.context import Context, Link
 from handlers.errors import Doubtful, NeedsPerson, NotFound, Rejected, RemoteError, RetryLater, ServerError
-from handlers.time_held import Held, is_as_sent, sent_as_json, stored_as_json
+from handlers.time_held import Held, has_stored_log, hours_on_line, is_as_sent, sent_as_json, stored_as_json
 from mappings.models import NinjaTask, TimeEntry, WorkItem
 from mappings.rules import InvoiceStatusValues
 from mappings.time_entry import correction
@@ -29,6 +29,7 @@ class TimeLedger:
         self._ninja = context.ninja
         self._links = context.links
         self._reviews = context.reviews
+        self._books = context.invoicing.books if context.invoicing else None
         self._held: list[Held] = []
 
     async def load(self) -> None:
@@ -40,7 +41,10 @@ class TimeLedger:
         self._held = []
         for link in (link for link in links if link.kind == KIND):
             task = await self._present(link)
-            self._held.append(Held(link, task, billed.get((link.number, task.invoice_id)) if task else None))
+            hours = billed.get((link.number, task.invoice_id)) if task else None
+            if task is not None and hours is None:
+                hours = await self._billed_by_hand(link, task)
+            self._held.append(Held(link, task, hours))
 
     async def _present(self, link: Link) -> NinjaTask | None:
         # An intent without an id: the answer to its creation was lost, or never asked for.
@@ -50,6 +54,17 @@ class TimeLedger:
             return await self._ninja.task(link.remote_id)
         except NotFound:
             return await self._ninja.find_task(link.number)
+
+    async def _billed_by_hand(self, link: Link, task: NinjaTask) -> Decimal | None:
+        """Which hours an invoice of a person's bills, when a lost answer left open which ones it found."""
+        if not task.is_invoiced or has_stored_log(link, task) or self._books is None:
+            return None
+        try:
+            invoice = await self._books.invoice(task.invoice_id)
+        except NotFound:
+            return None
+        quantity = sum((line.quantity for line in invoice.lines if line.task_id == task.id), Decimal(0))
+        return hours_on_line(link, task, quantity) if quantity else None
 
     @property
     def known_end(self) -> int | None:
