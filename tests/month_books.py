@@ -33,14 +33,17 @@ class Books:
         """What waits for a person."""
         return self.of.office.reviews
 
-    def doubles(self) -> list[str]:
-        """Hours that are billed twice, unless one of the invoices was sent and a person is told of it."""
+    def is_for_a_person(self, task: Row) -> bool:
+        """Whether one of its invoices was sent, and a person is told that something is wrong with it."""
         told = {details.get("invoice_id") for _summary, details in self.reviews.opened.values()}
+        return any(invoice.id in told and invoice["status_id"] != DRAFT for invoice, _line in self.lines[task.id])
+
+    def doubles(self) -> list[str]:
+        """Hours that are billed twice, unless a person is to cancel one of the invoices."""
         found = []
         for task in self.of.state.tables["tasks"]:
             invoices = [invoice for invoice, _line in self.lines[task.id]]
-            is_for_a_person = any(one.id in told and one["status_id"] != DRAFT for one in invoices)
-            if len(invoices) > 1 and not is_for_a_person:
+            if len(invoices) > 1 and not self.is_for_a_person(task):
                 found.append(f"{task['number']} is on {[invoice['number'] for invoice in invoices]}")
         return found
 
@@ -69,7 +72,7 @@ class Books:
         """All parts of a task of Taiga sum up to its hours; when it has fewer than were billed, a person is asked."""
         name = f"TAIGA-T{item.story.id}"
         rows = [row for row in self.of.state.tables["tasks"] if f"{row['number']}-".startswith(f"{name}-")]
-        if any(row["number"] in left_out for row in rows):
+        if any(row["number"] in left_out or self.is_for_a_person(row) for row in rows):
             return
         billed = sum((Decimal(str(line["quantity"])) for row in rows for _, line in self.lines[row.id]), Decimal(0))
         wish = item.wishes[-1]
@@ -87,7 +90,8 @@ class Books:
         links = self.of.office.links.rows.values()
         yield from (f"{link.number} is not finished" for link in links if link.kind == "invoice" and not link.remote_id)
         invoiced = {(link.number, link.remote_id) for link in links if link.kind == "invoiced"}
-        for task in self.of.state.tables["tasks"]:
+        # Of two invoices for the same hours, a person says which one stays.
+        for task in (row for row in self.of.state.tables["tasks"] if not self.is_for_a_person(row)):
             for invoice, _line in self.lines[task.id]:
                 is_ours = bool(invoice["custom_value4"])
                 if is_ours and (task["number"], invoice.id) not in invoiced:

@@ -188,11 +188,15 @@ async def test_cancellation_stays_one_when_the_lock_is_lost_as_well(fresh_databa
     async def work() -> None:
         async with locks.exclusive("a"):
             inside.set()
-            await asyncio.sleep(60)
+            try:
+                await asyncio.sleep(60)
+            finally:
+                await cut(pool)
+                # Until the end of the connection is noticed here.
+                await asyncio.sleep(60)
 
     working = asyncio.create_task(work())
     await inside.wait()
-    await cut(pool)
     working.cancel()
     with pytest.raises(asyncio.CancelledError):
         await working

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from handlers import reconcile_taiga
 from handlers.errors import RemoteError
 from handlers.reconcile_world import Scope
 from middleware import way
@@ -113,8 +114,9 @@ async def test_given_in_the_moment_of_giving_up(bridge: Bridge, monkeypatch: pyt
         await until(is_free)
 
 
-async def test_what_was_read_before_a_failure_is_done(bridge: Bridge) -> None:
+async def test_what_was_read_before_a_failure_is_done(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
     """Taiga fails at the ninth of nine: eight are put in, and remembered; the next run asks for the last one only."""
+    monkeypatch.setattr(reconcile_taiga, "FAILURES_IN_A_ROW", 1)
     bridge.taiga_faults.add(Rule(path="custom-attributes-values/1$", status=500))
     with pytest.raises(RemoteError):
         await bridge.reconcile(Scope(rolling=0))
