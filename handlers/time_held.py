@@ -48,15 +48,17 @@ def has_stored_log(link: Link, task: NinjaTask) -> bool:
     return stored is not None and stored["time_log"] == stored_as_json(task)["time_log"]
 
 
-def hours_on_line(link: Link, task: NinjaTask, quantity: Decimal) -> Decimal:
-    """The hours that an invoice line of this quantity bills: those we sent, or those of the log, whichever is nearer.
+_ROUNDED = Decimal("0.01")
+"""Hours by which the quantity of a line may differ from those it stands for: Invoice Ninja and people round it."""
 
-    Invoice Ninja and people round the quantities of lines.
-    """
+
+def hours_on_line(link: Link, task: NinjaTask, quantity: Decimal) -> Decimal:
+    """The hours that an invoice line of this quantity bills: those of the log, or those we sent, if it rounds these."""
     of_log = seconds_to_hours(sum(end - start for start, end in task.time_log))
     sent = link.state.get("sent")
     candidates = [of_log, Decimal(sent["hours"])] if sent else [of_log]
-    return min(candidates, key=lambda hours: abs(hours - quantity))
+    nearest = min(candidates, key=lambda hours: abs(hours - quantity))
+    return nearest if abs(nearest - quantity) <= _ROUNDED else quantity
 
 
 def is_as_sent(held: Held, task: NinjaTask, entry: TimeEntry, client_id: str) -> bool:

@@ -72,13 +72,19 @@ class Books:
         """All parts of a task of Taiga sum up to its hours; when it has fewer than were billed, a person is asked."""
         name = f"TAIGA-T{item.story.id}"
         rows = [row for row in self.of.state.tables["tasks"] if f"{row['number']}-".startswith(f"{name}-")]
-        if any(row["number"] in left_out or self.is_for_a_person(row) for row in rows):
+        if any(row["number"] in left_out or self.is_for_a_person(row) or self._lost_its_link(row) for row in rows):
             return
         billed = sum((Decimal(str(line["quantity"])) for row in rows for _, line in self.lines[row.id]), Decimal(0))
         wish = item.wishes[-1]
         is_asked = (item.name, "credit_proposal") in self.reviews.opened
         if billed != wish and not (is_asked and wish < billed):
             yield f"{name}: {billed} h are billed, the wishes were {item.wishes}"
+
+    def _lost_its_link(self, row: Row) -> bool:
+        """Whether a person's invoice bills it while Invoice Ninja shows it as free: a later one of it was deleted."""
+        return any(
+            not invoice["custom_value4"] and row["invoice_id"] != invoice.id for invoice, _line in self.lines[row.id]
+        )
 
     def _sums(self) -> Iterator[str]:
         for invoice in self.invoices:

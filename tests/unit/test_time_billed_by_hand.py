@@ -69,6 +69,25 @@ async def test_the_change_came_after_the_invoice(bureau: Office) -> None:
     assert not bureau.reviews.kinds
 
 
+async def test_the_invoice_found_hours_that_nobody_remembers(bureau: Office) -> None:
+    """Nobody heard that the entry was made; it was billed, and a change came late: the line alone tells the hours."""
+    project = {"taiga_project_id": 1, "invoiceninja_client_id": await bureau.client(), "default_hourly_rate": 75}
+    bureau.mapping = parse_mapping(json.dumps({"project_mappings": [project]}))
+    story = Story()
+    story.type(billable=True, hours=6)
+    bureau.faults.add(method="POST", path="/tasks", action="cut", when="after")
+    bureau.faults.add(method="GET", path="/tasks", action="cut")
+    with pytest.raises(Doubtful):
+        await told(bureau, story.close())
+    bureau.faults.add(method="PUT", path="/tasks", action="late", seconds=3600)
+    with pytest.raises(Doubtful):
+        await told(bureau, story.type(hours=8))
+    await bill(bureau, "6")
+    await bureau.faults.catch_up()
+    await told(bureau, story.events[-1])
+    assert sorted(hours(bureau)) == [2, 8]
+
+
 @pytest.mark.parametrize("line", ["other work", "no invoice"])
 async def test_the_invoice_does_not_tell(bureau: Office, line: str) -> None:
     """No line of the invoice bills the entry, or there is no such invoice: the hours that we sent count."""
