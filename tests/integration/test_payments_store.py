@@ -217,7 +217,7 @@ async def test_lock_whose_answer_was_lost(fresh_database: str, monkeypatch: pyte
         patch.setattr(asyncpg.Connection, "fetchval", lose)
         with pytest.raises(StoreUnavailableError):
             await hold(locks, "a")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await hold(other, "a")
     await locks.aclose()
     await other.aclose()

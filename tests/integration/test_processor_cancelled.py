@@ -69,7 +69,7 @@ async def test_cancelled_in_the_moment_of_a_wake_up(bench: Bench) -> None:
     await asyncio.sleep(0.05)
     processor.wake()
     running.cancel()
-    ended, _ = await asyncio.wait([running], timeout=2)
+    ended, _ = await asyncio.wait([running], timeout=20)
     running.cancel()
     await asyncio.wait([running])
     assert ended

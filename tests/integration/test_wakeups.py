@@ -58,7 +58,7 @@ async def line_to(redis_url: str) -> AsyncIterator[tuple[Line, str]]:
 
 async def test_a_line_that_went_silent(fresh_redis: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that neither ends nor says anything is given up, and messages come through a new one."""
-    monkeypatch.setattr(queue_module, "SILENT_SECONDS", 0.1)
+    monkeypatch.setattr(queue_module, "SILENT_SECONDS", 0.4)
     woken: list[None] = []
     async with line_to(fresh_redis) as (line, url), redis.asyncio.Redis.from_url(fresh_redis) as client:
 
@@ -69,7 +69,7 @@ async def test_a_line_that_went_silent(fresh_redis: str, monkeypatch: pytest.Mon
         listening = asyncio.create_task(listen(url, lambda: woken.append(None)))
         try:
             await until(is_woken)
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(1.5)
             assert line.made == 1
             line.go_silent()
             await asyncio.sleep(0.05)
