@@ -42,4 +42,4 @@ async def test_a_run_is_begun_without_redis(fresh_database: str, tmp_path: Path)
             return any(row.type == "invoices.run" for row in await EventStore(pool).list(source="schedule"))
 
         async with worker(settings):
-            await until(is_begun, seconds=10)
+            await until(is_begun, seconds=30)
