@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from handlers.errors import Rejected, ServerError
+from handlers.reconcile_reading import READS_AT_A_TIME
 from handlers.reconcile_world import Scope
 from tests.fakes import TAIGA
 from tests.reconcile_fakes import Board
@@ -125,6 +126,17 @@ async def test_a_project_that_is_closed_to_us(board: Board) -> None:
     assert board.world.ninja.hours == {f"TAIGA-T{card.id}": 1, f"TAIGA-T{other.id}": 4}
 
 
+async def test_a_project_that_is_hidden_from_us(board: Board) -> None:
+    """Taiga shows an empty list of it: the run says that it was not looked at, and its entries stay."""
+    card = board.closed(1)
+    await board.reconcile()
+    board.lists.hidden.add(1)
+    report = await board.reconcile()
+    assert report.problems == ("project 1 was not looked at: our Taiga account may not see items of type task in it",)
+    assert not report.differences
+    assert board.world.ninja.hours == {f"TAIGA-T{card.id}": 1}
+
+
 async def test_an_item_that_is_closed_to_us(board: Board) -> None:
     """It is named; a later run that may read it puts it in."""
     card, other = board.closed(1), board.closed(2)
@@ -145,6 +157,16 @@ async def test_an_item_on_which_taiga_stumbles(board: Board) -> None:
     assert {one.subject for one in report.differences} == {other.name for other in others}
     assert (await board.reconcile()).problems == report.problems
     assert [one.subject for one in (await board.reconcile()).differences] == [card.name]
+
+
+async def test_nothing_is_begun_after_taiga_failed(board: Board) -> None:
+    """The five newest fail: what is under way beside them comes to its end, and the rest is left to the next run."""
+    cards = [board.closed(1) for _ in range(30)]
+    for card in cards[25:]:
+        board.lists.before(f"values of {card.id}", ServerError(TAIGA, "GET", "broken", status=500))
+    with pytest.raises(ServerError):
+        await board.reconcile()
+    assert set(board.seen.rows) == {card.name for card in cards[25 - READS_AT_A_TIME + 1 : 25]}
 
 
 async def test_taiga_fails(board: Board) -> None:
