@@ -194,9 +194,10 @@ class TaigaReconciliation:
         try:
             item = await self._present(look)
         except (Rejected, ServerError, Doubtful) as error:
-            self._failed_in_a_row += not isinstance(error, Rejected)
-            if self._failed_in_a_row >= FAILURES_IN_A_ROW:
-                raise
+            if not isinstance(error, Rejected):
+                self._failed_in_a_row += 1
+                if self._failed_in_a_row >= FAILURES_IN_A_ROW:
+                    raise
             await self._pass_over(look, error, now)
             return None
         self._failed_in_a_row = 0

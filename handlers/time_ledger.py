@@ -64,7 +64,7 @@ class TimeLedger:
         except NotFound:
             return None
         quantity = sum((line.quantity for line in invoice.lines if line.task_id == task.id), Decimal(0))
-        return hours_on_line(link, task, quantity) if quantity else None
+        return hours_on_line(link, task, quantity) if quantity > 0 else None
 
     @property
     def known_end(self) -> int | None:

@@ -24,15 +24,12 @@ from middleware.sandbox.taiga.people import Team
 from tests.fakes import NINJA, TAIGA, FakeNinja
 from tests.payment_fakes import FakeHistory
 from tests.stories import world
+from tests.trouble import WorkerKilledError
 
 HOURS, BILLABLE, STATUS = "Duration (Hours)", "Billable", "Invoice Status"
 SPOILED = ("late", "unanswered", "late and killed", "killed before", "killed after", "refused with 500", "not sent")
 LOOKS_AT_MOST = 30
 T = TypeVar("T")
-
-
-class WorkerKilledError(BaseException):
-    """The worker died in the middle of a request: nothing that follows in it happens."""
 
 
 @dataclass

@@ -6,9 +6,9 @@ The books must end as on a calm day, whatever chance does between the first even
 import random
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,49 +18,12 @@ from handlers.event import Event, Work
 from handlers.second_look import SECOND_LOOK, SOURCE
 from handlers.settle_payment import settle_payment
 from middleware.clients.connect import connect_invoice_ninja
-from middleware.sandbox.faults import Faults, Rule
 from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, create_app
 from tests.payments import Bench, bench, events_of, stage
 from tests.stripe_stories import Json, stories
+from tests.trouble import Trouble, WorkerKilledError
 
-BEFORE = (Rule(status=500), Rule(action="cut"), Rule(action="html"), Rule(status=429, retry_after=1))
-AFTER = tuple(replaced.model_copy(update={"when": "after"}) for replaced in BEFORE[:3])
-LATE = (Rule(action="late", seconds=3600),) * 8
 ROUNDS, MOST_LOOKS = 25, 40
-
-
-class WorkerKilledError(BaseException):
-    """The worker died before or after a request: nothing that follows in it happens."""
-
-
-class Trouble(Faults, httpx.AsyncBaseTransport):
-    """Spoils a share of the requests to Invoice Ninja, and kills the worker at some, until it is healed."""
-
-    def __init__(self, desk: Bench, chance: random.Random, share: float) -> None:
-        super().__init__()
-        self._chance = chance
-        self._share = share
-        self._server = httpx.ASGITransport(create_app(desk.state, self))
-
-    def heal(self) -> None:
-        """Nothing fails any more."""
-        self._share = 0
-
-    def choose(self, method: str, _target: str) -> Rule | None:
-        """Some way of failing, for this share of the requests."""
-        if self._chance.random() >= self._share:
-            return None
-        return self._chance.choice(BEFORE if method == "GET" else BEFORE + AFTER + LATE)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Pass a request on to the sandbox."""
-        fate = self._chance.random() * 6
-        if fate < self._share / 2:
-            raise WorkerKilledError
-        answer = await self._server.handle_async_request(request)
-        if fate < self._share:
-            raise WorkerKilledError
-        return answer
 
 
 class Days:
@@ -140,7 +103,7 @@ async def test_sums_are_those_of_a_calm_day(rules: dict[str, str], tale: Any, se
     chance = random.Random(seed)  # noqa: S311 - repeatable
     async with bench() as desk:
         events = await told(desk, tale, rules)
-        trouble = Trouble(desk, chance, share)
+        trouble = Trouble(partial(create_app, desk.state), chance, share)
         await desk.ninja.aclose()
         desk.ninja = connect_invoice_ninja("http://ninja.test", DEFAULT_TOKEN, trouble)
         letters = events + chance.choices(events, k=chance.randint(0, 3))

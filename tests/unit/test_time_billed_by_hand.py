@@ -14,14 +14,30 @@ from tests.invoicing import Office
 from tests.stories import Story
 
 
-async def recorded(bureau: Office, hours: int) -> Story:
-    """Closed work whose hours are recorded."""
+async def billable(bureau: Office) -> Story:
+    """Work of six hours in a project that is billed; it is not closed yet."""
     project = {"taiga_project_id": 1, "invoiceninja_client_id": await bureau.client(), "default_hourly_rate": 75}
     bureau.mapping = parse_mapping(json.dumps({"project_mappings": [project]}))
     story = Story()
-    story.type(billable=True, hours=hours)
+    story.type(billable=True, hours=6)
+    return story
+
+
+async def recorded(bureau: Office) -> Story:
+    """The same, closed and recorded."""
+    story = await billable(bureau)
     await told(bureau, story.close())
     return story
+
+
+async def changed_too_late(bureau: Office, story: Story, quantity: str) -> None:
+    """Eight hours are typed, but the change of the entry comes after this quantity was billed."""
+    bureau.faults.add(method="PUT", path="/tasks", action="late", seconds=3600)
+    with pytest.raises(Doubtful):
+        await told(bureau, story.type(hours=8))
+    await bill(bureau, quantity)
+    await bureau.faults.catch_up()
+    await told(bureau, story.events[-1])
 
 
 async def told(bureau: Office, event: Event) -> Outcome:
@@ -46,7 +62,7 @@ def hours(bureau: Office) -> list[Decimal]:
 
 async def test_the_invoice_found_the_new_hours(bureau: Office) -> None:
     """The change was made, its answer was lost, and the new hours were billed: nothing more is owed."""
-    story = await recorded(bureau, 6)
+    story = await recorded(bureau)
     bureau.faults.add(method="PUT", path="/tasks", action="cut", when="after")
     with pytest.raises(Doubtful):
         await told(bureau, story.type(hours=8))
@@ -58,40 +74,27 @@ async def test_the_invoice_found_the_new_hours(bureau: Office) -> None:
 
 async def test_the_change_came_after_the_invoice(bureau: Office) -> None:
     """The old hours were billed, and the change came late: the difference becomes an entry of its own."""
-    story = await recorded(bureau, 6)
-    bureau.faults.add(method="PUT", path="/tasks", action="late", seconds=3600)
-    with pytest.raises(Doubtful):
-        await told(bureau, story.type(hours=8))
-    await bill(bureau, "6.001")
-    await bureau.faults.catch_up()
-    await told(bureau, story.events[-1])
+    story = await recorded(bureau)
+    await changed_too_late(bureau, story, "6.001")
     assert sorted(hours(bureau)) == [2, 8]
     assert not bureau.reviews.kinds
 
 
 async def test_the_invoice_found_hours_that_nobody_remembers(bureau: Office) -> None:
     """Nobody heard that the entry was made; it was billed, and a change came late: the line alone tells the hours."""
-    project = {"taiga_project_id": 1, "invoiceninja_client_id": await bureau.client(), "default_hourly_rate": 75}
-    bureau.mapping = parse_mapping(json.dumps({"project_mappings": [project]}))
-    story = Story()
-    story.type(billable=True, hours=6)
+    story = await billable(bureau)
     bureau.faults.add(method="POST", path="/tasks", action="cut", when="after")
     bureau.faults.add(method="GET", path="/tasks", action="cut")
     with pytest.raises(Doubtful):
         await told(bureau, story.close())
-    bureau.faults.add(method="PUT", path="/tasks", action="late", seconds=3600)
-    with pytest.raises(Doubtful):
-        await told(bureau, story.type(hours=8))
-    await bill(bureau, "6")
-    await bureau.faults.catch_up()
-    await told(bureau, story.events[-1])
+    await changed_too_late(bureau, story, "6")
     assert sorted(hours(bureau)) == [2, 8]
 
 
-@pytest.mark.parametrize("line", ["other work", "no invoice"])
+@pytest.mark.parametrize("line", ["other work", "taken back", "no invoice"])
 async def test_the_invoice_does_not_tell(bureau: Office, line: str) -> None:
-    """No line of the invoice bills the entry, or there is no such invoice: the hours that we sent count."""
-    story = await recorded(bureau, 6)
+    """No line of the invoice bills the entry, or less than nothing, or it is gone: the hours that we sent count."""
+    story = await recorded(bureau)
     bureau.faults.add(method="PUT", path="/tasks", action="cut", when="after")
     with pytest.raises(Doubtful):
         await told(bureau, story.type(hours=8))
@@ -99,6 +102,8 @@ async def test_the_invoice_does_not_tell(bureau: Office, line: str) -> None:
     (invoice,) = bureau.state.tables["invoices"]
     if line == "other work":
         invoice["line_items"][0]["task_id"] = ""
+    elif line == "taken back":
+        invoice["line_items"][0]["quantity"] = -8
     else:
         bureau.faults.add(path="/invoices/", status=400, body={"message": "No query results for model"})
     await told(bureau, story.events[-1])
