@@ -13,7 +13,7 @@
          +- Rejected           any other 4xx: the request is wrong and stays wrong
              +- NotFound       the record does not exist (any more)
 
-The retry policy (`middleware.retry`) decides by these classes alone.
+The retry policy (`middleware.pipeline.retry`) decides by these classes alone.
 """
 
 from collections.abc import Mapping, Sequence

@@ -3,16 +3,16 @@
 from collections.abc import Awaitable, Callable
 from fnmatch import fnmatchcase
 
-from handlers.context import Context
 from handlers.event import Work
-from handlers.generate_invoice import generate_invoice
-from handlers.mark_invoiced import mark_invoiced
+from handlers.invoices.generate import generate_invoice
+from handlers.invoices.plan import plan_invoices
+from handlers.invoices.send import send_invoices
 from handlers.outcome import Ignored, Outcome
-from handlers.plan_invoices import plan_invoices
-from handlers.record_time import record_time
+from handlers.payments.settle import settle_payment
+from handlers.ports.context import Context
 from handlers.second_look import SECOND_LOOK, SOURCE, look_in_vain
-from handlers.send_invoices import send_invoices
-from handlers.settle_payment import settle_payment
+from handlers.time.mark_invoiced import mark_invoiced
+from handlers.time.record import record_time
 
 Handler = Callable[[Work, Context], Awaitable[Outcome]]
 

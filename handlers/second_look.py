@@ -5,9 +5,9 @@ The event of a second look is dated just before the one it comes after, so that 
 with it the handler, stays the same: that handler converges once more.
 """
 
-from handlers.context import Context
 from handlers.event import Event, Work
 from handlers.outcome import Ignored, Outcome
+from handlers.ports.context import Context
 
 SOURCE = "schedule"
 SECOND_LOOK = "second.look"

@@ -8,17 +8,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from middleware.abuse import BadSenders
-from middleware.dashboard.lazy import open_dashboard
-from middleware.door_notes import DoorNotes
-from middleware.health import Health
-from middleware.ingest import Ingest
+from middleware.dashboard.mount import open_dashboard
+from middleware.intake.ingest import Ingest
+from middleware.intake.rate_limit import BadSenders
+from middleware.intake.receiver import Receiver
+from middleware.intake.rejections import DoorNotes
 from middleware.metrics import REJECTED
-from middleware.queue import Wakeups, open_queue
-from middleware.receiver import Receiver
+from middleware.pipeline.wakeups import Wakeups, open_queue
 from middleware.settings import KNOWN_SOURCES, Settings
 from middleware.store.database import open_pool
-from middleware.store.events import EventStore
+from middleware.store.events.events import EventStore
+from middleware.web.health import Health
 
 RECEIVER_CONNECTIONS = 4
 

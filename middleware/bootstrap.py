@@ -8,30 +8,30 @@ from pathlib import Path
 
 import structlog
 
-from handlers.context import Context
-from handlers.invoice_world import InvoiceWorld
-from handlers.payment_link_world import LinkWorld
-from handlers.payment_world import PaymentWorld
-from mappings.config import MappingFile, parse_mapping
+from handlers.payment_links.models import LinkWorld
+from handlers.ports.billing import PaymentWorld
+from handlers.ports.context import Context
+from handlers.ports.invoice_world import InvoiceWorld
+from mappings.config.file import MappingFile, parse_mapping
 from middleware.clients.connect import connect_invoice_ninja, connect_taiga
 from middleware.clients.invoiceninja import InvoiceNinja
-from middleware.clients.stripe import Stripe, connect_stripe
-from middleware.clients.stripe_links import StripeLinks
+from middleware.clients.stripe.client import Stripe, connect_stripe
+from middleware.clients.stripe.payment_links import StripeLinks
 from middleware.clients.taiga import Credentials, Taiga
-from middleware.internal_events import StoredInternalEvents
-from middleware.outage import Outages, needs_of
-from middleware.queue import Wakeups, open_queue
+from middleware.intake.internal_events import StoredInternalEvents
+from middleware.pipeline.wakeups import Wakeups, open_queue
 from middleware.settings import Settings, SettingsError
-from middleware.store.circuits import CircuitStore
+from middleware.store.billing.links import LinkStore, ReviewStore
+from middleware.store.billing.payment_links import PaymentLinkStore
+from middleware.store.billing.payments import EventHistoryStore, PaymentStore
+from middleware.store.billing.plans import PlanStore
 from middleware.store.database import STORE_ERRORS, Pool
-from middleware.store.events import EventStore
-from middleware.store.links import LinkStore, ReviewStore
+from middleware.store.events.events import EventStore
 from middleware.store.locks import Locks
-from middleware.store.payment_links import PaymentLinkStore
-from middleware.store.payments import EventHistoryStore, PaymentStore
-from middleware.store.plans import PlanStore
-from middleware.store.workers import WorkerStore
-from middleware.way import Rate
+from middleware.store.operations.circuits import CircuitStore
+from middleware.store.operations.workers import WorkerStore
+from middleware.traffic.gate import Rate
+from middleware.traffic.traffic import Outages, needs_of
 
 log = structlog.get_logger()
 

@@ -9,28 +9,28 @@ import click
 
 from middleware.version import VERSION
 
-# name -> (module below middleware.commands, what `--help` says)
+# name -> (module below middleware, what `--help` says)
 COMMANDS = {
-    "up": ("up", "Run receiver and worker (and embedded PostgreSQL and Redis when no URL is set)."),
-    "serve": ("serve", "Run the receiver of webhooks."),
-    "worker": ("worker", "Run a worker."),
-    "setup": ("setup", "Ask for addresses and credentials, connect everything, write .env and mappings.json."),
-    "migrate": ("migrate", "Bring the database to the present schema."),
-    "check": ("check", "Check settings, mapping file and every system; says how to repair what is wrong."),
-    "mappings": ("mappings", "Show the rules as they apply, and what another mapping file would change."),
-    "events": ("events", "List, show, replay and discard events."),
-    "users": ("users", "Who may look at the dashboard, and who may act there."),
-    "rejections": ("rejections", "Requests that were refused at the door."),
-    "verify": ("verify", "Say which mistake made a webhook fail its proof."),
-    "reconcile": ("reconcile", "Find what no webhook told and put it in."),
-    "payments": ("payments", "What Stripe's payments became; match or ignore those that wait for a person."),
-    "invoices": ("invoices", "Plan the invoices of a period, and make them."),
-    "alerts": ("alerts", "Who is told when something needs a person, and whether it reaches them."),
-    "housekeeping": ("housekeeping", "Remove what is old; seal stored bodies with the newest key."),
-    "backup": ("backup", "Write the whole state into one file."),
-    "restore": ("restore", "Read the whole state from a file into an empty database."),
-    "demo": ("demo", "Show the whole flow against sandbox servers."),
-    "bench": ("bench", "Measure speed and memory."),
+    "up": ("commands.up", "Run receiver and worker (and embedded PostgreSQL and Redis when no URL is set)."),
+    "serve": ("commands.serve", "Run the receiver of webhooks."),
+    "worker": ("commands.worker", "Run a worker."),
+    "setup": ("commands.setup", "Ask for addresses and credentials, connect everything, write .env and mappings.json."),
+    "migrate": ("commands.migrate", "Bring the database to the present schema."),
+    "check": ("commands.check", "Check settings, mapping file and every system; says how to repair what is wrong."),
+    "mappings": ("commands.mappings", "Show the rules as they apply, and what another mapping file would change."),
+    "events": ("commands.events.group", "List, show, replay and discard events."),
+    "users": ("commands.users", "Who may look at the dashboard, and who may act there."),
+    "rejections": ("commands.rejections", "Requests that were refused at the door."),
+    "verify": ("commands.verify", "Say which mistake made a webhook fail its proof."),
+    "reconcile": ("commands.reconcile.group", "Find what no webhook told and put it in."),
+    "payments": ("commands.payments", "What Stripe's payments became; match or ignore those that wait for a person."),
+    "invoices": ("commands.invoices.group", "Plan the invoices of a period, and make them."),
+    "alerts": ("commands.alerts", "Who is told when something needs a person, and whether it reaches them."),
+    "housekeeping": ("commands.housekeeping", "Remove what is old; seal stored bodies with the newest key."),
+    "backup": ("commands.backup", "Write the whole state into one file."),
+    "restore": ("commands.restore", "Read the whole state from a file into an empty database."),
+    "demo": ("lab.demo.command", "Show the whole flow against sandbox servers."),
+    "bench": ("lab.bench.command", "Measure speed and memory."),
 }
 
 
@@ -45,7 +45,7 @@ class LazyGroup(click.Group):
         """Import one command."""
         if name not in COMMANDS:
             return None
-        module = importlib.import_module(f"middleware.commands.{COMMANDS[name][0]}")
+        module = importlib.import_module(f"middleware.{COMMANDS[name][0]}")
         command: click.Command = module.command
         return command
 

@@ -19,18 +19,18 @@ from arq import cron, func
 from arq.worker import Worker
 from starlette.applications import Starlette
 
-from handlers.context import Context
 from handlers.event import Work
 from handlers.outcome import Outcome
+from handlers.ports.context import Context
 from handlers.registry import dispatch
-from middleware.alerts.looking import run_alerts
+from middleware.alerts.watcher import run_alerts
 from middleware.bootstrap import RemoteObserver, open_context, open_outages
-from middleware.clockwork import run_clockwork
-from middleware.health import Health
-from middleware.mapping_watch import WatchedMapping
-from middleware.outage import Outages
-from middleware.processor import Limits, Processor
-from middleware.queue import (
+from middleware.jobs.invoice_runs import LiveSchedule
+from middleware.jobs.second_looks import run_second_looks
+from middleware.jobs.table import run_clockwork
+from middleware.mapping.watch import WatchedMapping
+from middleware.pipeline.processor import Limits, Processor
+from middleware.pipeline.wakeups import (
     JOB_NAME,
     QUEUE_NAME,
     REDIS_ERRORS,
@@ -39,15 +39,15 @@ from middleware.queue import (
     listen,
     open_queue,
 )
-from middleware.schedule import LiveSchedule
-from middleware.second_looks import run_second_looks
+from middleware.process import on_hangup, stop_on_signals
 from middleware.settings import Settings
-from middleware.signals import on_hangup, stop_on_signals
+from middleware.store.billing.plans import PlanStore
 from middleware.store.database import STORE_ERRORS, Pool, open_pool
-from middleware.store.plans import PlanStore
-from middleware.store.workers import WorkerStore
+from middleware.store.operations.workers import WorkerStore
+from middleware.traffic.traffic import Outages
 from middleware.version import VERSION
-from middleware.web import listen_on, web_server
+from middleware.web.health import Health
+from middleware.web.server import listen_on, web_server
 
 log = structlog.get_logger()
 

@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import httpx
 
-from middleware.sandbox.invoiceninja import DEFAULT_TOKEN
+from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN
 from tests.pipeline import until
 from tests.recorded import TAIGA_WEBHOOK_KEY
 from tests.stack import Ninja, invoice_ninja, signed, write_mapping

@@ -10,32 +10,32 @@ from typing import Any
 import asyncpg
 import httpx
 
-from handlers.context import Context
-from handlers.reconcile_world import Report, Scope
+from handlers.ports.context import Context
+from handlers.reconcile.taiga_models import Report, Scope
 from handlers.registry import dispatch
-from mappings.config import MappingFile, parse_mapping
-from mappings.models import NinjaTask
-from mappings.ninja_rows import read_client, read_invoice
-from middleware.clients.calls import recorded_calls
+from mappings.config.file import MappingFile, parse_mapping
+from mappings.invoiceninja.decode import read_client, read_invoice
+from mappings.time.models import NinjaTask
 from middleware.clients.connect import connect_invoice_ninja, connect_taiga
+from middleware.clients.http.calls import recorded_calls
 from middleware.clients.invoiceninja import InvoiceNinja
 from middleware.clients.taiga import Credentials, Taiga
-from middleware.ingest import Ingest
-from middleware.queue import Wakeups, open_queue
+from middleware.intake.ingest import Ingest
+from middleware.lab.sandbox.faults import Faults
+from middleware.lab.sandbox.invoiceninja import NinjaState
+from middleware.lab.sandbox.invoiceninja import create_app as create_ninja
+from middleware.lab.sandbox.taiga import create_app as create_taiga
+from middleware.lab.sandbox.taiga.people import BRIDGE, PASSWORD, Card, Place, Team
+from middleware.pipeline.attempt import Took, ended, lead_of, work_of
+from middleware.pipeline.retry import Try, judge
+from middleware.pipeline.wakeups import Wakeups, open_queue
 from middleware.reconcile.taiga import Tools, reconcile
-from middleware.retry import Try, judge
-from middleware.sandbox.faults import Faults
-from middleware.sandbox.invoiceninja import NinjaState
-from middleware.sandbox.invoiceninja import create_app as create_ninja
-from middleware.sandbox.taiga import create_app as create_taiga
-from middleware.sandbox.taiga.people import BRIDGE, PASSWORD, Card, Place, Team
-from middleware.sources import SOURCES, Delivery
-from middleware.store.claimed import Claim
+from middleware.sources.base import SOURCES, Delivery
+from middleware.store.billing.links import LinkStore, ReviewStore
+from middleware.store.billing.payments import EventHistoryStore
 from middleware.store.database import open_pool
-from middleware.store.events import EventStore, NewEvent
-from middleware.store.links import LinkStore, ReviewStore
-from middleware.store.payments import EventHistoryStore
-from middleware.tries import Took, ended, lead_of, work_of
+from middleware.store.events.claim_records import Claim
+from middleware.store.events.events import EventStore, NewEvent
 from tests.pipeline import claims
 
 TOKEN = "sandbox-token"

@@ -10,17 +10,17 @@ from typing import Any
 
 import asyncpg
 
-from handlers.payment_world import Candidate, PaymentRecord
-from mappings.invoicing.period import parse_period
-from mappings.invoicing.records import Entry, InvoicePlan, LeftOut, Line, PlannedInvoice, Terms, Totals
-from mappings.ninja import Invoice, Tax
+from handlers.ports.billing import Candidate, PaymentRecord
+from mappings.invoiceninja.models import Invoice, Tax
+from mappings.invoices.models import Entry, InvoicePlan, LeftOut, Line, PlannedInvoice, Terms, Totals
+from mappings.invoices.period import parse_period
 from middleware.accounts.passwords import hash_password
-from middleware.door_notes import fingerprint
-from middleware.signatures import sign_taiga
-from middleware.store.books import BookStore
-from middleware.store.payments import PaymentStore
-from middleware.store.plans import PlanStore
-from middleware.store.rejections import Rejections, RejectionStore
+from middleware.intake.rejections import fingerprint
+from middleware.sources.signing import sign_taiga
+from middleware.store.billing.mirror import BookStore
+from middleware.store.billing.payments import PaymentStore
+from middleware.store.billing.plans import PlanStore
+from middleware.store.events.rejections import Rejections, RejectionStore
 
 PASSWORD = "correct horse battery"
 ADMIN, VIEWER = "ada", "vic"

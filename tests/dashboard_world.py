@@ -13,19 +13,19 @@ import asyncpg
 import httpx
 
 from middleware.accounts.passwords import hash_password
-from middleware.sandbox.faults import Faults
-from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState
-from middleware.sandbox.invoiceninja import create_app as create_ninja
-from middleware.sandbox.serve import serve
-from middleware.sandbox.stripe import StripeState
-from middleware.sandbox.stripe import create_app as create_stripe
-from middleware.sandbox.taiga import create_app as create_taiga
-from middleware.sandbox.taiga.people import BRIDGE, PASSWORD, Team
+from middleware.lab.sandbox.faults import Faults
+from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState
+from middleware.lab.sandbox.invoiceninja import create_app as create_ninja
+from middleware.lab.sandbox.serve import serve
+from middleware.lab.sandbox.stripe import StripeState
+from middleware.lab.sandbox.stripe import create_app as create_stripe
+from middleware.lab.sandbox.taiga import create_app as create_taiga
+from middleware.lab.sandbox.taiga.people import BRIDGE, PASSWORD, Team
 from middleware.settings import Settings
-from middleware.sources import SOURCES, Delivery
+from middleware.sources.base import SOURCES, Delivery
 from middleware.store.database import open_pool
-from middleware.store.events import EventStore
-from middleware.store.users import UserStore
+from middleware.store.events.events import EventStore
+from middleware.store.operations.users import UserStore
 from tests.dashboard_seed import PASSWORD as ADAS
 from tests.dashboard_visitor import Visitor, dashboard, dashboard_settings, visitor
 

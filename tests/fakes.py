@@ -1,4 +1,4 @@
-"""Hand-written fakes of what handlers need from the world (`handlers.context`), with switches for what can fail.
+"""Hand-written fakes of what handlers need from the world (`handlers.ports.context`), with switches for what can fail.
 
 `FakeNinja` keeps tasks as Invoice Ninja does: a number stays taken for ever, a project decides on the client, a PUT on
 an invoiced task succeeds unless the lock is on, a DELETE always does (facts/invoice-ninja.md sections 4 and 6).
@@ -12,10 +12,10 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
-from handlers.context import Context, Link
 from handlers.errors import NotFound, Rejected
-from mappings.config import MappingFile
-from mappings.models import AttributeDefinition, AttributeValues, NinjaTask, TimeEntry, WorkItem, WorkKind
+from handlers.ports.context import Context, Link
+from mappings.config.file import MappingFile
+from mappings.time.models import AttributeDefinition, AttributeValues, NinjaTask, TimeEntry, WorkItem, WorkKind
 
 NINJA = "invoiceninja"
 TAIGA = "taiga"

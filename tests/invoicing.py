@@ -12,28 +12,28 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
-from handlers.context import Context, Link
 from handlers.errors import NeedsPerson, RemoteError, RetryLater
 from handlers.event import Event, Work
-from handlers.invoice_events import SOURCE, Due, due_event
-from handlers.invoice_reading import read_work
-from handlers.invoice_world import InternalEvent, Invoiced, InvoiceWorld, Planned
+from handlers.invoices.events import SOURCE, Due, due_event
+from handlers.invoices.unbilled import read_work
 from handlers.outcome import Outcome
+from handlers.ports.context import Context, Link
+from handlers.ports.invoice_world import InternalEvent, Invoiced, InvoiceWorld, Planned
 from handlers.registry import dispatch
-from handlers.time_held import sent_as_json, stored_as_json
-from mappings.config import MappingFile, parse_mapping
-from mappings.invoicing.period import Period, parse_period
-from mappings.invoicing.plan import plan
-from mappings.invoicing.reading import read_logged_task
-from mappings.invoicing.records import CreditProposal, InvoicePlan, LoggedTask, PlannedInvoice, TimeLink, Unresolved
-from mappings.models import TimeEntry
-from mappings.ninja import Invoice
-from mappings.ninja_rows import read_client, read_project
+from handlers.time.held import sent_as_json, stored_as_json
+from mappings.config.file import MappingFile, parse_mapping
+from mappings.invoiceninja.decode import read_client, read_project
+from mappings.invoiceninja.models import Invoice
+from mappings.invoiceninja.reading import read_logged_task
+from mappings.invoices.models import CreditProposal, InvoicePlan, LoggedTask, PlannedInvoice, TimeLink, Unresolved
+from mappings.invoices.period import Period, parse_period
+from mappings.invoices.plan import plan
+from mappings.time.models import TimeEntry
 from middleware.clients.connect import connect_invoice_ninja
 from middleware.clients.invoiceninja import InvoiceNinja
-from middleware.sandbox.faults import Faults
-from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState, create_app
-from middleware.store.plans import read_time_link
+from middleware.lab.sandbox.faults import Faults
+from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState, create_app
+from middleware.store.billing.plans import read_time_link
 from tests.fakes import FakeLinks, FakeReviews, FakeTaiga
 
 ZONE = "Europe/Brussels"

@@ -8,17 +8,17 @@ from typing import Any
 import httpx
 import pytest
 
-from handlers.context import Context
 from handlers.errors import NeedsPerson
-from handlers.payment_link import payment_link
-from handlers.payment_link_world import LinkPlan, LinkRecord, LinkWorld
-from handlers.payment_world import Json, PaymentRecord
-from middleware.clients.stripe import Stripe, connect_stripe
-from middleware.clients.stripe_links import StripeLinks
-from middleware.sandbox.faults import Faults, Rule
-from middleware.sandbox.invoiceninja import NinjaState
-from middleware.sandbox.stripe import StripeState, create_app
-from middleware.sandbox.stripe.people import StripePeople
+from handlers.payment_links.link import payment_link
+from handlers.payment_links.models import LinkPlan, LinkRecord, LinkWorld
+from handlers.ports.billing import Json, PaymentRecord
+from handlers.ports.context import Context
+from middleware.clients.stripe.client import Stripe, connect_stripe
+from middleware.clients.stripe.payment_links import StripeLinks
+from middleware.lab.sandbox.faults import Faults, Rule
+from middleware.lab.sandbox.invoiceninja import NinjaState
+from middleware.lab.sandbox.stripe import StripeState, create_app
+from middleware.lab.sandbox.stripe.people import StripePeople
 from tests.payments import Bench, Clock
 
 KEY = "sk_live_sandbox"

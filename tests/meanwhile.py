@@ -12,15 +12,15 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from handlers.context import Context
 from handlers.errors import Doubtful, RemoteError, RetryLater, ServerError, Unreachable
 from handlers.event import Event, Work
+from handlers.ports.context import Context
 from handlers.registry import dispatch
 from handlers.second_look import SECOND_LOOK, SOURCE
-from mappings.fields import take_time
-from mappings.models import AttributeDefinition, AttributeValues, NinjaTask, TimeEntry, WorkItem, WorkKind
-from middleware.sandbox.taiga import values as sandbox_values
-from middleware.sandbox.taiga.people import Team
+from mappings.time.models import AttributeDefinition, AttributeValues, NinjaTask, TimeEntry, WorkItem, WorkKind
+from mappings.values.fields import take_time
+from middleware.lab.sandbox.taiga import values as sandbox_values
+from middleware.lab.sandbox.taiga.people import Team
 from tests.fakes import NINJA, TAIGA, FakeNinja
 from tests.payment_fakes import FakeHistory
 from tests.stories import world
@@ -192,7 +192,7 @@ class Meanwhile:
 
 @dataclass
 class LateTaiga:
-    """Implements `handlers.context.TaigaWork` for the one task."""
+    """Implements `handlers.ports.context.TaigaWork` for the one task."""
 
     of: Meanwhile = field(repr=False)
 

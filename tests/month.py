@@ -17,20 +17,20 @@ from typing import Any
 
 import httpx
 
-from handlers.context import Context
 from handlers.errors import NeedsPerson, Rejected, RemoteError, RetryLater
 from handlers.event import Event, Work
-from handlers.invoice_events import run_event
-from handlers.invoice_world import InvoiceWorld
+from handlers.invoices.events import run_event
+from handlers.ports.context import Context
+from handlers.ports.invoice_world import InvoiceWorld
 from handlers.registry import dispatch
 from handlers.second_look import LOOKED_AT_THOUGH_DEAD, NOT_LOOKED_AT, SECOND_LOOK, SOURCE
-from mappings.config import parse_mapping
-from mappings.invoicing.calendars import calendars_of
-from mappings.invoicing.records import Unresolved
+from mappings.config.file import parse_mapping
+from mappings.invoices.calendars import calendars_of
+from mappings.invoices.models import Unresolved
 from middleware.clients.connect import connect_invoice_ninja
 from middleware.clients.invoiceninja import InvoiceNinja
-from middleware.sandbox.faults import Faults, Rule
-from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState, create_app
+from middleware.lab.sandbox.faults import Faults, Rule
+from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState, create_app
 from tests.invoicing import DECEMBER, ZONE, Clock, Office, Steps, as_event
 from tests.month_people import RATE, People
 from tests.trouble import Trouble, WorkerKilledError

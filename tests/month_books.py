@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from middleware.sandbox.invoiceninja.table import Row
+from middleware.lab.sandbox.invoiceninja.table import Row
 from tests.fakes import FakeReviews
 from tests.month import Month
 from tests.month_people import RATE, Item, hours_of, live_invoices

@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Any
 
 from handlers.event import Event
-from middleware.sandbox.invoiceninja import NinjaState, documents, ledger, records
-from middleware.sandbox.invoiceninja.invoice_actions import delete_invoice, link_tasks, send_mail
-from middleware.sandbox.invoiceninja.shapes import INVOICE, TASK
-from middleware.sandbox.invoiceninja.table import Row
+from middleware.lab.sandbox.invoiceninja import NinjaState, documents, ledger, records
+from middleware.lab.sandbox.invoiceninja.invoice_actions import delete_invoice, link_tasks, send_mail
+from middleware.lab.sandbox.invoiceninja.shapes import INVOICE, TASK
+from middleware.lab.sandbox.invoiceninja.table import Row
 from tests.fakes import FakeTaiga
 from tests.invoicing import Clock, local
 from tests.stories import Story

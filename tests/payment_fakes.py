@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from handlers.event import Event
-from handlers.payment_world import PaymentRecord
+from handlers.ports.billing import PaymentRecord
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 

@@ -13,20 +13,20 @@ from typing import Any
 
 import httpx
 
-from handlers.context import Context
 from handlers.errors import NeedsPerson, Rejected, RemoteError, RetryLater
 from handlers.event import Event, Work
 from handlers.outcome import Outcome
-from handlers.payment_world import PaymentWorld, StripeMoney
-from handlers.settle_payment import settle_payment
-from mappings.config import MappingFile, parse_mapping
-from mappings.money import to_major
+from handlers.payments.settle import settle_payment
+from handlers.ports.billing import PaymentWorld, StripeMoney
+from handlers.ports.context import Context
+from mappings.config.file import MappingFile, parse_mapping
 from mappings.stripe import Relevant, classify
-from mappings.stripe.reading import BadStripeObject
+from mappings.stripe.fields import BadStripeObject
+from mappings.values.money import to_major
 from middleware.clients.connect import connect_invoice_ninja
 from middleware.clients.invoiceninja import InvoiceNinja
-from middleware.sandbox.faults import Faults
-from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState, create_app
+from middleware.lab.sandbox.faults import Faults
+from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState, create_app
 from tests.fakes import FakeLinks, FakeReviews
 from tests.payment_fakes import START, Clock, FakeHistory, FakeLocks, FakeMemory
 from tests.recorded import RECORDINGS

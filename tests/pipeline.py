@@ -10,10 +10,10 @@ from typing import Any
 
 import asyncpg
 
-from middleware.store.claimed import AttemptRecord, Claim, Settlement
-from middleware.store.claims import Claims
 from middleware.store.database import open_pool
-from middleware.store.events import EventStore, NewEvent
+from middleware.store.events.claim_records import AttemptRecord, Claim, Settlement
+from middleware.store.events.claims import Claims
+from middleware.store.events.events import EventStore, NewEvent
 
 BASE_TIME = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 _keys = count(1)

@@ -11,8 +11,8 @@ import asyncpg
 
 from handlers.event import Work
 from handlers.outcome import Outcome, Processed
-from middleware.processor import Limits, Processor
-from middleware.store.events import EventRow, EventStore
+from middleware.pipeline.processor import Limits, Processor
+from middleware.store.events.events import EventRow, EventStore
 from tests.pipeline import statuses, until
 
 LIMITS = Limits(concurrency=8, attempt_timeout=5, sweep_seconds=0.05, keep_trying=timedelta(hours=72))

@@ -10,7 +10,7 @@ import httpx
 from middleware.app import create_app
 from middleware.metrics import REGISTRY
 from middleware.settings import Settings
-from middleware.signatures import sign_taiga
+from middleware.sources.signing import sign_taiga
 
 KEY = "taiga-key"
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"

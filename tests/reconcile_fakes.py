@@ -10,11 +10,11 @@ from typing import Any
 
 from handlers.errors import NeedsPerson, NotFound
 from handlers.event import Event
-from handlers.reconcile_taiga import TaigaReconciliation
-from handlers.reconcile_world import Difference, Newest, Report, Scope, Seen
-from mappings.models import WorkItem, WorkKind
-from mappings.taiga import describe, read_webhook
-from mappings.taiga_told import as_webhook
+from handlers.reconcile.taiga import TaigaReconciliation
+from handlers.reconcile.taiga_models import Difference, Newest, Report, Scope, Seen
+from mappings.taiga.fingerprint import as_webhook
+from mappings.taiga.webhook import describe, read_webhook
+from mappings.time.models import WorkItem, WorkKind
 from tests.fakes import TAIGA, FakeTaiga, Spoilable
 from tests.stories import START, Feed, Story, world
 

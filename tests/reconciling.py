@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from handlers.reconcile_stripe import StripeReconciliation
-from handlers.reconcile_stripe_world import Difference, Known, Report, Scope
-from mappings.money import to_major
+from handlers.reconcile.stripe import StripeReconciliation
+from handlers.reconcile.stripe_models import Difference, Known, Report, Scope
+from mappings.values.money import to_major
+from middleware.lab.sandbox.invoiceninja import NinjaState
 from middleware.reconcile.stripe import Lists, event_of
-from middleware.sandbox.invoiceninja import NinjaState
 from tests.linking import LinkBench
 from tests.payments import Clock, subject_of
 

@@ -12,11 +12,11 @@ from typing import Any
 import httpx
 
 from middleware.app import create_app as create_receiver
-from middleware.sandbox.faults import Faults
-from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, create_app
-from middleware.sandbox.serve import serve
+from middleware.lab.sandbox.faults import Faults
+from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN, create_app
+from middleware.lab.sandbox.serve import serve
 from middleware.settings import Settings
-from middleware.signatures import sign_taiga
+from middleware.sources.signing import sign_taiga
 from middleware.worker import run_worker
 from tests.recorded import TAIGA_WEBHOOK_KEY
 

@@ -10,9 +10,9 @@ from typing import Any
 from handlers.event import Event, Work
 from handlers.outcome import Outcome
 from handlers.registry import dispatch
-from mappings.config import parse_mapping
-from mappings.models import WorkItem, WorkKind
-from mappings.taiga import read_webhook
+from mappings.config.file import parse_mapping
+from mappings.taiga.webhook import read_webhook
+from mappings.time.models import WorkItem, WorkKind
 from tests.fakes import FakeTaiga, World
 
 START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import httpx
 from starlette.types import ASGIApp
 
-from middleware.sandbox.faults import Faults, Rule
+from middleware.lab.sandbox.faults import Faults, Rule
 
 BEFORE = (Rule(status=500), Rule(action="cut"), Rule(action="html"), Rule(status=429, retry_after=1))
 AFTER = tuple(replaced.model_copy(update={"when": "after"}) for replaced in BEFORE[:3])

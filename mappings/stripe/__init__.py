@@ -4,10 +4,10 @@
 which invoice they name, and `target` says what Invoice Ninja should hold.
 """
 
-from mappings.stripe.events import RELEVANT_TYPES, Ignored, Relevant, classify
+from mappings.stripe.classify import RELEVANT_TYPES, Ignored, Relevant, classify
 from mappings.stripe.facts import FailedAttempt, Labels, PaymentFacts
+from mappings.stripe.fields import BadStripeObject
 from mappings.stripe.fold import fold, from_api
-from mappings.stripe.reading import BadStripeObject
 from mappings.stripe.references import InvoiceConflict, InvoiceRef, ReferenceNames, invoice_reference
 from mappings.stripe.target import PaymentTarget, target
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from mappings.stripe.records import BalanceTransaction, Dispute, Metadata, Person, Refund, StripeInvoice
+from mappings.stripe.models import BalanceTransaction, Dispute, Metadata, Person, Refund, StripeInvoice
 
 PaymentStatus = Literal["succeeded", "processing", "authorized", "incomplete", "failed", "canceled", "by_its_payments"]
 MetadataSource = Literal["payment_intent", "charge", "checkout_session", "stripe_invoice"]

@@ -6,12 +6,12 @@ The same money is seen by several events (facts/stripe.md section 5). Nothing he
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from mappings.stripe.collecting import Collected
+from mappings.stripe.collected import Collected
 from mappings.stripe.facts import Labels, MetadataSource, PaymentFacts
 from mappings.stripe.identity import distinct, identify
+from mappings.stripe.models import BalanceTransaction, Charge, Dispute, Intent, Person, Session, StripeInvoice
 from mappings.stripe.outcome import failed_attempt, overdue_since, paid_at, received, status_of
-from mappings.stripe.records import BalanceTransaction, Charge, Dispute, Intent, Person, Session, StripeInvoice
-from mappings.stripe.refunding import cumulative_refund, foreign_currency, released, without_release
+from mappings.stripe.refunds import cumulative_refund, foreign_currency, released, without_release
 
 OWN_GATEWAY_KEY = "payment_hash"
 

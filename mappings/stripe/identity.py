@@ -6,9 +6,9 @@ Source: facts/stripe.md section 5.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from mappings.stripe.collecting import Collected
-from mappings.stripe.reading import BadStripeObject
-from mappings.stripe.records import Charge, Dispute, Intent, InvoicePayment, Refund, Session, StripeInvoice
+from mappings.stripe.collected import Collected
+from mappings.stripe.fields import BadStripeObject
+from mappings.stripe.models import Charge, Dispute, Intent, InvoicePayment, Refund, Session, StripeInvoice
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ failed attempts before it may arrive after it (facts/stripe.md section 5).
 
 from collections.abc import Iterator
 
-from mappings.stripe.collecting import Collected
+from mappings.stripe.collected import Collected
 from mappings.stripe.facts import FailedAttempt, PaymentStatus
 from mappings.stripe.identity import Identity, invoice_payments
-from mappings.stripe.records import BalanceTransaction, Charge, Failure, Intent, Session
+from mappings.stripe.models import BalanceTransaction, Charge, Failure, Intent, Session
 
 _INTENT_WORDS: dict[str, PaymentStatus] = {
     "processing": "processing",

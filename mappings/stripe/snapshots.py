@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mappings.stripe import parsing
-from mappings.stripe.reading import Fields
-from mappings.stripe.records import (
+from mappings.stripe import decode as parsing
+from mappings.stripe.fields import Fields
+from mappings.stripe.models import (
     BalanceTransaction,
     Charge,
     Dispute,

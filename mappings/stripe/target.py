@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from mappings.money import MoneyError, to_major
 from mappings.stripe.facts import PaymentFacts
-from mappings.stripe.records import BalanceTransaction, Dispute
+from mappings.stripe.models import BalanceTransaction, Dispute
+from mappings.values.money import MoneyError, to_major
 
 TargetStatus = Literal[
     "unpaid",

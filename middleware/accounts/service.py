@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from middleware.accounts import passwords
 from middleware.accounts.throttle import WINDOW, is_too_many
-from middleware.store.audit import AuditStore, Deed
-from middleware.store.users import Role, SessionStore, User, UserStore
+from middleware.store.operations.audit import AuditStore, Deed
+from middleware.store.operations.users import Role, SessionStore, User, UserStore
 
 SESSION_LIFE = timedelta(days=7)
 SESSION_IDLE = timedelta(hours=12)

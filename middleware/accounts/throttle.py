@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from middleware.store.users import Failures
+from middleware.store.operations.users import Failures
 
 WINDOW = timedelta(minutes=15)
 OF_NAME = 5

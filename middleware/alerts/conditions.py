@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
-from middleware.alerts.records import Condition, Reading
+from middleware.alerts.models import Condition, Reading
 from middleware.store.database import Pool
-from middleware.store.events import Backlog, backlog
-from middleware.store.needs import NeedsStore, OpenReview, Troubled
+from middleware.store.events.events import Backlog, backlog
+from middleware.store.operations.attention import NeedsStore, OpenReview, Troubled
 
 MOST = 500
 """Of each kind; what goes beyond is told when there are fewer again."""

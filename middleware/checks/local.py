@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from mappings.config import MappingFile
+from mappings.config.file import MappingFile
 from mappings.errors import MappingErrors
 from middleware.bootstrap import load_mapping
 from middleware.checks.findings import Finding
-from middleware.door_notes import fingerprint
-from middleware.health import check_redis
-from middleware.queue import open_queue
+from middleware.intake.rejections import fingerprint
+from middleware.pipeline.wakeups import open_queue
 from middleware.settings import Settings, SettingsError
 from middleware.store.database import STORE_ERRORS, StoreUnavailableError, open_pool
-from middleware.store.rejections import RejectionStore
+from middleware.store.events.rejections import RejectionStore
+from middleware.web.health import check_redis
 
 
 def check_mapping(file: Path) -> tuple[list[Finding], MappingFile | None]:

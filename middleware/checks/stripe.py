@@ -6,10 +6,10 @@ from typing import Any
 
 from handlers.errors import Refused, RemoteError
 from mappings.stripe import RELEVANT_TYPES
-from middleware.addresses import leads_here, webhook_address
 from middleware.checks.findings import Finding, finding_of
-from middleware.clients.http import Row
-from middleware.clients.stripe import STRIPE_VERSION, Stripe
+from middleware.clients.http.client import Row
+from middleware.clients.stripe.client import STRIPE_VERSION, Stripe
+from middleware.sources.addresses import leads_here, webhook_address
 
 OUR_OWN = ".reconcile"
 """The end of types that Stripe does not know: they are made here."""

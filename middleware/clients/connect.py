@@ -2,8 +2,8 @@
 
 import httpx
 
-from middleware.clients.address import API_PATH, api_base
-from middleware.clients.http import open_http
+from middleware.clients.http.address import API_PATH, api_base
+from middleware.clients.http.client import open_http
 from middleware.clients.invoiceninja import InvoiceNinja
 from middleware.clients.taiga import Credentials, Taiga
 from middleware.clients.taiga.session import TaigaSession

@@ -2,8 +2,8 @@
 
 import click
 
-from middleware.alerts.records import Message
-from middleware.alerts.sending import send
+from middleware.alerts.models import Message
+from middleware.alerts.sender import send
 from middleware.commands.common import (
     FailedError,
     WrongUseError,
@@ -13,7 +13,7 @@ from middleware.commands.common import (
     run,
     settings_or_exit,
 )
-from middleware.store.alerts import AlertStore
+from middleware.store.operations.alerts import AlertStore
 
 
 @click.group("alerts")

@@ -5,9 +5,9 @@ import time
 import click
 from rich.console import Console
 
-from mappings.config import mapping_schema
+from mappings.config.file import mapping_schema
 from middleware.checks import Finding
-from middleware.checks.everything import look_at_everything
+from middleware.checks.run import look_at_everything
 from middleware.commands.common import json_option, print_json, run, servers_behind, settings_or_exit
 
 MARKS = {"ok": "[green]ok     [/]", "warning": "[yellow]warning[/]", "failed": "[red]failed [/]"}

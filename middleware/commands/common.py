@@ -17,7 +17,7 @@ from mappings.errors import MappingErrors
 from middleware.logs import configure_logs
 from middleware.settings import Settings, SettingsError, load_settings
 from middleware.store.database import STORE_ERRORS, NewerSchemaError, Pool, StoreUnavailableError, migrate, open_pool
-from middleware.store.sealed import MissingKeyError, use_keys
+from middleware.store.encryption import MissingKeyError, use_keys
 from middleware.store.text import storable
 
 FAILED = 1

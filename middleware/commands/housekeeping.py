@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import click
 
 from middleware.commands.common import json_option, print_json, run, servers_behind, settings_or_exit, store
-from middleware.housekeeping import Round, keep_house
+from middleware.jobs.housekeeping import Round, keep_house
 from middleware.settings import Settings
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import click
 
-from mappings.config import MappingFile
-from mappings.models import WorkKind
+from mappings.config.effective import differences, effective_rules, project_label, shown_value
+from mappings.config.file import MappingFile
+from mappings.time.models import WorkKind
+from mappings.time.preview import Changed, Result, compare, try_rules
 from middleware.bootstrap import load_mapping
-from middleware.clients.jsonbody import read_json
+from middleware.clients.http.json_codec import read_json
 from middleware.commands.common import (
     DIFFERENCES,
     WrongUseError,
@@ -23,11 +25,9 @@ from middleware.commands.common import (
     settings_or_exit,
     store,
 )
-from middleware.mapping_tools.effective import differences, effective_rules, project_label, shown_value
-from middleware.mapping_tools.recorded import UnreadableError, read_webhooks
-from middleware.mapping_tools.trying import Changed, Result, compare, try_rules
+from middleware.mapping.recorded import UnreadableError, read_webhooks
 from middleware.settings import Settings
-from middleware.store.told import newest_events
+from middleware.store.events.newest import newest_events
 
 KINDS: tuple[WorkKind, ...] = ("task", "userstory", "issue")
 

@@ -11,10 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from handlers.payment_world import PaymentRecord
+from handlers.ports.billing import PaymentRecord
 from mappings.stripe.target import money
 from middleware.commands.actor import cli_actor
-from middleware.commands.by_hand import warn_of_outages
 from middleware.commands.common import (
     FailedError,
     json_option,
@@ -24,14 +23,15 @@ from middleware.commands.common import (
     settings_or_exit,
     store,
 )
-from middleware.ingest import Ingest
-from middleware.payment_decisions import Decision, decision_event
-from middleware.queue import Wakeups, open_queue
+from middleware.intake.decisions import Decision, decision_event
+from middleware.intake.ingest import Ingest
+from middleware.pipeline.wakeups import Wakeups, open_queue
 from middleware.settings import Settings
-from middleware.store.audit import AuditStore, Deed
+from middleware.store.billing.payments import PaymentStore
 from middleware.store.database import Pool
-from middleware.store.events import FINISHED, EventRow, EventStore
-from middleware.store.payments import PaymentStore
+from middleware.store.events.events import FINISHED, EventRow, EventStore
+from middleware.store.operations.audit import AuditStore, Deed
+from middleware.traffic.by_hand import warn_of_outages
 
 PIPE_WIDTH = 200
 LOOK_SECONDS = 0.05

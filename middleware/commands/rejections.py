@@ -5,11 +5,11 @@ from datetime import datetime
 
 import click
 
-from middleware.commands.ages import Ago
 from middleware.commands.common import in_store, json_option, print_json
+from middleware.commands.options import Ago
 from middleware.settings import KNOWN_SOURCES
 from middleware.store.database import Pool
-from middleware.store.rejections import RejectionRow, RejectionStore
+from middleware.store.events.rejections import RejectionRow, RejectionStore
 
 
 @click.group("rejections")

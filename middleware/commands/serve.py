@@ -9,11 +9,11 @@ import structlog
 from middleware.app import create_app
 from middleware.commands.common import FailedError, run, servers_behind, settings_or_exit
 from middleware.garbage import spare_what_stays
+from middleware.process import on_hangup, stop_on_signals
 from middleware.settings import Settings
-from middleware.signals import on_hangup, stop_on_signals
 from middleware.store.database import migrate
 from middleware.version import VERSION
-from middleware.web import listen_on, web_server
+from middleware.web.server import listen_on, web_server
 
 log = structlog.get_logger()
 

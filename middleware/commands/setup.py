@@ -10,9 +10,9 @@ import click
 from handlers.errors import RemoteError
 from middleware.commands.check import look_and_print
 from middleware.commands.common import DIFFERENCES, FailedError, WrongUseError, run
-from middleware.setup.asking import Asker, Conversation, Unattended
 from middleware.setup.files import UnwritableError, read_env
 from middleware.setup.projects import Wish, read_wish
+from middleware.setup.prompts import Asker, Conversation, Unattended
 from middleware.setup.steps import carry_out
 from middleware.setup.wizard import Files, Options, Prepared, Wizard
 

@@ -13,8 +13,8 @@ import structlog
 
 from middleware.bootstrap import load_mapping
 from middleware.commands.common import run, servers_behind, settings_or_exit
+from middleware.process import PARENT_VARIABLE, on_hangup, stop_on_signals
 from middleware.settings import Settings
-from middleware.signals import PARENT_VARIABLE, on_hangup, stop_on_signals
 from middleware.store.database import migrate
 
 log = structlog.get_logger()

@@ -12,9 +12,9 @@ from middleware.accounts.passwords import WeakPasswordError, check_strength, has
 from middleware.accounts.service import NAME_PATTERN
 from middleware.commands.actor import cli_actor
 from middleware.commands.common import FailedError, WrongUseError, in_store, json_option, print_json
-from middleware.store.audit import AuditStore, Deed
 from middleware.store.database import Pool
-from middleware.store.users import Role, UserStore
+from middleware.store.operations.audit import AuditStore, Deed
+from middleware.store.operations.users import Role, UserStore
 
 Change = Callable[[UserStore], Awaitable[bool]]
 password_option = click.option(

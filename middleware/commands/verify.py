@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from middleware.commands.common import FAILED, WrongUseError, json_option, print_json, settings_or_exit
-from middleware.door_notes import fingerprint
-from middleware.forensics import Request, examine
+from middleware.intake.diagnosis import Request, examine
+from middleware.intake.rejections import fingerprint
 from middleware.settings import KNOWN_SOURCES, Source
 
 

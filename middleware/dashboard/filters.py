@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta, tzinfo
 from urllib.parse import urlencode
 
-from middleware.store.event_search import EventFilter
+from middleware.store.events.search import EventFilter
 
 TEXTS = ("source", "type", "status", "subject", "text")
 LONGEST = 200

@@ -8,7 +8,7 @@ from babel import Locale
 from babel.dates import format_date, format_datetime, format_time, format_timedelta
 from babel.numbers import format_currency, format_decimal, get_currency_symbol
 
-from mappings.money import MoneyError, exponent, to_major
+from mappings.values.money import MoneyError, exponent, to_major
 
 _LOCALE = Locale("en", "GB")
 _SHORT_MS = 1000

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mappings.config import MappingFile, parse_mapping
+from mappings.config.file import MappingFile, parse_mapping
 from mappings.errors import MappingErrors
 
 

@@ -12,7 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
-from middleware.dashboard import formats, words
+from middleware.dashboard import formats
+from middleware.dashboard import labels as words
 from middleware.version import VERSION
 
 STATIC_FILES: Mapping[str, str] = {

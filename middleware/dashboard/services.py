@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from middleware.health import Check
 from middleware.settings import Settings
 from middleware.store.database import Pool
+from middleware.web.health import Check
 
 Wake = Callable[[Sequence[int]], None]
 Checks = Callable[[], Awaitable[list[Check]]]

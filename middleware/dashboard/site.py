@@ -14,16 +14,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from middleware.accounts.cookies import comes_from_elsewhere
 from middleware.accounts.service import Accounts
 from middleware.dashboard import sign_in
-from middleware.dashboard.asking import Asking
 from middleware.dashboard.formats import zone_named
-from middleware.dashboard.pages.table import PAGES
+from middleware.dashboard.live import Asking
 from middleware.dashboard.render import STATIC_FILES, make_environment, static_content
+from middleware.dashboard.routes import PAGES
 from middleware.dashboard.services import Services
 from middleware.dashboard.sign_in import session_token
 from middleware.dashboard.visit import Desk, Page, RefusedError, Visit, go_to, local_path
-from middleware.store.audit import AuditStore
 from middleware.store.database import OUR_MISTAKES, STORE_ERRORS, StoreUnavailableError
-from middleware.store.users import Role, SessionStore, UserStore
+from middleware.store.operations.audit import AuditStore
+from middleware.store.operations.users import Role, SessionStore, UserStore
 
 log = structlog.get_logger()
 

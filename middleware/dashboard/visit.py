@@ -12,9 +12,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from middleware.accounts.cookies import is_same
 from middleware.accounts.service import Accounts, Session
-from middleware.dashboard.asking import Asking
+from middleware.dashboard.labels import notice
+from middleware.dashboard.live import Asking
 from middleware.dashboard.services import Services
-from middleware.dashboard.words import notice
 from middleware.store.text import storable
 
 SEE_OTHER = 303

@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 from middleware.embedded.binaries import postgres_program
 from middleware.embedded.errors import EmbeddedServerError
+from middleware.embedded.orphans import end_survivors, is_alive
 from middleware.embedded.privileges import ServerUser, server_wrapper, unprivileged_user
 from middleware.embedded.server import EmbeddedServer
-from middleware.embedded.survivors import end_survivors, is_alive
 
 _ROLE = "taiga_billing"
 _PORT = 5432

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from middleware.embedded.errors import EmbeddedServerError
-from middleware.embedded.survivors import end_survivors
+from middleware.embedded.orphans import end_survivors
 
 # A socket's path may have 107 bytes, and the longest name below the folder (`.s.PGSQL.5432.lock`) has 19.
 _LONGEST_SOCKET_FOLDER = 85

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from middleware.clients.connect import connect_invoice_ninja
 from middleware.clients.invoiceninja import InvoiceNinja
-from middleware.clients.stripe import Stripe, connect_stripe
+from middleware.clients.stripe.client import Stripe, connect_stripe
 from middleware.settings import Settings, SettingsError
 
 

@@ -8,13 +8,13 @@ from typing import Generic, Protocol, TypeVar
 import structlog
 
 from handlers.errors import RemoteError
-from middleware.ingest import Ingest
-from middleware.outage import Outages
-from middleware.periodic import NotNowError
+from middleware.intake.ingest import Ingest
+from middleware.jobs.periodic import NotNowError
 from middleware.store.database import Pool
-from middleware.store.events import NewEvent
-from middleware.store.seen import Counts, RunStore
-from middleware.way import in_no_hurry
+from middleware.store.events.events import NewEvent
+from middleware.store.operations.reconcile import Counts, RunStore
+from middleware.traffic.gate import in_no_hurry
+from middleware.traffic.traffic import Outages
 
 log = structlog.get_logger()
 

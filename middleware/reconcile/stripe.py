@@ -1,22 +1,22 @@
-"""Puts together a run of `handlers.reconcile_stripe`: Stripe's lists, Invoice Ninja's pages, our table, the door."""
+"""Puts together a run of `handlers.reconcile.stripe`: Stripe's lists, Invoice Ninja's pages, our table, the door."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from handlers.context import Clock
-from handlers.reconcile_stripe import Progress, StripeReconciliation
-from handlers.reconcile_stripe_world import Books, Difference, Report, Scope
-from middleware.clients.http import Row
-from middleware.clients.jsonbody import write_json
-from middleware.clients.stripe import STRIPE_VERSION, Stripe
-from middleware.ingest import Ingest
+from handlers.ports.context import Clock
+from handlers.reconcile.stripe import Progress, StripeReconciliation
+from handlers.reconcile.stripe_models import Books, Difference, Report, Scope
+from middleware.clients.http.client import Row
+from middleware.clients.http.json_codec import write_json
+from middleware.clients.stripe.client import STRIPE_VERSION, Stripe
+from middleware.intake.ingest import Ingest
 from middleware.reconcile.runs import EventDoor, alone_and_remembered, by_clock
+from middleware.store.billing.payment_events import PaymentEvents
 from middleware.store.database import Pool
-from middleware.store.events import NewEvent
-from middleware.store.payment_events import PaymentEvents
-from middleware.store.seen import RunStore
+from middleware.store.events.events import NewEvent
+from middleware.store.operations.reconcile import RunStore
 
 ScopeName = Literal["daily", "manual"]
 
@@ -43,7 +43,7 @@ class Tools:
 
 
 class Lists:
-    """Implements `handlers.reconcile_stripe_world.StripeLists`: a hundred objects a request."""
+    """Implements `handlers.reconcile.stripe_models.StripeLists`: a hundred objects a request."""
 
     def __init__(self, stripe: Stripe) -> None:
         self._stripe = stripe

@@ -1,24 +1,24 @@
-"""Puts together a run of `handlers.reconcile_taiga`: Taiga's lists, the memory of earlier looks, the single door."""
+"""Puts together a run of `handlers.reconcile.taiga`: Taiga's lists, the memory of earlier looks, the single door."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from handlers.reconcile_taiga import Progress, TaigaReconciliation
-from handlers.reconcile_world import Difference, Newest, Report, Scope
-from mappings.config import MappingFile
+from handlers.reconcile.taiga import Progress, TaigaReconciliation
+from handlers.reconcile.taiga_models import Difference, Newest, Report, Scope
+from mappings.config.file import MappingFile
 from mappings.errors import NotUnderstood
-from mappings.models import WorkItem
-from mappings.taiga import describe, read_webhook
-from mappings.taiga_told import as_webhook
-from middleware.clients.jsonbody import read_json, write_json
+from mappings.taiga.fingerprint import as_webhook
+from mappings.taiga.webhook import describe, read_webhook
+from mappings.time.models import WorkItem
+from middleware.clients.http.json_codec import read_json, write_json
 from middleware.clients.taiga import Taiga
-from middleware.ingest import Ingest
+from middleware.intake.ingest import Ingest
 from middleware.reconcile.runs import EventDoor, alone_and_remembered, by_clock
 from middleware.store.database import Pool
-from middleware.store.events import NewEvent
-from middleware.store.seen import RunStore, SeenStore
+from middleware.store.events.events import NewEvent
+from middleware.store.operations.reconcile import RunStore, SeenStore
 
 ScopeName = Literal["recent", "all", "manual"]
 
@@ -41,7 +41,7 @@ class Tools:
 
 
 class Memory(SeenStore):
-    """Implements `handlers.reconcile_world.SeenItems`."""
+    """Implements `handlers.reconcile.taiga_models.SeenItems`."""
 
     async def newest(self, subjects: Collection[str]) -> Mapping[str, Newest]:
         """The newest event of each subject that has any."""

@@ -5,8 +5,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mappings.models import NinjaClient
-from mappings.ninja import Project
+from mappings.invoiceninja.models import Project
+from mappings.time.models import NinjaClient
 
 SURE, LIKELY = 0.85, 0.6
 _LEGAL_FORMS = frozenset(

@@ -7,13 +7,13 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from mappings.config import MappingFile
-from mappings.ninja import Company
+from mappings.config.file import MappingFile
+from mappings.invoiceninja.models import Company
 from middleware.clients.invoiceninja import InvoiceNinja
 from middleware.clients.taiga import Taiga
-from middleware.clients.taiga.records import TaigaProject
-from middleware.setup.asking import Asker
+from middleware.clients.taiga.decode import TaigaProject
 from middleware.setup.matching import Target, propose, targets_of
+from middleware.setup.prompts import Asker
 
 ALL = "all"
 _KEPT = 'a person declined it ("declined_projects" in mappings.json)'

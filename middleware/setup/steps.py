@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from handlers.errors import RemoteError
-from middleware.setup.asking import Asker
+from middleware.setup.prompts import Asker
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,12 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from mappings.config import MappingFile, parse_mapping
-from mappings.ninja import Company
-from middleware.addresses import private_name, taiga_refusal, webhook_address
+from mappings.config.file import MappingFile, parse_mapping
+from mappings.invoiceninja.models import Company
 from middleware.clients.invoiceninja import InvoiceNinja
-from middleware.clients.stripe import Stripe
+from middleware.clients.stripe.client import Stripe
 from middleware.clients.taiga import Taiga
-from middleware.setup.asking import Asker
-from middleware.setup.connecting import Interview
+from middleware.setup.credentials import Interview
 from middleware.setup.files import PRIVATE, PUBLIC, changed_env, changed_mapping, read_env, write_whole
 from middleware.setup.projects import (
     Choices,
@@ -30,9 +28,11 @@ from middleware.setup.projects import (
     read_projects,
     read_targets,
 )
+from middleware.setup.prompts import Asker
 from middleware.setup.steps import Step
-from middleware.setup.stripe_steps import StripePlan, plan_stripe
-from middleware.setup.taiga_steps import Hooks, plan_taiga
+from middleware.setup.stripe import StripePlan, plan_stripe
+from middleware.setup.taiga import Hooks, plan_taiga
+from middleware.sources.addresses import private_name, taiga_refusal, webhook_address
 
 FRESH_COMPANY_ZONE = "Pacific/Midway"
 """The time zone of a company where nobody chose one."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import asyncpg
 
-from middleware.store.schema_change import apply, take_turn
-from middleware.store.sealed import check_keys, open_on_arrival
+from middleware.store.encryption import check_keys, open_on_arrival
+from middleware.store.migration import apply, take_turn
 from middleware.store.text import storable_json
 
 Pool = asyncpg.Pool

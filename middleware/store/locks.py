@@ -16,7 +16,7 @@ from middleware.store.database import STORE_ERRORS, StoreUnavailableError, away_
 _FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.25
 """Seconds between two looks at a lock that another worker holds."""
 
-# A seed of its own: these locks must not meet the subject locks of `middleware.store.claims`.
+# A seed of its own: these locks must not meet the subject locks of `middleware.store.events.claims`.
 TRY = "SELECT pg_try_advisory_lock(hashtextextended($1, 1))"
 RELEASE = "SELECT pg_advisory_unlock(hashtextextended($1, 1))"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from middleware.chaos import plan as plans
-from middleware.chaos.driver import VICTIMS, victim
-from middleware.chaos.plan import Plan
-from middleware.chaos.run import Result, run
+from middleware.lab.chaos import plan as plans
+from middleware.lab.chaos.driver import VICTIMS, victim
+from middleware.lab.chaos.plan import Plan
+from middleware.lab.chaos.run import Result, run
 
 
 async def played(plan: Plan, folder: Path) -> Result:

@@ -12,11 +12,11 @@ from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
 
 from handlers.event import Event, Work
-from handlers.invoice_events import DUE, TASK_INVOICED, run_event
+from handlers.invoices.events import DUE, TASK_INVOICED, run_event
 from handlers.registry import dispatch
-from mappings.config import parse_mapping
-from mappings.invoicing.calendars import calendars_of
-from mappings.invoicing.period import latest_run
+from mappings.config.file import parse_mapping
+from mappings.invoices.calendars import calendars_of
+from mappings.invoices.period import latest_run
 from tests.fakes import FakeTaiga
 from tests.invoicing import ZONE, Killed, Office, as_event, local, office
 from tests.stories import Story

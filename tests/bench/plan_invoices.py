@@ -10,12 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mappings.invoicing.period import parse_period
+from mappings.invoices.period import parse_period
 from middleware.embedded import embedded_servers
-from middleware.sandbox.faults import Faults
-from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState, create_app
-from middleware.sandbox.invoiceninja.shapes import CLIENT, TASK
-from middleware.sandbox.serve import serve
+from middleware.lab.sandbox.faults import Faults
+from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState, create_app
+from middleware.lab.sandbox.invoiceninja.shapes import CLIENT, TASK
+from middleware.lab.sandbox.serve import serve
 from middleware.store.database import migrate
 from tests.bench.measuring import measure
 

@@ -13,16 +13,16 @@ from typing import Any
 
 import httpx
 
-from handlers.payment_world import PaymentRecord
+from handlers.ports.billing import PaymentRecord
 from middleware.embedded import embedded_servers
-from middleware.sandbox.faults import Faults
-from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState
-from middleware.sandbox.invoiceninja import create_app as create_ninja
-from middleware.sandbox.serve import serve
-from middleware.sandbox.stripe import StripeState, create_app
-from middleware.sandbox.stripe.people import StripePeople
+from middleware.lab.sandbox.faults import Faults
+from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState
+from middleware.lab.sandbox.invoiceninja import create_app as create_ninja
+from middleware.lab.sandbox.serve import serve
+from middleware.lab.sandbox.stripe import StripeState, create_app
+from middleware.lab.sandbox.stripe.people import StripePeople
+from middleware.store.billing.payments import PaymentStore
 from middleware.store.database import migrate, open_pool
-from middleware.store.payments import PaymentStore
 from tests.bench.measuring import measure
 
 LOST_EVERY = 3

@@ -17,7 +17,7 @@ from playwright.async_api import Browser, Page, ViewportSize, async_playwright, 
 
 from middleware.app import create_app
 from middleware.store.database import open_pool
-from middleware.web import web_server
+from middleware.web.server import web_server
 from tests.dashboard_seed import PASSWORD, seed
 from tests.dashboard_visitor import dashboard_settings
 from tests.databases import copied_database, name_of

@@ -7,12 +7,12 @@ import asyncpg
 from playwright.async_api import expect
 
 from middleware.accounts.passwords import hash_password
-from middleware.commands.demo import add_clients, entries, until_settled
-from middleware.demo.stack import running_stack
-from middleware.demo.work import BILLABLE, HOURS
-from middleware.sandbox.taiga.people import Team
+from middleware.lab.demo.command import add_clients, entries, until_settled
+from middleware.lab.demo.stack import running_stack
+from middleware.lab.demo.work import BILLABLE, HOURS
+from middleware.lab.sandbox.taiga.people import Team
 from middleware.store.database import migrate, open_pool
-from middleware.store.users import UserStore
+from middleware.store.operations.users import UserStore
 from tests.browser.conftest import OpenSeat
 from tests.dashboard_seed import PASSWORD
 from tests.pipeline import until

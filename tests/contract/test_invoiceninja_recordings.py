@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState, create_app
+from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState, create_app
 from tests.contract.ninja_ids import IdMap
 from tests.contract.replay import Exchange, Story, differences, load_stories, send
 

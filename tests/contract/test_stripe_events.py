@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from mappings.stripe import fold, target
-from middleware.sandbox.stripe import StripePeople, StripeState, checkout, payments
-from middleware.signatures import verify_stripe
+from middleware.lab.sandbox.stripe import StripePeople, StripeState, checkout, payments
+from middleware.sources.signing import verify_stripe
 from tests.stripe_stories import Json, end_state, facts_by_payment, stories, story
 
 SECRET = "whsec_contract"

@@ -7,9 +7,9 @@ import pytest
 import stripe
 
 from mappings.stripe import from_api, target
-from middleware.sandbox.serve import serve
-from middleware.sandbox.stripe import StripePeople, StripeState, create_app
-from middleware.signatures import verify_stripe
+from middleware.lab.sandbox.serve import serve
+from middleware.lab.sandbox.stripe import StripePeople, StripeState, create_app
+from middleware.sources.signing import verify_stripe
 
 # The library hands httpx its forms in a deprecated way.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")

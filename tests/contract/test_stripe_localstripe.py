@@ -22,8 +22,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mappings.stripe import Relevant, classify, fold, from_api, target
-from middleware.sandbox.serve import serve
-from middleware.signatures import verify_stripe
+from middleware.lab.sandbox.serve import serve
+from middleware.sources.signing import verify_stripe
 
 Json = dict[str, Any]
 SECRET = "whsec_localstripe"

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from middleware.sandbox.taiga import TaigaState, create_app, setup
+from middleware.lab.sandbox.taiga import TaigaState, create_app, setup
 from tests.contract.taiga_replay import Played, Run, load
 
 EXCHANGES = load()

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from middleware.store.database import open_pool
-from middleware.store.events import EventStore
+from middleware.store.events.events import EventStore
 from tests.pipeline import event_store
 from tests.processor_bench import Bench
 from tests.receiver_bench import running, settings

@@ -9,12 +9,13 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
-from middleware import abuse, guard
 from middleware.app import create_app
-from middleware.bench.load import SECRET, request_for, task_webhook
+from middleware.intake import rate_limit as abuse
+from middleware.lab.bench.load import SECRET, request_for, task_webhook
 from middleware.settings import Settings
-from middleware.signatures import sign_taiga
-from middleware.web import QuietServer, listen_on, web_server
+from middleware.sources.signing import sign_taiga
+from middleware.web import connection as guard
+from middleware.web.server import QuietServer, listen_on, web_server
 
 
 @asynccontextmanager

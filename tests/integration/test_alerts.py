@@ -10,16 +10,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from middleware.alerts.looking import Alerts
-from middleware.alerts.records import Message
-from middleware.alerts.sending import Sent, send
-from middleware.sandbox.serve import serve
+from middleware.alerts.models import Message
+from middleware.alerts.sender import Sent, send
+from middleware.alerts.watcher import Alerts
+from middleware.lab.sandbox.serve import serve
 from middleware.settings import Settings
-from middleware.store.alerts import AlertStore
+from middleware.store.billing.links import ReviewStore
 from middleware.store.database import Pool, open_pool
-from middleware.store.links import ReviewStore
-from middleware.store.needs import NeedsStore
-from middleware.store.workers import WorkerStore
+from middleware.store.operations.alerts import AlertStore
+from middleware.store.operations.attention import NeedsStore
+from middleware.store.operations.workers import WorkerStore
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

@@ -12,14 +12,14 @@ import pytest
 from click.testing import CliRunner, Result
 from cryptography.fernet import Fernet
 
-from handlers.context import Link
+from handlers.ports.context import Link
 from middleware.commands import backup as backup_command
 from middleware.commands import restore as restore_command
 from middleware.store.backup import LEFT_OUT, MANIFEST, BackupError, back_up, restore
+from middleware.store.billing.links import LinkStore, ReviewStore
 from middleware.store.database import migrate, open_pool
-from middleware.store.events import EventStore
-from middleware.store.links import LinkStore, ReviewStore
-from middleware.store.sealed import use_keys
+from middleware.store.encryption import use_keys
+from middleware.store.events.events import EventStore
 from tests.pipeline import new_event
 
 QUERY = 'SELECT t::text FROM "{}" AS t ORDER BY 1'

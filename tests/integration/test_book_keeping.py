@@ -9,15 +9,15 @@ import asyncpg
 import pytest
 
 from handlers.errors import ServerError
-from mappings.config import parse_mapping
-from mappings.models import NinjaClient
-from mappings.ninja import Company, Currency, Invoice, Statics
-from middleware.book_keeping import MINUTES, UNREAD_AGAIN_IN, book_periodics, keep_books
-from middleware.periodic import Periodic, tick
-from middleware.sandbox.faults import Rule
-from middleware.store.books import READING, BookStore
+from mappings.config.file import parse_mapping
+from mappings.invoiceninja.models import Company, Currency, Invoice, Statics
+from mappings.time.models import NinjaClient
+from middleware.jobs.mirror import MINUTES, UNREAD_AGAIN_IN, book_periodics, keep_books
+from middleware.jobs.periodic import Periodic, tick
+from middleware.lab.sandbox.faults import Rule
+from middleware.store.billing.mirror import READING, BookStore
 from middleware.store.database import open_pool
-from middleware.store.ticks import TickStore
+from middleware.store.operations.timetable import TickStore
 from tests.fakes import World
 from tests.invoicing import Office, office
 
@@ -111,7 +111,7 @@ async def test_books_are_read_in_part(pool: asyncpg.Pool) -> None:
 
 async def test_a_read_that_is_cut_off_is_begun_anew(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """What came of it is shown, but does not count as read: invoices that changed earlier may be missing."""
-    monkeypatch.setattr("middleware.book_keeping.ROWS", 1)
+    monkeypatch.setattr("middleware.jobs.mirror.ROWS", 1)
     store, books = BookStore(pool), FakeBooks([invoice(1, "c1", 9000), invoice(2, "c2", 2000)])
     books.cut_off_after = 1
     with pytest.raises(ServerError):

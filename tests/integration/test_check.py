@@ -15,15 +15,15 @@ from click.testing import CliRunner, Result
 
 from middleware.checks.stripe import WANTED_EVENTS
 from middleware.clients.connect import connect_taiga
-from middleware.clients.stripe import STRIPE_VERSION, connect_stripe
+from middleware.clients.stripe.client import STRIPE_VERSION, connect_stripe
 from middleware.clients.taiga import Credentials
 from middleware.commands.check import command
-from middleware.sandbox.invoiceninja import DEFAULT_TOKEN
-from middleware.sandbox.invoiceninja import create_app as create_ninja
-from middleware.sandbox.serve import serve
-from middleware.sandbox.stripe import create_app as create_stripe
-from middleware.sandbox.taiga import create_app as create_taiga
-from middleware.sandbox.taiga.people import ADMIN, PASSWORD, Team
+from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN
+from middleware.lab.sandbox.invoiceninja import create_app as create_ninja
+from middleware.lab.sandbox.serve import serve
+from middleware.lab.sandbox.stripe import create_app as create_stripe
+from middleware.lab.sandbox.taiga import create_app as create_taiga
+from middleware.lab.sandbox.taiga.people import ADMIN, PASSWORD, Team
 
 PUBLIC = "https://billing.example"
 

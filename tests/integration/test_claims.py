@@ -8,8 +8,8 @@ from contextlib import suppress
 import asyncpg
 import pytest
 
-from middleware.store import claims as claims_module
-from middleware.store.claims import CLAIM, Claims, ClaimsLostError
+from middleware.store.events import claims as claims_module
+from middleware.store.events.claims import CLAIM, Claims, ClaimsLostError
 from tests.pipeline import BASE_TIME, claims, event_store, finish, new_event, settlement, statuses, until
 
 

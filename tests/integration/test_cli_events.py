@@ -12,10 +12,10 @@ from click.testing import CliRunner, Result
 
 from middleware import cli
 from middleware.commands import common
-from middleware.store.claimed import AttemptRecord, Doubt, Settlement
 from middleware.store.database import open_pool
-from middleware.store.events import EventStore
-from middleware.store.second_looks import remember_doubts
+from middleware.store.events.claim_records import AttemptRecord, Doubt, Settlement
+from middleware.store.events.events import EventStore
+from middleware.store.events.second_looks import remember_doubts
 from tests.pipeline import BASE_TIME, claims, new_event, statuses
 
 Call = Callable[..., Coroutine[Any, Any, Result]]

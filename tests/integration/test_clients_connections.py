@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from middleware.clients.connections import PooledTransport, pooled_transport
-from middleware.clients.http import LIMITS, TIMEOUTS, open_http
+from middleware.clients.http.client import LIMITS, TIMEOUTS, open_http
+from middleware.clients.http.transport import PooledTransport, pooled_transport
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\n{}"
 

@@ -9,13 +9,20 @@ import httpx
 import pytest
 
 from handlers.errors import Doubtful, NotFound, Refused, Rejected, ServerError, Throttled, Unreachable
-from mappings.models import TimeEntry
-from mappings.ninja import Allocation, InvoiceDraft, InvoiceLine, InvoiceStatus, PaymentDraft, PaymentStatus
-from mappings.ninja_rows import read_client, read_project
+from mappings.invoiceninja.decode import read_client, read_project
+from mappings.invoiceninja.models import (
+    Allocation,
+    InvoiceDraft,
+    InvoiceLine,
+    InvoiceStatus,
+    PaymentDraft,
+    PaymentStatus,
+)
+from mappings.time.models import TimeEntry
 from middleware.clients.connect import connect_invoice_ninja
 from middleware.clients.invoiceninja import InvoiceNinja
-from middleware.sandbox.faults import Faults
-from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState, create_app
+from middleware.lab.sandbox.faults import Faults
+from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState, create_app
 
 
 class Clock:

@@ -8,12 +8,12 @@ import httpx
 import pytest
 
 from handlers.errors import NotFound, Refused, Rejected, Throttled
-from mappings.models import AttributeValues
+from mappings.time.models import AttributeValues
 from middleware.clients.connect import connect_taiga
 from middleware.clients.taiga import Credentials, Taiga
-from middleware.sandbox.faults import Faults
-from middleware.sandbox.taiga import create_app
-from middleware.sandbox.taiga.people import BRIDGE, PASSWORD, Place, Team
+from middleware.lab.sandbox.faults import Faults
+from middleware.lab.sandbox.taiga import create_app
+from middleware.lab.sandbox.taiga.people import BRIDGE, PASSWORD, Place, Team
 
 _LOGIN = Credentials(username=BRIDGE, password=PASSWORD)
 

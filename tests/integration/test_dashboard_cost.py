@@ -8,11 +8,11 @@ from typing import Any
 import asyncpg
 import pytest
 
+from middleware.store.billing.reports import Reports, TimeWanted
 from middleware.store.database import open_pool
-from middleware.store.event_search import EventFilter, EventSearch
-from middleware.store.needs import NeedsStore
-from middleware.store.reports import Reports, TimeWanted
-from middleware.store.statistics import Statistics
+from middleware.store.events.search import EventFilter, EventSearch
+from middleware.store.events.statistics import Statistics
+from middleware.store.operations.attention import NeedsStore
 from tests.databases import copied_database
 
 MANY = 50_000

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from mappings.invoicing.period import Period, parse_period
-from mappings.invoicing.records import InvoicePlan
-from middleware.book_keeping import keep_books
+from mappings.invoices.models import InvoicePlan
+from mappings.invoices.period import Period, parse_period
 from middleware.clients.connect import connect_invoice_ninja
-from middleware.invoice_runs import Runs, open_runs
-from middleware.sandbox.invoiceninja import DEFAULT_TOKEN
-from middleware.store.books import READING, BookStore
-from middleware.store.ticks import TickStore
+from middleware.invoicing.runs import Runs, open_runs
+from middleware.jobs.mirror import keep_books
+from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN
+from middleware.store.billing.mirror import READING, BookStore
+from middleware.store.operations.timetable import TickStore
 from tests.dashboard_world import World, running_world
 
 MADE, DELETED = '<span class="chip ok">made', '<span class="chip waiting">deleted'

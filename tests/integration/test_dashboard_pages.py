@@ -11,8 +11,8 @@ import asyncpg
 import httpx
 import pytest
 
-from middleware.alerts.records import KINDS, Batch, Known
-from middleware.alerts.wording import message_of
+from middleware.alerts.messages import message_of
+from middleware.alerts.models import KINDS, Batch, Known
 from middleware.dashboard.render import STATIC_FILES, static_content
 from middleware.store.database import StoreUnavailableError, open_pool
 from tests.dashboard_seed import PLAN, UNMATCHED, seed
@@ -406,7 +406,7 @@ async def test_postgresql_away_is_a_page(ada: Visitor, monkeypatch: pytest.Monke
         raise StoreUnavailableError("PostgreSQL: connection refused")
 
     with monkeypatch.context() as patched:
-        patched.setattr("middleware.store.users.SessionStore.find", away)
+        patched.setattr("middleware.store.operations.users.SessionStore.find", away)
         assert "PostgreSQL does not answer" in await ada.get("/", status=503)
     await ada.get("/")
 

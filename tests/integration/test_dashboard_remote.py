@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from middleware.accounts.passwords import hash_password
-from middleware.breaker import CLOSED, Circuit
-from middleware.dashboard import remote
-from middleware.dashboard.lazy import CONNECTIONS
-from middleware.sandbox.faults import Rule
-from middleware.store.circuits import CircuitStore
-from middleware.store.users import UserStore
-from middleware.store.workers import WorkerStore
+from middleware.dashboard import live_systems as remote
+from middleware.dashboard.mount import CONNECTIONS
+from middleware.lab.sandbox.faults import Rule
+from middleware.store.operations.circuits import CircuitStore
+from middleware.store.operations.users import UserStore
+from middleware.store.operations.workers import WorkerStore
+from middleware.traffic.circuit import CLOSED, Circuit
 from tests.dashboard_seed import PASSWORD as ADAS
 from tests.dashboard_world import World, running_world
 from tests.pipeline import until

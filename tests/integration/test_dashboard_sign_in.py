@@ -9,7 +9,7 @@ import pytest
 
 from middleware.accounts.passwords import hash_password
 from middleware.store.database import open_pool
-from middleware.store.users import UserStore
+from middleware.store.operations.users import UserStore
 from tests.dashboard_seed import PASSWORD
 from tests.dashboard_visitor import dashboard, visitor
 

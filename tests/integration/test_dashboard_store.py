@@ -9,17 +9,17 @@ from typing import Any
 import asyncpg
 import pytest
 
-from handlers.context import Link
-from mappings.ninja import Invoice
-from middleware.store import event_search
-from middleware.store.audit import AuditStore, Deed
-from middleware.store.books import STATES, BookStore
+from handlers.ports.context import Link
+from mappings.invoiceninja.models import Invoice
+from middleware.store.billing.links import LinkStore
+from middleware.store.billing.mirror import STATES, BookStore
+from middleware.store.billing.reports import Reports, TimeWanted
 from middleware.store.database import open_pool
-from middleware.store.event_actions import EventActions
-from middleware.store.event_search import EventFilter, EventSearch
-from middleware.store.links import LinkStore
-from middleware.store.reports import Reports, TimeWanted
-from middleware.store.statistics import Statistics
+from middleware.store.events import search as event_search
+from middleware.store.events.actions import EventActions
+from middleware.store.events.search import EventFilter, EventSearch
+from middleware.store.events.statistics import Statistics
+from middleware.store.operations.audit import AuditStore, Deed
 
 NOW = datetime.now(UTC)
 
@@ -54,7 +54,7 @@ class TestStatistics:
 
     async def test_sums_are_the_counts(self, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whatever was added up in whichever steps: the sums equal a count of all rows, and nothing counts twice."""
-        monkeypatch.setattr("middleware.store.statistics.STEP", 7)
+        monkeypatch.setattr("middleware.store.events.statistics.STEP", 7)
         statistics = Statistics(pool)
         for round_number in range(4):
             for minutes in range(4000, 0, -97):

@@ -18,7 +18,7 @@ import redis.asyncio
 from arq.connections import RedisSettings, create_pool
 
 from middleware.embedded import EmbeddedServerError, PostgresServer, RedisServer, embedded_servers
-from middleware.embedded.survivors import processes_in
+from middleware.embedded.orphans import processes_in
 
 OWNER = """
 import sys

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from mappings.models import AttributeValues, WorkKind
-from middleware.sandbox.faults import Rule
-from middleware.sandbox.taiga.people import Card
+from mappings.time.models import AttributeValues, WorkKind
+from middleware.lab.sandbox.faults import Rule
+from middleware.lab.sandbox.taiga.people import Card
 from tests.bridge import Bridge, running_bridge
 
 HOURS, BILLABLE, RATE, STATUS = "Duration (Hours)", "Billable", "Hourly Rate", "Invoice Status"

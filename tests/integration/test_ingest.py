@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from middleware import ingest as ingest_module
-from middleware.ingest import Ingest
-from middleware.queue import Wakeups, open_queue
+from middleware.intake import ingest as ingest_module
+from middleware.intake.ingest import Ingest
+from middleware.pipeline.wakeups import Wakeups, open_queue
 from middleware.store.database import StoreUnavailableError
-from middleware.store.events import EventStore, NewEvent, Stored
+from middleware.store.events.events import EventStore, NewEvent, Stored
 from tests.pipeline import event_store, new_event, until
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, create_app
-from middleware.sandbox.serve import serve
+from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN, create_app
+from middleware.lab.sandbox.serve import serve
 from tests.invoicing import ZONE, Office, office
 from tests.pipeline import until
 

@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from handlers.context import Link
-from handlers.invoice_world import Invoiced
-from mappings.config import parse_mapping
-from middleware.internal_events import StoredInternalEvents
-from middleware.schedule import Schedule
+from handlers.ports.context import Link
+from handlers.ports.invoice_world import Invoiced
+from mappings.config.file import parse_mapping
+from middleware.intake.internal_events import StoredInternalEvents
+from middleware.jobs.invoice_runs import Schedule
+from middleware.store.billing.links import LinkStore, ReviewStore
+from middleware.store.billing.plans import PlanStore
 from middleware.store.database import open_pool
-from middleware.store.events import EventStore
-from middleware.store.links import LinkStore, ReviewStore
-from middleware.store.plans import PlanStore
+from middleware.store.events.events import EventStore
 from tests.invoicing import office
 from tests.pipeline import new_event
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from mappings.invoicing.calendars import calendars_of
-from mappings.invoicing.period import latest_run
-from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, create_app
-from middleware.sandbox.serve import serve
+from mappings.invoices.calendars import calendars_of
+from mappings.invoices.period import latest_run
+from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN, create_app
+from middleware.lab.sandbox.serve import serve
 from middleware.settings import Settings
+from middleware.store.billing.plans import PlanStore
 from middleware.store.database import open_pool
-from middleware.store.events import EventStore
-from middleware.store.plans import PlanStore
+from middleware.store.events.events import EventStore
 from tests.invoicing import ZONE, office
 from tests.pipeline import until
 from tests.stack import ARQ_CLOSES_AS_OF_OLD, worker

@@ -12,18 +12,18 @@ import pytest
 from handlers.errors import ServerError, Suspended, Throttled
 from handlers.event import Work
 from handlers.outcome import Outcome, Processed
-from middleware.breaker import LONGEST_PAUSE
-from middleware.clients.calls import acting_for
 from middleware.clients.connect import connect_invoice_ninja
+from middleware.clients.http.calls import acting_for
 from middleware.clients.invoiceninja import InvoiceNinja
-from middleware.health import check_remotes
-from middleware.outage import Outages, needs_of
-from middleware.processor import Limits, Processor
-from middleware.store.circuits import CircuitStore
+from middleware.pipeline.processor import Limits, Processor
 from middleware.store.database import open_pool
-from middleware.store.events import EventStore
-from middleware.store.workers import WorkerStore
-from middleware.way import Rate
+from middleware.store.events.events import EventStore
+from middleware.store.operations.circuits import CircuitStore
+from middleware.store.operations.workers import WorkerStore
+from middleware.traffic.circuit import LONGEST_PAUSE
+from middleware.traffic.gate import Rate
+from middleware.traffic.traffic import Outages, needs_of
+from middleware.web.health import check_remotes
 from tests.pipeline import new_event, statuses, until
 
 LIMITS = Limits(concurrency=8, attempt_timeout=5, sweep_seconds=0.02, keep_trying=timedelta(hours=72))

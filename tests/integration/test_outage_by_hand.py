@@ -9,18 +9,18 @@ import pytest
 from pydantic import SecretStr
 
 from handlers.errors import ServerError, Suspended
-from middleware import way
-from middleware.breaker import CLOSED, Circuit
-from middleware.commands.by_hand import asking_by_hand, warn_of_outages
-from middleware.outage import Outages
-from middleware.periodic import NotNowError
+from middleware.jobs.periodic import NotNowError
+from middleware.jobs.taiga_clock import taiga_periodics
 from middleware.reconcile.runs import unless_away
-from middleware.reconcile.taiga_clock import taiga_periodics
 from middleware.settings import Settings
-from middleware.store.circuits import CircuitStore
 from middleware.store.database import Pool, open_pool
-from middleware.store.workers import WorkerStore
-from middleware.way import Rate
+from middleware.store.operations.circuits import CircuitStore
+from middleware.store.operations.workers import WorkerStore
+from middleware.traffic import gate as way
+from middleware.traffic.by_hand import asking_by_hand, warn_of_outages
+from middleware.traffic.circuit import CLOSED, Circuit
+from middleware.traffic.gate import Rate
+from middleware.traffic.traffic import Outages
 from tests.bridge import Bridge, running_bridge
 from tests.pipeline import until
 

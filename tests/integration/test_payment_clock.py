@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from handlers.payment_world import PaymentRecord
-from middleware.outage import Outages
-from middleware.payment_clock import heal_by_clock, payment_periodics
-from middleware.store.circuits import CircuitStore
+from handlers.ports.billing import PaymentRecord
+from middleware.jobs.failed_payments import heal_by_clock, payment_periodics
+from middleware.store.billing.payments import PaymentStore
 from middleware.store.database import open_pool
-from middleware.store.payments import PaymentStore
+from middleware.store.operations.circuits import CircuitStore
+from middleware.traffic.traffic import Outages
 from tests.payments import Bench, bench, failed_intent, open_invoice
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from handlers.payment_world import Candidate, PaymentRecord
+from handlers.ports.billing import Candidate, PaymentRecord
+from middleware.store.billing.payments import EventHistoryStore, PaymentStore
 from middleware.store.database import StoreUnavailableError, open_pool
-from middleware.store.events import EventStore
+from middleware.store.events.events import EventStore
 from middleware.store.locks import Locks
-from middleware.store.payments import EventHistoryStore, PaymentStore
 from tests.pipeline import new_event
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)

@@ -8,10 +8,10 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from middleware.checks import store as checks
-from middleware.checks.store import check_database
+from middleware.checks import database as checks
+from middleware.checks.database import check_database
 from middleware.settings import Settings
-from middleware.store.pooling import is_pooled
+from middleware.store.pooler import is_pooled
 
 
 class Client:

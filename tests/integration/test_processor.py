@@ -9,10 +9,10 @@ import pytest
 from handlers.errors import NeedsPerson, Refused, RetryLater, Throttled, Unreachable
 from handlers.event import Work
 from handlers.outcome import Ignored, Outcome, Processed
-from middleware import processor as processor_module
-from middleware.clients.calls import Call, record
-from middleware.store import claims as claims_module
+from middleware.clients.http.calls import Call, record
+from middleware.pipeline import processor as processor_module
 from middleware.store.database import StoreUnavailableError
+from middleware.store.events import claims as claims_module
 from tests.pipeline import new_event, until
 from tests.processor_bench import (
     NINJA,

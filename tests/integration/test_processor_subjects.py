@@ -9,8 +9,8 @@ import pytest
 from handlers.errors import Unreachable
 from handlers.event import Work
 from handlers.outcome import Outcome, Processed
-from middleware import processor as processor_module
-from middleware.store.claims import Claims
+from middleware.pipeline import processor as processor_module
+from middleware.store.events.claims import Claims
 from tests.pipeline import claims, new_event, statuses, until
 from tests.processor_bench import (
     NINJA,

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from middleware.signatures import sign_taiga
-from middleware.store.events import EventStore
+from middleware.sources.signing import sign_taiga
+from middleware.store.events.events import EventStore
 from tests.pipeline import event_store
 from tests.receiver_bench import KEY, body_of, post, refused, running, settings, signed
 from tests.recorded import TAIGA_WEBHOOK_KEY, taiga_webhook, taiga_webhooks

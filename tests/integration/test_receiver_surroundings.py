@@ -11,12 +11,12 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from middleware import health
 from middleware.app import create_app
 from middleware.metrics import ACK_SECONDS, RECEIVED, REJECTED
-from middleware.signatures import sign_stripe
-from middleware.store.events import EventStore
-from middleware.web import web_server
+from middleware.sources.signing import sign_stripe
+from middleware.store.events.events import EventStore
+from middleware.web import health
+from middleware.web.server import web_server
 from tests.receiver_bench import NOWHERE, body_of, counted, post, refused, running, settings, signed
 
 

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from mappings.config import parse_mapping
+from mappings.config.file import parse_mapping
 from middleware.bootstrap import open_outages
 from middleware.clients.connect import connect_taiga
 from middleware.clients.taiga import Credentials
-from middleware.clockwork import run_clockwork
-from middleware.periodic import NotNowError, Periodic, every, nightly, run_periodics, tick
+from middleware.jobs.periodic import NotNowError, Periodic, every, nightly, run_periodics, tick
+from middleware.jobs.table import run_clockwork
 from middleware.settings import Settings
 from middleware.store.database import open_pool
-from middleware.store.ticks import TickStore
+from middleware.store.operations.timetable import TickStore
 from tests.fakes import World
 from tests.pipeline import until
 

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from middleware.breaker import Circuit
-from middleware.commands import reconcile
-from middleware.commands.reconcile import command
-from middleware.sandbox.faults import Faults
-from middleware.sandbox.serve import serve
-from middleware.sandbox.taiga import create_app
-from middleware.sandbox.taiga.people import BRIDGE, PASSWORD, Place, Team
-from middleware.store.circuits import CircuitStore
+from middleware.commands.reconcile import group as reconcile
+from middleware.commands.reconcile.group import command
+from middleware.lab.sandbox.faults import Faults
+from middleware.lab.sandbox.serve import serve
+from middleware.lab.sandbox.taiga import create_app
+from middleware.lab.sandbox.taiga.people import BRIDGE, PASSWORD, Place, Team
 from middleware.store.database import migrate, open_pool
-from middleware.store.seen import RunStore
+from middleware.store.operations.circuits import CircuitStore
+from middleware.store.operations.reconcile import RunStore
+from middleware.traffic.circuit import Circuit
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,18 +6,18 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from handlers import reconcile_taiga
 from handlers.errors import RemoteError
-from handlers.reconcile_world import Scope
-from middleware import way
-from middleware.outage import Outages
-from middleware.periodic import NotNowError
-from middleware.reconcile.taiga_clock import taiga_periodics
-from middleware.sandbox.faults import Rule
-from middleware.store import seen
-from middleware.store.circuits import CircuitStore
-from middleware.store.seen import RUN_LOCKS, RunStore
-from middleware.way import Rate
+from handlers.reconcile import taiga as reconcile_taiga
+from handlers.reconcile.taiga_models import Scope
+from middleware.jobs.periodic import NotNowError
+from middleware.jobs.taiga_clock import taiga_periodics
+from middleware.lab.sandbox.faults import Rule
+from middleware.store.operations import reconcile as seen
+from middleware.store.operations.circuits import CircuitStore
+from middleware.store.operations.reconcile import RUN_LOCKS, RunStore
+from middleware.traffic import gate as way
+from middleware.traffic.gate import Rate
+from middleware.traffic.traffic import Outages
 from tests.bridge import Bridge, running_bridge
 from tests.pipeline import until
 

@@ -14,21 +14,23 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from handlers.payment_link_world import LinkPlan
+from handlers.payment_links.models import LinkPlan
 from middleware.cli import group
-from middleware.commands import invoices, reconcile, reconcile_stripe
+from middleware.commands.invoices import group as invoices
+from middleware.commands.reconcile import group as reconcile
+from middleware.commands.reconcile import stripe as reconcile_stripe
+from middleware.lab.sandbox.faults import Faults
+from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState
+from middleware.lab.sandbox.invoiceninja import create_app as create_ninja
+from middleware.lab.sandbox.serve import serve
+from middleware.lab.sandbox.stripe import StripeState, create_app
+from middleware.lab.sandbox.stripe.people import StripePeople
 from middleware.reconcile.stripe import OVERLAP, daily_scope
-from middleware.sandbox.faults import Faults
-from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState
-from middleware.sandbox.invoiceninja import create_app as create_ninja
-from middleware.sandbox.serve import serve
-from middleware.sandbox.stripe import StripeState, create_app
-from middleware.sandbox.stripe.people import StripePeople
 from middleware.settings import Settings
+from middleware.store.billing.payment_links import PaymentLinkStore
+from middleware.store.billing.payments import PaymentStore
 from middleware.store.database import open_pool
-from middleware.store.payment_links import PaymentLinkStore
-from middleware.store.payments import PaymentStore
-from middleware.store.seen import RunStore
+from middleware.store.operations.reconcile import RunStore
 from middleware.worker import run_worker
 from tests.stack import ARQ_CLOSES_AS_OF_OLD
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from handlers.payment_link import payment_link
-from middleware.ingest import Ingest
-from middleware.outage import Outages
-from middleware.periodic import NotNowError
-from middleware.queue import Wakeups, open_queue
-from middleware.read_only import Script, read_only
+from handlers.payment_links.link import payment_link
+from middleware.intake.ingest import Ingest
+from middleware.jobs.periodic import NotNowError
+from middleware.jobs.reconcile import stripe_periodics, tend_by_clock
+from middleware.pipeline.wakeups import Wakeups, open_queue
 from middleware.reconcile.stripe import Tools, reconcile_by_clock, utc_now
-from middleware.reconcile.stripe_clock import stripe_periodics, tend_by_clock
-from middleware.store.circuits import CircuitStore
+from middleware.replay.read_only import Script, read_only
 from middleware.store.database import open_pool
-from middleware.store.events import EventStore
-from middleware.store.seen import RunStore
+from middleware.store.events.events import EventStore
+from middleware.store.operations.circuits import CircuitStore
+from middleware.store.operations.reconcile import RunStore
+from middleware.traffic.traffic import Outages
 from tests.reconciling import ReconcileBench, reconcile_bench
 
 

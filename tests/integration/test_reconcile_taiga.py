@@ -5,17 +5,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from handlers.context import Link
 from handlers.errors import RemoteError
-from handlers.reconcile_taiga import FAILURES_IN_A_ROW
-from handlers.reconcile_world import Scope
-from middleware.periodic import NotNowError
+from handlers.ports.context import Link
+from handlers.reconcile.taiga import FAILURES_IN_A_ROW
+from handlers.reconcile.taiga_models import Scope
+from middleware.jobs.periodic import NotNowError
+from middleware.lab.sandbox.faults import Rule
+from middleware.lab.sandbox.taiga import setup, work
 from middleware.reconcile.runs import AlreadyRunningError
 from middleware.reconcile.taiga import Tools, recent_scope, reconcile_by_clock
-from middleware.sandbox.faults import Rule
-from middleware.sandbox.taiga import setup, work
-from middleware.store.links import LinkStore
-from middleware.store.seen import RunStore
+from middleware.store.billing.links import LinkStore
+from middleware.store.operations.reconcile import RunStore
 from tests.bridge import EVERYTHING, Bridge, running_bridge
 
 HOUR = timedelta(hours=1)

@@ -16,12 +16,12 @@ from pydantic import SecretStr
 from middleware.app import create_app
 from middleware.checks.local import check_keys
 from middleware.commands import rejections, verify
-from middleware.door_notes import MANY, MAX_NOTES, DoorNotes, fingerprint
+from middleware.intake.rejections import MANY, MAX_NOTES, DoorNotes, fingerprint
 from middleware.settings import Settings
-from middleware.signatures import sign_taiga
-from middleware.store import rejections as stored
+from middleware.sources.signing import sign_taiga
 from middleware.store.database import open_pool
-from middleware.store.rejections import RejectionStore
+from middleware.store.events import rejections as stored
+from middleware.store.events.rejections import RejectionStore
 
 BODY = b'{"action":"test","type":"test","by":null,"date":"2026-11-21T10:00:00Z","data":{"test":"test"}}'
 

@@ -18,11 +18,11 @@ import structlog
 from structlog.testing import capture_logs
 
 from mappings.errors import MappingErrors
-from middleware import mapping_watch
-from middleware.mapping_watch import LOADED, WatchedMapping
+from middleware.mapping import watch as mapping_watch
+from middleware.mapping.watch import LOADED, WatchedMapping
 from middleware.metrics import MAPPING_VALID
-from middleware.store.audit import AuditStore
 from middleware.store.database import Pool, open_pool
+from middleware.store.operations.audit import AuditStore
 from tests.stack import ARQ_CLOSES_AS_OF_OLD, Task, deliver, invoice_ninja, receiver, stack_settings, worker
 
 PROJECT: dict[str, Any] = {"taiga_project_id": 1, "invoiceninja_client_id": "acme", "default_hourly_rate": 60}

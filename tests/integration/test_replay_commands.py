@@ -9,10 +9,10 @@ import asyncpg
 import pytest
 from click.testing import CliRunner, Result
 
-from middleware.commands.events import command
+from middleware.commands.events.group import command
 from middleware.store.database import open_pool
-from middleware.store.event_search import EventFilter, EventSearch
-from middleware.store.events import EventStore
+from middleware.store.events.events import EventStore
+from middleware.store.events.search import EventFilter, EventSearch
 from tests.pipeline import new_event
 
 OLD = timedelta(days=10)

@@ -9,14 +9,14 @@ import click
 import pytest
 from pydantic import SecretStr
 
-from handlers.context import Context
-from middleware.commands import event_acting
-from middleware.rehearsal import Effect, rehearse
-from middleware.sandbox.faults import Rule
+from handlers.ports.context import Context
+from middleware.commands.events import actions as event_acting
+from middleware.lab.sandbox.faults import Rule
+from middleware.replay.dry_run import Effect, rehearse
 from middleware.settings import Settings
-from middleware.store.event_actions import EventActions
-from middleware.store.event_search import EventFilter
-from middleware.store.stored_claims import as_replayed
+from middleware.store.events.actions import EventActions
+from middleware.store.events.replayed import as_replayed
+from middleware.store.events.search import EventFilter
 from tests.bridge import Bridge, running_bridge
 
 WRITES = "POST|PUT|PATCH|DELETE"

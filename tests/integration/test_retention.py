@@ -9,18 +9,18 @@ import pytest
 from click.testing import CliRunner
 from pydantic import SecretStr
 
-from handlers.context import Link
+from handlers.ports.context import Link
 from mappings.errors import NotUnderstood
 from middleware.commands import housekeeping as command
-from middleware.housekeeping import keep_house
+from middleware.jobs.housekeeping import keep_house
+from middleware.pipeline.attempt import work_of
 from middleware.settings import Settings
-from middleware.store import housekeeping
+from middleware.store.billing.links import LinkStore
 from middleware.store.database import open_pool
-from middleware.store.event_actions import EventActions
-from middleware.store.events import EventStore
-from middleware.store.links import LinkStore
-from middleware.store.stored_claims import as_replayed
-from middleware.tries import work_of
+from middleware.store.events import retention as housekeeping
+from middleware.store.events.actions import EventActions
+from middleware.store.events.events import EventStore
+from middleware.store.events.replayed import as_replayed
 from tests.pipeline import BASE_TIME, new_event
 
 NOW = BASE_TIME + timedelta(days=1000)

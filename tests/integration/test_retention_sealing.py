@@ -7,14 +7,14 @@ import asyncpg
 import pytest
 from cryptography.fernet import Fernet
 
-from middleware.sealing import MARK, Sealer
-from middleware.store import sealed
+from middleware.store import encryption as sealed
 from middleware.store.database import migrate, open_pool
-from middleware.store.events import EventStore
-from middleware.store.housekeeping import HousekeepingStore
-from middleware.store.sealed import MissingKeyError, use_keys
-from middleware.store.seen import SeenStore
-from middleware.store.stored_claims import as_replayed
+from middleware.store.encryption import MissingKeyError, use_keys
+from middleware.store.events.events import EventStore
+from middleware.store.events.replayed import as_replayed
+from middleware.store.events.retention import HousekeepingStore
+from middleware.store.operations.reconcile import SeenStore
+from middleware.store.sealing import MARK, Sealer
 from tests.pipeline import claims, new_event
 
 OLD, NEW = (Fernet.generate_key().decode() for _ in range(2))

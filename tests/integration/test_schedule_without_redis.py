@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from mappings.config import parse_mapping
-from mappings.invoicing.calendars import calendars_of
-from middleware.sandbox.invoiceninja import DEFAULT_TOKEN
+from mappings.config.file import parse_mapping
+from mappings.invoices.calendars import calendars_of
+from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN
 from middleware.settings import Settings
+from middleware.store.billing.plans import PlanStore
 from middleware.store.database import open_pool
-from middleware.store.events import EventStore
-from middleware.store.plans import PlanStore
+from middleware.store.events.events import EventStore
 from tests.pipeline import until
 from tests.stack import ARQ_CLOSES_AS_OF_OLD, worker
 

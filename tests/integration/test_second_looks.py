@@ -12,11 +12,11 @@ import pytest
 from handlers.event import Work
 from handlers.outcome import Outcome, Processed
 from handlers.second_look import SECOND_LOOK
-from middleware.clients.calls import Call, record
-from middleware.store.claimed import Doubt
-from middleware.store.claims import ORPHANED
-from middleware.store.second_looks import SecondLooks, remember_doubts
-from middleware.tries import HANDED_BACK
+from middleware.clients.http.calls import Call, record
+from middleware.pipeline.attempt import HANDED_BACK
+from middleware.store.events.claim_records import Doubt
+from middleware.store.events.claims import ORPHANED
+from middleware.store.events.second_looks import SecondLooks, remember_doubts
 from tests.bridge import Bridge, running_bridge
 from tests.pipeline import claims, event_store, finish, new_event, until
 from tests.processor_bench import NINJA, Bench, looked

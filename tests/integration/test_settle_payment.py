@@ -16,9 +16,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from middleware.commands.payments import command
-from middleware.sandbox.invoiceninja import DEFAULT_TOKEN
+from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN
 from middleware.settings import Settings
-from middleware.signatures import sign_stripe
+from middleware.sources.signing import sign_stripe
 from middleware.store.database import open_pool
 from tests.payments import amount_of, renamed
 from tests.pipeline import statuses, until

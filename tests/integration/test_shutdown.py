@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from middleware.bench.load import SECRET, request_for
-from middleware.bench.stack import free_port
-from middleware.chaos.processes import Part
+from middleware.lab.bench.load import SECRET, request_for
+from middleware.lab.bench.stack import free_port
+from middleware.lab.chaos.processes import Part
 
 SENDERS = 16
 _numbers = count(1)

@@ -6,10 +6,10 @@ from decimal import Decimal
 import asyncpg
 import pytest
 
-from handlers.context import Link
+from handlers.ports.context import Link
+from middleware.store.billing.links import LinkStore, ReviewStore
 from middleware.store.database import StoreUnavailableError, open_pool
-from middleware.store.links import LinkStore, ReviewStore
-from middleware.store.workers import WorkerStore
+from middleware.store.operations.workers import WorkerStore
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 LINK = Link("taiga:task:1", "time_entry", "TAIGA-T1", "abc", {"sent": {"hours": "1.50", "rate": None}})

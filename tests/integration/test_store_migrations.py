@@ -6,9 +6,10 @@ import re
 import asyncpg
 import pytest
 
-from middleware.store import database, schema_change
+from middleware.store import database
+from middleware.store import migration as schema_change
 from middleware.store.database import NewerSchemaError, migrate, migrations
-from middleware.store.schema_change import ONLINE
+from middleware.store.migration import ONLINE
 
 
 async def test_from_nothing(blank_database: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from middleware.store import database
 from middleware.store.database import connect, open_pool
-from middleware.store.events import EventStore
+from middleware.store.events.events import EventStore
 from tests.databases import name_of
 from tests.pipeline import new_event, until
 

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from handlers.context import Link
+from handlers.ports.context import Link
+from middleware.store.billing.links import LinkStore
 from middleware.store.database import open_pool
-from middleware.store.links import LinkStore
 from tests.pipeline import until
 
 

@@ -10,8 +10,8 @@ import pytest
 import redis.asyncio
 from arq.connections import ArqRedis
 
-from middleware import queue as queue_module
-from middleware.queue import WAKE_CHANNEL, Wakeups, listen, open_queue
+from middleware.pipeline import wakeups as queue_module
+from middleware.pipeline.wakeups import WAKE_CHANNEL, Wakeups, listen, open_queue
 from tests.pipeline import until
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from middleware.settings import Settings
 from middleware.store.database import open_pool
-from middleware.store.events import EventStore
+from middleware.store.events.events import EventStore
 from tests.pipeline import statuses, until
 from tests.recorded import taiga_webhooks
 from tests.stack import (

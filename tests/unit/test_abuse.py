@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from middleware.abuse import BUDGET, PROVEN_SECONDS, BadSenders, network_of
+from middleware.intake.rate_limit import BUDGET, PROVEN_SECONDS, BadSenders, network_of
 
 
 def spent(senders: BadSenders, address: str, now: float = 0.0) -> None:

@@ -6,7 +6,7 @@ from middleware.accounts.cookies import comes_from_elsewhere, cookie_name, is_sa
 from middleware.accounts.passwords import WeakPasswordError, check_strength, hash_password, is_outdated, is_right
 from middleware.accounts.service import NAME_PATTERN
 from middleware.accounts.throttle import OF_ADDRESS, OF_NAME, is_too_many
-from middleware.store.users import Failures
+from middleware.store.operations.users import Failures
 
 
 class TestPasswords:

@@ -6,10 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from middleware.alerts.conditions import Watched, away, learned_limit, mapping, refused, silent
-from middleware.alerts.deciding import changes, due
-from middleware.alerts.records import Batch, Condition, KindState, Known, Reading
-from middleware.alerts.wording import message_of
-from middleware.store.needs import Troubled
+from middleware.alerts.decide import changes, due
+from middleware.alerts.messages import message_of
+from middleware.alerts.models import Batch, Condition, KindState, Known, Reading
+from middleware.store.operations.attention import Troubled
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 WINDOW = timedelta(minutes=15)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from handlers.reconcile_taiga import TaigaReconciliation
-from handlers.reconcile_world import Difference, Newest, Scope, Seen
-from mappings.config import MappingFile
-from mappings.models import NotBillable, TimeEntry, WorkItem, WorkKind
-from mappings.time_entry import is_too_early, plan_time
+from handlers.reconcile.taiga import TaigaReconciliation
+from handlers.reconcile.taiga_models import Difference, Newest, Scope, Seen
+from mappings.config.file import MappingFile
+from mappings.time.entry import is_too_early, plan_time
+from mappings.time.models import NotBillable, TimeEntry, WorkItem, WorkKind
 from middleware.setup.projects import Choices, date_entries
 
 EVE = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from middleware.breaker import (
+from middleware.traffic.circuit import (
     CLOSED,
     FAILURES,
     LONGEST_PAUSE,

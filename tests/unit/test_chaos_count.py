@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from middleware.chaos.count import count_payments
-from middleware.chaos.payers import Bill
-from middleware.sandbox.invoiceninja import NinjaState
+from middleware.lab.chaos.count import count_payments
+from middleware.lab.chaos.payers import Bill
+from middleware.lab.sandbox.invoiceninja import NinjaState
 
 Rows = list[tuple[str, str, str]]
 """Number, amount and refunded amount of payments of the intent `pi_1`."""

@@ -8,24 +8,24 @@ from typing import ClassVar
 import httpx
 import pytest
 
-from mappings.models import AttributeDefinition
-from mappings.ninja import Company, Currency, Statics
-from mappings.rules import AttributeNames, BillingRules
-from middleware.addresses import leads_here, private_name, taiga_refusal, webhook_address
+from mappings.config.rules import AttributeNames, BillingRules
+from mappings.invoiceninja.models import Company, Currency, Statics
+from mappings.time.models import AttributeDefinition
 from middleware.checks.clock import check_clock
+from middleware.checks.database import people_findings, queue_finding, schema_finding, worker_finding
 from middleware.checks.findings import Finding
+from middleware.checks.invoiceninja import company_findings
 from middleware.checks.machine import check_disk, check_secrets_file, check_settings
-from middleware.checks.ninja import company_findings
-from middleware.checks.store import people_findings, queue_finding, schema_finding, worker_finding
 from middleware.checks.stripe import WANTED_EVENTS, ExpectedEndpoint, endpoint_findings
 from middleware.checks.taiga import attribute_findings
-from middleware.checks.taiga_hooks import Expected, hook_findings
-from middleware.clients.skew import RemoteClock
-from middleware.clients.stripe import STRIPE_VERSION
-from middleware.clients.taiga.records import Webhook, WebhookLog
+from middleware.checks.taiga_webhooks import Expected, hook_findings
+from middleware.clients.http.clock_skew import RemoteClock
+from middleware.clients.stripe.client import STRIPE_VERSION
+from middleware.clients.taiga.decode import Webhook, WebhookLog
 from middleware.settings import Settings
+from middleware.sources.addresses import leads_here, private_name, taiga_refusal, webhook_address
 from middleware.store.database import migrations
-from middleware.store.events import Backlog
+from middleware.store.events.events import Backlog
 
 PUBLIC = "https://billing.example"
 COMPANY = Company(

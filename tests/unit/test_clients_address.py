@@ -2,8 +2,8 @@
 
 import pytest
 
-from middleware.clients.address import api_base, segment
 from middleware.clients.connect import connect_invoice_ninja, connect_taiga
+from middleware.clients.http.address import api_base, segment
 from middleware.clients.taiga import Credentials
 
 

@@ -1,6 +1,6 @@
 """What is noted of outbound requests."""
 
-from middleware.clients.calls import Call, record, recorded_calls
+from middleware.clients.http.calls import Call, record, recorded_calls
 from middleware.metrics import REGISTRY
 
 

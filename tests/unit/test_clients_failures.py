@@ -17,7 +17,7 @@ from handlers.errors import (
     Unreachable,
 )
 from middleware.clients.connect import connect_invoice_ninja, connect_taiga
-from middleware.clients.failures import retry_after
+from middleware.clients.http.failures import retry_after
 from middleware.clients.taiga import Credentials
 from tests.scripted import Answer, ScriptedServer, recorded_answer, recorded_request
 

@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from handlers.errors import Doubtful, NotFound
-from middleware.clients import http as client_http
-from middleware.clients.calls import Call, recorded_calls
 from middleware.clients.connect import connect_invoice_ninja, connect_taiga
+from middleware.clients.http import client as client_http
+from middleware.clients.http.calls import Call, recorded_calls
 from middleware.clients.invoiceninja import InvoiceNinja
 from middleware.clients.taiga import Credentials
 from tests.scripted import ScriptedServer, recorded_answer, taiga_answering

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from handlers.errors import Doubtful, NeedsPerson, NotFound, Rejected, Throttled
-from mappings.ninja import (
+from mappings.invoiceninja.models import (
     Allocation,
     Invoice,
     InvoiceDraft,
@@ -18,7 +18,7 @@ from mappings.ninja import (
     PaymentStatus,
     Tax,
 )
-from middleware.clients.remembered import Remembered
+from middleware.clients.http.ttl_cache import Remembered
 from tests.scripted import ninja_answering, page, recorded_answer
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from handlers.context import TimeEntries
 from handlers.errors import Doubtful, NeedsPerson, NotFound, Rejected
-from mappings.models import TimeEntry
+from handlers.ports.context import TimeEntries
+from mappings.time.models import TimeEntry
 from tests.scripted import ninja_answering, page, recorded_answer
 
 _ENTRY = TimeEntry(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from middleware.clients.jsonbody import read_json, write_json
+from middleware.clients.http.json_codec import read_json, write_json
 
 _values = st.recursive(
     st.none()

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.ninja import Paymentable
-from mappings.ninja_rows import (
+from mappings.invoiceninja.decode import (
     amount,
     flag,
     read_client,
@@ -18,6 +17,7 @@ from mappings.ninja_rows import (
     read_task,
     whole,
 )
+from mappings.invoiceninja.models import Paymentable
 
 _anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3), lambda inner: st.lists(inner, max_size=2)

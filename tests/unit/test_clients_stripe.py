@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from handlers.errors import Doubtful, NotFound, Refused, Rejected, RemoteError, ServerError, Throttled, Unreachable
-from middleware.clients.calls import recorded_calls
-from middleware.clients.stripe import STRIPE_VERSION, Stripe, connect_stripe, form
-from middleware.sandbox.stripe import StripePeople, StripeState, create_app
+from middleware.clients.http.calls import recorded_calls
+from middleware.clients.stripe.client import STRIPE_VERSION, Stripe, connect_stripe, form
+from middleware.lab.sandbox.stripe import StripePeople, StripeState, create_app
 
 Answer = Callable[[httpx.Request], httpx.Response]
 

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from handlers.context import TaigaWork
 from handlers.errors import Doubtful, NotFound, Rejected
-from mappings.models import AttributeDefinition, AttributeValues, WorkKind
+from handlers.ports.context import TaigaWork
+from mappings.time.models import AttributeDefinition, AttributeValues, WorkKind
 from tests.scripted import recorded_answer, taiga_answering
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from middleware.clients.connect import connect_taiga
 from middleware.clients.taiga import Credentials
-from middleware.sandbox.taiga import create_app
-from middleware.sandbox.taiga.people import BRIDGE, PASSWORD, Card, Place, Team
+from middleware.lab.sandbox.taiga import create_app
+from middleware.lab.sandbox.taiga.people import BRIDGE, PASSWORD, Card, Place, Team
 
 
 class Meanwhile(httpx.AsyncBaseTransport):

@@ -7,7 +7,7 @@ import pytest
 
 from handlers.errors import Doubtful, Refused, Throttled, Unreachable
 from middleware.clients.connect import connect_taiga
-from middleware.clients.http import open_http
+from middleware.clients.http.client import open_http
 from middleware.clients.taiga import Credentials
 from middleware.clients.taiga.session import TaigaSession
 from tests.scripted import ScriptedServer, recorded_answer, taiga_answering

@@ -9,9 +9,9 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from mappings.config import MappingFile, ProjectMapping, mapping_schema, parse_mapping
-from mappings.config_types import Part
-from mappings.rules import AttributeNames, BillingRules, InvoiceStatusValues
+from mappings.config.file import MappingFile, ProjectMapping, mapping_schema, parse_mapping
+from mappings.config.rules import AttributeNames, BillingRules, InvoiceStatusValues
+from mappings.config.types import Part
 
 EXAMPLE = (Path(__file__).parents[2] / "mappings.example.json").read_text(encoding="utf-8")
 DESIGN = """{

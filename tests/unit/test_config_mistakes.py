@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.config import parse_mapping
+from mappings.config.file import parse_mapping
 from mappings.errors import MappingErrors, Problem
 
 PROJECT = {"taiga_project_id": 1, "invoiceninja_client_id": "acme"}

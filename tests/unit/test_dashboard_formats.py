@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.money import DOUBTFUL, THREE_DECIMALS, WHOLE_UNITS_IN_CENTS, ZERO_DECIMALS
+from mappings.values.money import DOUBTFUL, THREE_DECIMALS, WHOLE_UNITS_IN_CENTS, ZERO_DECIMALS
 from middleware.dashboard import formats
 
 MOMENT = datetime(2026, 11, 21, 13, 5, 9, tzinfo=UTC)

@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.config import parse_mapping
+from mappings.config.file import parse_mapping
+from middleware.clients.invoiceninja.web_pages import NinjaPages
 from middleware.dashboard.charts import HEIGHT, day_chart, shares
 from middleware.dashboard.filters import AskedFilter, event_filter, read_filter
-from middleware.dashboard.invoice_words import invoice_word
+from middleware.dashboard.labels import notice, review_name, review_page
 from middleware.dashboard.names import Names
-from middleware.dashboard.ninja_pages import NinjaPages
 from middleware.dashboard.pages import invoices, mapping, overview, payments, time
 from middleware.dashboard.render import linked
 from middleware.dashboard.visit import id_of, local_path
-from middleware.dashboard.words import notice, review_name, review_page
-from middleware.health import Check
-from middleware.store.books import BookInvoice, OpenSum
-from middleware.store.events import Backlog
-from middleware.store.reports import ReviewCount
+from middleware.store.billing.invoice_words import invoice_word
+from middleware.store.billing.mirror import BookInvoice, OpenSum
+from middleware.store.billing.reports import ReviewCount
+from middleware.store.events.events import Backlog
+from middleware.web.health import Check
 
 DAY = date(2026, 11, 21)
 QUIET = Backlog(received=0, retrying=0, processing=0, dead=0, oldest_due_seconds=0)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from handlers.invoice_world import Planned
-from mappings.invoicing.records import PlannedInvoice
+from handlers.ports.invoice_world import Planned
+from mappings.invoices.models import PlannedInvoice
 from middleware.dashboard.pages.plans import Row, rows_of
-from middleware.store.reports import DueRow
+from middleware.store.billing.reports import DueRow
 from tests.dashboard_seed import planned_invoice
 
 CLIENT = "c1"

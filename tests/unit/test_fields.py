@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mappings.errors import NotUnderstood, printable, shown
-from mappings.fields import take, take_id, take_optional, take_optional_time, take_time
-from mappings.numbers import read_number
-from mappings.text import one_line, shortened
+from mappings.values.fields import take, take_id, take_optional, take_optional_time, take_time
+from mappings.values.numbers import read_number
+from mappings.values.text import one_line, shortened
 
 PAYLOAD: dict[str, Any] = {
     "data": {"status": {"is_closed": True, "name": "Closed"}, "id": 12, "big": 10**30, "none": None, "list": [1]},

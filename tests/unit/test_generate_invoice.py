@@ -9,10 +9,10 @@ import pytest
 
 from handlers.errors import NeedsPerson, RetryLater
 from handlers.event import Work
-from handlers.invoice_events import TASK_INVOICED
+from handlers.invoices.events import TASK_INVOICED
 from handlers.registry import dispatch
-from mappings.config import parse_mapping
-from mappings.invoicing.records import Unresolved
+from mappings.config.file import parse_mapping
+from mappings.invoices.models import Unresolved
 from tests.fakes import FakeTaiga
 from tests.invoicing import DECEMBER, ZONE, Office, as_event, office
 from tests.stories import Story

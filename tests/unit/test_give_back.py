@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from handlers.errors import RetryLater
 from handlers.event import Event
 from handlers.outcome import Outcome
-from mappings.models import AttributeDefinition
-from mappings.taiga_overwritten import attribute_changes, overwritten
+from mappings.taiga.overwritten import attribute_changes, overwritten
+from mappings.time.models import AttributeDefinition
 from tests.fakes import FakeTaiga
 from tests.stories import Feed, Story, world
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mappings.errors import BadInput
-from mappings.hours import hours_to_seconds, parse_checkbox, parse_hours, seconds_to_hours
+from mappings.values.hours import hours_to_seconds, parse_checkbox, parse_hours, seconds_to_hours
 
 seconds = st.integers(min_value=0, max_value=1000 * 3600)
 

@@ -5,9 +5,9 @@ import json
 import pytest
 from rich.cells import cell_len
 
-from mappings.config import parse_mapping
-from middleware.commands.invoice_report import print_plan
-from middleware.commands.plain_table import PlainTable
+from mappings.config.file import parse_mapping
+from middleware.commands.invoices.report import print_plan
+from middleware.commands.output import PlainTable
 from tests.invoicing import local, office
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from middleware.invoice_waiting import Patience, Watch
-from middleware.store.awaited import Awaited
+from middleware.invoicing.follow_state import Patience, Watch
+from middleware.store.events.progress import Awaited
 
 PATIENCE = Patience(quiet=180, later=45, fruitless=600, silent=10)
 

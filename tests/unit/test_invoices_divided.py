@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from handlers.errors import Rejected, RetryLater
-from handlers.invoice_splitting import KIND
-from mappings.invoicing.records import LoggedTask
-from mappings.invoicing.splitting import split_log
+from handlers.invoices.split import KIND
+from mappings.invoices.models import LoggedTask
+from mappings.invoices.splitting import split_log
 from tests.fakes import rejected
 from tests.invoicing import Killed, Office
 from tests.race_fakes import Race, failing

@@ -8,7 +8,7 @@ import pytest
 
 from handlers.errors import Doubtful
 from handlers.event import Event, Work
-from handlers.invoice_doubts import REMEMBERED
+from handlers.invoices.late_requests import REMEMBERED
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.registry import dispatch
 from handlers.second_look import SECOND_LOOK

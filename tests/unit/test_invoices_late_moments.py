@@ -10,11 +10,11 @@ import pytest
 
 from handlers.errors import Doubtful, RetryLater
 from handlers.event import Event, Work
-from handlers.invoice_linking import link_again
+from handlers.invoices.invoice_linking import link_again
 from handlers.outcome import Outcome
 from handlers.registry import dispatch
 from handlers.second_look import SECOND_LOOK
-from mappings.invoicing.records import LogEntry, LoggedTask
+from mappings.invoices.models import LogEntry, LoggedTask
 from tests.fakes import FakeTaiga
 from tests.invoicing import Office
 from tests.race_fakes import Race

@@ -16,8 +16,8 @@ from handlers.errors import (
     Throttled,
     Unreachable,
 )
-from handlers.invoice_intents import STILL_ON_ITS_WAY
-from mappings.invoicing.records import LoggedTask
+from handlers.invoices.intents import STILL_ON_ITS_WAY
+from mappings.invoices.models import LoggedTask
 from tests.fakes import NINJA
 from tests.invoicing import DECEMBER, Office
 from tests.race_fakes import Act, Race, failing

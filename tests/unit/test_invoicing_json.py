@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mappings.invoicing.period import parse_period
-from mappings.invoicing.plan_json import invoice_as_json, invoice_from_json, period_from_json, plan_as_json
-from mappings.invoicing.reading import read_log, write_log
-from mappings.invoicing.records import Entry, InvoicePlan, LeftOut, Line, LogEntry, PlannedInvoice, Terms, Totals
-from mappings.ninja import Tax
+from mappings.invoiceninja.models import Tax
+from mappings.invoiceninja.reading import read_log, write_log
+from mappings.invoices.models import Entry, InvoicePlan, LeftOut, Line, LogEntry, PlannedInvoice, Terms, Totals
+from mappings.invoices.period import parse_period
+from mappings.invoices.plan_json import invoice_as_json, invoice_from_json, period_from_json, plan_as_json
 
 PERIOD = parse_period("2025-12", "Europe/Brussels")
 TEXTS = st.text(max_size=8)

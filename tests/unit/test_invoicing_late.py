@@ -4,10 +4,10 @@ import json
 from datetime import date
 from decimal import Decimal
 
-from mappings.config import parse_mapping
-from mappings.invoicing.grouping import lines_of
-from mappings.invoicing.period import parse_period
-from mappings.invoicing.records import Entry
+from mappings.config.file import parse_mapping
+from mappings.invoices.lines import lines_of
+from mappings.invoices.models import Entry
+from mappings.invoices.period import parse_period
 from tests.invoicing import office
 
 DECEMBER = parse_period("2025-12", "Europe/Brussels")

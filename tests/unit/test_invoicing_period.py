@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.invoicing.due_date import due_date
-from mappings.invoicing.period import Calendar, Frequency, Period, latest_run, local_date, parse_period
+from mappings.invoices.due_date import due_date
+from mappings.invoices.period import Calendar, Frequency, Period, latest_run, local_date, parse_period
 
 ZONES = ("UTC", "Europe/Brussels", "America/New_York", "Asia/Kolkata", "Pacific/Apia", "America/Sao_Paulo")
 ANCHOR = date(2024, 1, 1)

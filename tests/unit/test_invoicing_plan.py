@@ -10,12 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mappings.config import MappingFile, parse_mapping
-from mappings.invoicing.difference import difference
-from mappings.invoicing.period import parse_period
-from mappings.invoicing.plan import plan
-from mappings.invoicing.plan_json import invoice_as_json, invoice_from_json
-from mappings.invoicing.records import (
+from mappings.config.file import MappingFile, parse_mapping
+from mappings.invoiceninja.models import Company, Currency, Project, Statics
+from mappings.invoices.difference import difference
+from mappings.invoices.models import (
     CreditProposal,
     InvoicePlan,
     LogEntry,
@@ -24,9 +22,11 @@ from mappings.invoicing.records import (
     TimeLink,
     Unresolved,
 )
-from mappings.invoicing.splitting import split_log
-from mappings.models import NinjaClient
-from mappings.ninja import Company, Currency, Project, Statics
+from mappings.invoices.period import parse_period
+from mappings.invoices.plan import plan
+from mappings.invoices.plan_json import invoice_as_json, invoice_from_json
+from mappings.invoices.splitting import split_log
+from mappings.time.models import NinjaClient
 
 PERIOD = parse_period("2025-12", "Europe/Brussels")
 NEXT = parse_period("2026-01", "Europe/Brussels")

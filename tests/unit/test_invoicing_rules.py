@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from mappings.config import parse_mapping
+from mappings.config.file import parse_mapping
 from mappings.errors import MappingErrors
-from mappings.invoicing.calendars import calendar_name, calendars_of
-from mappings.invoicing.scopes import scopes_of
-from mappings.models import NinjaClient
+from mappings.invoices.calendars import calendar_name, calendars_of
+from mappings.invoices.scopes import scopes_of
+from mappings.time.models import NinjaClient
 
 ACME = NinjaClient("VolejRejNm", "acme", "Acme", id_number="BE1")
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from mappings.invoicing.records import Line, Terms
-from mappings.invoicing.totals import sums
-from mappings.ninja import Tax
-from middleware.sandbox.invoiceninja import totals as sandbox
-from middleware.sandbox.invoiceninja.shapes import INVOICE
+from mappings.invoiceninja.models import Tax
+from mappings.invoices.models import Line, Terms
+from mappings.invoices.totals import sums
+from middleware.lab.sandbox.invoiceninja import totals as sandbox
+from middleware.lab.sandbox.invoiceninja.shapes import INVOICE
 
 VAT = Tax("VAT", Decimal(21))
 

@@ -8,9 +8,9 @@ import pytest
 
 from handlers.event import Work
 from handlers.outcome import Outcome, Processed
+from handlers.payments.settle import settle_payment
 from handlers.second_look import SECOND_LOOK, SOURCE
-from handlers.settle_payment import settle_payment
-from middleware.sandbox.faults import Faults, Rule
+from middleware.lab.sandbox.faults import Faults, Rule
 from tests.payments import Bench, bench, events_of, stage
 from tests.stripe_stories import Json, story
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.attribute_writes import KIND, REMEMBERED, remembered, replace_values
-from handlers.context import Context
 from handlers.errors import Doubtful, NotFound
 from handlers.event import Work
+from handlers.ports.context import Context
 from handlers.registry import dispatch
-from mappings.models import AttributeValues
-from mappings.taiga_overwritten import Overwritten, as_text, last_words, overwritten
+from handlers.time.write_back import KIND, REMEMBERED, remembered, replace_values
+from mappings.taiga.overwritten import Overwritten, as_text, last_words, overwritten
+from mappings.time.models import AttributeValues
 from tests.fakes import TAIGA, FakeTaiga, World
 from tests.payment_fakes import FakeHistory
 from tests.stories import Story, world

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from mappings.config import parse_mapping
+from mappings.config.effective import differences, effective_rules, shown_value
+from mappings.config.file import parse_mapping
+from mappings.time.preview import try_rules
 from middleware.commands.mappings import command
-from middleware.mapping_tools.effective import differences, effective_rules, shown_value
-from middleware.mapping_tools.trying import try_rules
 from tests.recorded import RECORDINGS
 from tests.stack import Task
 

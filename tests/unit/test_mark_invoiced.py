@@ -4,8 +4,8 @@ import pytest
 
 from handlers.errors import NeedsPerson
 from handlers.event import Event, Work
-from handlers.invoice_events import SOURCE, TASK_INVOICED
-from handlers.mark_invoiced import mark_invoiced
+from handlers.invoices.events import SOURCE, TASK_INVOICED
+from handlers.time.mark_invoiced import mark_invoiced
 from tests.stories import START, world
 
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from handlers.errors import NeedsPerson
-from handlers.match_invoice import unpayable
 from handlers.outcome import Ignored, Outcome, Processed
-from handlers.payment_world import PaymentRecord
+from handlers.payments.matching import unpayable
+from handlers.ports.billing import PaymentRecord
 from tests.payments import Bench, bench, intent, stripe_event
 from tests.stripe_stories import Json, changed
 

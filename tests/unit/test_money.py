@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.money import MoneyError, decimals, exponent, fits_precision, to_major, to_minor
+from mappings.values.money import MoneyError, decimals, exponent, fits_precision, to_major, to_minor
 
 
 @pytest.mark.parametrize(

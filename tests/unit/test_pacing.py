@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from middleware.pacing import Pace, Slots
+from middleware.traffic.limits import Pace, Slots
 
 
 def turns(pace: Pace, number: int, now: float = 0.0) -> list[float]:

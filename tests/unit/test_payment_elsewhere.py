@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from handlers.outcome import Processed
-from handlers.payment_elsewhere import Healed, heal_all
-from handlers.payment_reopened import LOOKS, Reopened, reopen_some
+from handlers.payments.paid_elsewhere import Healed, heal_all
+from handlers.payments.reopened import LOOKS, Reopened, reopen_some
 from tests.payments import FAILED_AT, Bench, bench, failed_intent, open_invoice, stripe_event
 from tests.stripe_stories import Json, changed
 

@@ -8,11 +8,11 @@ from decimal import Decimal
 import pytest
 
 from handlers.errors import RemoteError
-from handlers.payment_link import PaymentLink, payment_link
-from handlers.payment_link_upkeep import tend_all
-from handlers.payment_link_world import LinkRecord
-from mappings.config import parse_mapping
-from middleware.sandbox.faults import Faults, Rule
+from handlers.payment_links.link import PaymentLink, payment_link
+from handlers.payment_links.models import LinkRecord
+from handlers.payment_links.upkeep import tend_all
+from mappings.config.file import parse_mapping
+from middleware.lab.sandbox.faults import Faults, Rule
 from tests.linking import PRICE, LinkBench, OneLost, link_bench
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from handlers.errors import NeedsPerson, Refused, RemoteError
-from handlers.payment_link import Keeper, lock_of, payment_link
-from handlers.payment_link_upkeep import tend, tend_all
+from handlers.payment_links.link import Keeper, lock_of, payment_link
+from handlers.payment_links.upkeep import tend, tend_all
 from tests.linking import LinkBench, link_bench
 
 NO_SUCH_LINK = {"error": {"type": "invalid_request_error", "code": "resource_missing", "message": "No such link"}}

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.config import parse_mapping
+from mappings.config.file import parse_mapping
 from mappings.errors import MappingErrors
-from mappings.payment_links import bears, link_form, with_address
+from mappings.stripe.payment_links import bears, link_form, with_address
 
 NEW, OLD, LONGER = "https://buy.stripe.com/new1", "https://buy.stripe.com/old1", "https://buy.stripe.com/old12"
 

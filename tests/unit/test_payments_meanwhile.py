@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from handlers.errors import NeedsPerson, Rejected, RemoteError, RetryLater
 from handlers.event import Event, Work
+from handlers.payments.settle import settle_payment
 from handlers.second_look import SECOND_LOOK, SOURCE
-from handlers.settle_payment import settle_payment
 from middleware.clients.connect import connect_invoice_ninja
-from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, create_app
+from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN, create_app
 from tests.payments import Bench, bench, events_of, stage
 from tests.stripe_stories import Json, stories
 from tests.trouble import Trouble, WorkerKilledError

@@ -3,10 +3,10 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-from handlers.invoice_events import run_event
-from mappings.config import parse_mapping
-from mappings.invoicing.calendars import calendars_of
-from mappings.invoicing.period import latest_run
+from handlers.invoices.events import run_event
+from mappings.config.file import parse_mapping
+from mappings.invoices.calendars import calendars_of
+from mappings.invoices.period import latest_run
 from tests.invoicing import ZONE, Office, as_event, office
 
 

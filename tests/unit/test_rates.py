@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.config import ProjectRules, parse_mapping
+from mappings.config.file import ProjectRules, parse_mapping
 from mappings.errors import BadInput
-from mappings.rates import pick_rate
+from mappings.time.rates import pick_rate
 
 
 def rules(

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import click
 import pytest
 
-from middleware.commands.ages import Ago
-from middleware.periodic import every, nightly
+from middleware.commands.options import Ago
+from middleware.jobs.periodic import every, nightly
 
 NOW = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
 

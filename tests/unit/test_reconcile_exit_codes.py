@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from middleware.commands.reconcile import reconcile_taiga
-from middleware.commands.reconcile_stripe import reconcile_stripe
-from middleware.commands.reconciling import exit_code
+from middleware.commands.reconcile.group import reconcile_taiga
+from middleware.commands.reconcile.run import exit_code
+from middleware.commands.reconcile.stripe import reconcile_stripe
 
 
 @dataclass(frozen=True)

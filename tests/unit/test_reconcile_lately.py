@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from handlers.reconcile_world import Scope
+from handlers.reconcile.taiga_models import Scope
 from tests.reconcile_fakes import Board
 
 HOUR = timedelta(hours=1)

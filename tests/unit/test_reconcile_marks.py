@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.models import WorkItem, WorkKind
-from mappings.taiga import describe, is_own_echo, read_webhook
-from mappings.taiga_told import as_webhook, content_mark, row_mark
-from middleware.clients.jsonbody import read_json, write_json
+from mappings.taiga.fingerprint import as_webhook, content_mark, row_mark
+from mappings.taiga.webhook import describe, is_own_echo, read_webhook
+from mappings.time.models import WorkItem, WorkKind
+from middleware.clients.http.json_codec import read_json, write_json
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 STATUS = "Invoice Status"

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from handlers.errors import Suspended
-from handlers.reconcile_taiga import TaigaReconciliation
-from handlers.reconcile_world import Report, Scope
-from mappings.models import WorkItem, WorkKind
-from middleware.circuits import Circuits
-from middleware.pacing import LAST_MOMENT, LONGEST_PATIENCE, Leftovers, Pace
-from middleware.store.circuits import CircuitStore
-from middleware.way import Rate, Way, in_no_hurry
+from handlers.reconcile.taiga import TaigaReconciliation
+from handlers.reconcile.taiga_models import Report, Scope
+from mappings.time.models import WorkItem, WorkKind
+from middleware.store.operations.circuits import CircuitStore
+from middleware.traffic.circuits import Circuits
+from middleware.traffic.gate import Rate, Way, in_no_hurry
+from middleware.traffic.limits import LAST_MOMENT, LONGEST_PATIENCE, Leftovers, Pace
 from tests.reconcile_fakes import Board, FakeDoor, FakeLists
 from tests.stories import START
 from tests.virtual_time import elapsed, run_in_virtual_time

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from handlers.reconcile_stripe_world import Known
+from handlers.reconcile.stripe_models import Known
 from tests.payments import START
 from tests.reconciling import Month, ReconcileBench, reconcile_bench
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.payment_world import PaymentRecord
-from handlers.reconcile_stripe_judge import Judgement, judge
-from handlers.reconcile_stripe_world import BookRow
-from mappings.money import to_major
+from handlers.ports.billing import PaymentRecord
+from handlers.reconcile.stripe_compare import Judgement, judge
+from handlers.reconcile.stripe_models import BookRow
 from mappings.stripe import PaymentTarget
+from mappings.values.money import to_major
 
 STEPS = {"EUR": 1, "JPY": 1, "HUF": 1, "KWD": 10, "ISK": 100}
 """The smallest amounts that Stripe takes, in minor units."""

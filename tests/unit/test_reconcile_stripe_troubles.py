@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from handlers.payment_world import Json
+from handlers.ports.billing import Json
 from tests.reconciling import ReconcileBench, reconcile_bench
 
 WEEK = timedelta(days=7)

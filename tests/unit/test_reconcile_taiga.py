@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.reconcile_world import Scope
+from handlers.reconcile.taiga_models import Scope
 from tests.invoicing import Killed
 from tests.reconcile_fakes import Board
 from tests.stories import Story

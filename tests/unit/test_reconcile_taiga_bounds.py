@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from handlers.errors import Rejected, ServerError
-from handlers.reconcile_reading import READS_AT_A_TIME
-from handlers.reconcile_world import Scope
+from handlers.reconcile.batches import READS_AT_A_TIME
+from handlers.reconcile.taiga_models import Scope
 from tests.fakes import TAIGA
 from tests.reconcile_fakes import Board
 from tests.stories import START, Story

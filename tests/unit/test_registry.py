@@ -3,9 +3,9 @@
 import pytest
 
 from handlers.outcome import Ignored
-from handlers.record_time import record_time
 from handlers.registry import HANDLERS, dispatch, find_handler
-from mappings.taiga import describe
+from handlers.time.record import record_time
+from mappings.taiga.webhook import describe
 from tests.recorded import taiga_webhooks
 from tests.stories import Feed, Story, world
 

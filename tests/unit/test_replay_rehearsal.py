@@ -4,10 +4,10 @@ import json
 from dataclasses import fields
 from datetime import timedelta
 
-from handlers.context import Context
-from middleware.read_only import BOOK_READS
-from middleware.rehearsal import Effect, rehearse
-from middleware.store.claimed import Claim, ClaimedEvent
+from handlers.ports.context import Context
+from middleware.replay.dry_run import Effect, rehearse
+from middleware.replay.read_only import BOOK_READS
+from middleware.store.events.claim_records import Claim, ClaimedEvent
 from tests.payments import START, Bench, bench, open_invoice, paid, subject_of
 from tests.stripe_stories import Json
 

@@ -20,7 +20,7 @@ from handlers.errors import (
 )
 from handlers.outcome import Ignored, Processed
 from mappings.errors import BadInput, NotUnderstood
-from middleware.retry import GIVE_UP_TRIES, LONGEST_DELAY, Try, Verdict, backoff, judge
+from middleware.pipeline.retry import GIVE_UP_TRIES, LONGEST_DELAY, Try, Verdict, backoff, judge
 from middleware.store.database import StoreUnavailableError
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

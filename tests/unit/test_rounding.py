@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mappings.hours import hours_to_seconds, seconds_to_hours
-from mappings.rounding import STEP_SECONDS, round_hours
-from mappings.rules import BelowMinimum, Rounding, RoundingMode
+from mappings.config.rules import BelowMinimum, Rounding, RoundingMode
+from mappings.time.rounding import STEP_SECONDS, round_hours
+from mappings.values.hours import hours_to_seconds, seconds_to_hours
 
 hours = st.integers(0, 1000 * 3600).map(seconds_to_hours)
 minimums = st.integers(0, 5 * 3600).map(seconds_to_hours)

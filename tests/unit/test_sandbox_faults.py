@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from middleware.sandbox.faults import Faults, FaultsMiddleware, LoggedRequest, Rule
-from middleware.sandbox.serve import serve
+from middleware.lab.sandbox.faults import Faults, FaultsMiddleware, LoggedRequest, Rule
+from middleware.lab.sandbox.serve import serve
 
 
 class Counter:

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from middleware.sandbox.faults import Faults
-from middleware.sandbox.invoiceninja import DEFAULT_TOKEN, Mail, NinjaState, create_app
+from middleware.lab.sandbox.faults import Faults
+from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN, Mail, NinjaState, create_app
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from middleware.sandbox.invoiceninja import timelog, totals
-from middleware.sandbox.invoiceninja.app import decoded
-from middleware.sandbox.invoiceninja.call import RefusedError
-from middleware.sandbox.invoiceninja.hashids import encode
-from middleware.sandbox.invoiceninja.shapes import INVOICE
-from middleware.sandbox.invoiceninja.values import collated, decimal, moment, number
+from middleware.lab.sandbox.invoiceninja import timelog, totals
+from middleware.lab.sandbox.invoiceninja.app import decoded
+from middleware.lab.sandbox.invoiceninja.call import RefusedError
+from middleware.lab.sandbox.invoiceninja.hashids import encode
+from middleware.lab.sandbox.invoiceninja.shapes import INVOICE
+from middleware.lab.sandbox.invoiceninja.values import collated, decimal, moment, number
 
 cents = st.integers(min_value=0, max_value=10_000_000).map(lambda value: number(Decimal(value) / 100))
 rates = st.sampled_from([0, 5.5, 7, 19, 21])

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from middleware.sandbox.faults import Faults
-from middleware.sandbox.taiga import TaigaState, create_app
-from middleware.sandbox.taiga.people import PASSWORD, Team
+from middleware.lab.sandbox.faults import Faults
+from middleware.lab.sandbox.taiga import TaigaState, create_app
+from middleware.lab.sandbox.taiga.people import PASSWORD, Team
 
 BASE = "http://taiga.example/api/v1"
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from middleware.sandbox.taiga import TaigaState
-from middleware.sandbox.taiga.people import Card, Place, Team
-from middleware.sandbox.taiga.setup import STANDARD_ATTRIBUTES
+from middleware.lab.sandbox.taiga import TaigaState
+from middleware.lab.sandbox.taiga.people import Card, Place, Team
+from middleware.lab.sandbox.taiga.setup import STANDARD_ATTRIBUTES
 
 HOOK = "http://127.0.0.1:9110/hook"
 STATUSES = ("New", "In progress", "Ready for test", "Closed", "Needs Info")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from middleware.sandbox.taiga import text
-from middleware.sandbox.taiga.webhook_log import as_jsonb, is_private
+from middleware.lab.sandbox.taiga import text
+from middleware.lab.sandbox.taiga.webhook_log import as_jsonb, is_private
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from middleware.sandbox.serve import serve
-from middleware.sandbox.taiga import TaigaState, create_app, setup
-from middleware.sandbox.taiga.errors import ApiError
-from middleware.sandbox.taiga.people import DEFAULT_KEY, PASSWORD, Place, Team
-from middleware.signatures import verify_taiga
+from middleware.lab.sandbox.serve import serve
+from middleware.lab.sandbox.taiga import TaigaState, create_app, setup
+from middleware.lab.sandbox.taiga.errors import ApiError
+from middleware.lab.sandbox.taiga.people import DEFAULT_KEY, PASSWORD, Place, Team
+from middleware.sources.signing import verify_taiga
 from tests.recorded import TAIGA_WEBHOOK_KEY, taiga_webhook, taiga_webhooks
 
 HOOK = "http://127.0.0.1:9110/hook"

@@ -5,9 +5,9 @@ from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from middleware.sealing import MARK, Sealer, SealingKeyError, is_sealed
-from middleware.store import sealed
-from middleware.store.sealed import CannotOpenError
+from middleware.store import encryption as sealed
+from middleware.store.encryption import CannotOpenError
+from middleware.store.sealing import MARK, Sealer, SealingKeyError, is_sealed
 
 OLD, NEW, OTHER = (Fernet.generate_key().decode() for _ in range(3))
 

@@ -11,7 +11,7 @@ from handlers.event import Event, Work
 from handlers.outcome import Ignored, Processed
 from handlers.registry import dispatch
 from handlers.second_look import SECOND_LOOK, SOURCE, is_second_look
-from mappings.models import NinjaTask
+from mappings.time.models import NinjaTask
 from tests.fakes import NINJA
 from tests.stories import Feed, Story, world
 

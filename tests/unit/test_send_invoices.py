@@ -6,7 +6,7 @@ import pytest
 
 from handlers.errors import RetryLater
 from handlers.event import Event, Work
-from handlers.invoice_events import SEND, SEND_SUBJECT, SOURCE
+from handlers.invoices.events import SEND, SEND_SUBJECT, SOURCE
 from handlers.registry import dispatch
 from tests.invoicing import Office
 

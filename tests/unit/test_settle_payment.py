@@ -10,8 +10,8 @@ import pytest
 
 from handlers.errors import NeedsPerson, Rejected
 from handlers.outcome import Ignored, Processed
-from mappings.ninja import PaymentDraft
-from middleware.sandbox.invoiceninja import reference
+from mappings.invoiceninja.models import PaymentDraft
+from middleware.lab.sandbox.invoiceninja import reference
 from tests.payments import Bench, bench, charge_paid, open_invoice, paid
 
 DAY = 1_790_000_000

@@ -10,10 +10,10 @@ import pytest
 from handlers.errors import NeedsPerson
 from handlers.event import Work
 from handlers.outcome import Ignored
-from handlers.payment_amounts import open_amount
-from handlers.settle_payment import settle_payment
-from mappings.ninja import Invoice
-from mappings.payment_types import payment_type
+from handlers.payments.amounts import open_amount
+from handlers.payments.settle import settle_payment
+from mappings.invoiceninja.models import Invoice
+from mappings.invoiceninja.payment_types import payment_type
 from tests.payments import Bench, bench, charge_paid, open_invoice, paid, stripe_event
 from tests.stripe_stories import Json, changed, story
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from middleware.sandbox.faults import Faults, Rule
+from middleware.lab.sandbox.faults import Faults, Rule
 from tests.linking import OneLost
 from tests.payments import Bench, bench, events_of, stage
 from tests.stripe_stories import Json, story

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mappings.money import to_major
-from middleware.sandbox.invoiceninja import reference
+from mappings.values.money import to_major
+from middleware.lab.sandbox.invoiceninja import reference
 from tests.payments import Bench, bench, stage
 from tests.stripe_stories import Json, Story, stories, story
 

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from handlers.outcome import Processed
-from middleware.clients.stripe import Stripe, connect_stripe
-from middleware.sandbox.stripe import StripePeople, StripeState, create_app
+from middleware.clients.stripe.client import Stripe, connect_stripe
+from middleware.lab.sandbox.stripe import StripePeople, StripeState, create_app
 from tests.payments import Bench, bench, intent, stripe_event
 from tests.stripe_stories import Json
 

@@ -11,15 +11,15 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.config import parse_mapping
-from mappings.models import NinjaClient
-from mappings.ninja import Project
+from mappings.config.file import parse_mapping
+from mappings.invoiceninja.models import Project
+from mappings.time.models import NinjaClient
 from middleware.commands.common import FailedError, WrongUseError
 from middleware.settings import load_settings
-from middleware.setup.asking import MISSING, Conversation, Unattended
 from middleware.setup.files import UnwritableError, changed_env, changed_mapping, read_env, write_whole
 from middleware.setup.matching import propose, targets_of, words
 from middleware.setup.projects import Wish, read_wish
+from middleware.setup.prompts import MISSING, Conversation, Unattended
 
 ENV_EXAMPLE = (Path(__file__).parents[2] / ".env.example").read_text()
 ACME = NinjaClient("c1", "0001", "Acme GmbH")

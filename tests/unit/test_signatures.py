@@ -12,7 +12,7 @@ import stripe
 from hypothesis import given
 from hypothesis import strategies as st
 
-from middleware.signatures import (
+from middleware.sources.signing import (
     MAX_HEADER,
     MAX_V1_ENTRIES,
     SignatureError,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from mappings.errors import NotUnderstood
 from middleware.settings import Source
-from middleware.sources import SOURCES, Delivery, NotJsonError, canonical_digest, decode
-from middleware.store.events import NewEvent
+from middleware.sources.base import SOURCES, Delivery, NotJsonError, canonical_digest, decode
+from middleware.store.events.events import NewEvent
 from tests.recorded import stripe_events, taiga_webhooks
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

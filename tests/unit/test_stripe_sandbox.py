@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from middleware.sandbox.faults import Faults
-from middleware.sandbox.stripe import StripePeople, StripeState, create_app
-from middleware.sandbox.stripe.errors import ApiError
-from middleware.sandbox.stripe.forms import decode
+from middleware.lab.sandbox.faults import Faults
+from middleware.lab.sandbox.stripe import StripePeople, StripeState, create_app
+from middleware.lab.sandbox.stripe.errors import ApiError
+from middleware.lab.sandbox.stripe.forms import decode
 
 START = datetime(2026, 9, 21, tzinfo=UTC)
 PRICE = {

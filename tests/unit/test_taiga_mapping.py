@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mappings.errors import NotUnderstood
-from mappings.taiga import KINDS, actor_id, describe, is_own_echo, read_webhook
+from mappings.taiga.webhook import KINDS, actor_id, describe, is_own_echo, read_webhook
 from tests.recorded import RecordedWebhook, taiga_webhook, taiga_webhooks
 
 WEBHOOKS = taiga_webhooks()

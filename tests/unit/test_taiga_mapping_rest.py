@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mappings.errors import NotUnderstood
-from mappings.taiga_rest import read_rest
+from mappings.taiga.rest import read_rest
 from tests.recorded import RECORDINGS
 
 VALUES = {"Billable": True, "Duration (Hours)": 8}

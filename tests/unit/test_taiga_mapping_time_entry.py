@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.config import MappingFile, ProjectRules, parse_mapping
+from mappings.config.file import MappingFile, ProjectRules, parse_mapping
 from mappings.errors import BadInput
-from mappings.hours import hours_to_seconds
-from mappings.models import NotBillable, TimeEntry, WorkItem
-from mappings.taiga import KINDS, read_webhook
-from mappings.time_entry import correction, entry_number, plan_time
+from mappings.taiga.webhook import KINDS, read_webhook
+from mappings.time.entry import correction, entry_number, plan_time
+from mappings.time.models import NotBillable, TimeEntry, WorkItem
+from mappings.values.hours import hours_to_seconds
 from tests.recorded import taiga_webhooks
 
 FINISHED = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

@@ -9,7 +9,7 @@ from handlers.errors import Doubtful
 from handlers.event import Event, Work
 from handlers.outcome import Outcome
 from handlers.registry import dispatch
-from mappings.config import parse_mapping
+from mappings.config.file import parse_mapping
 from tests.invoicing import Office
 from tests.stories import Story
 

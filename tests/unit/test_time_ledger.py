@@ -9,7 +9,7 @@ import pytest
 
 from handlers.errors import NeedsPerson, Rejected, RetryLater
 from handlers.outcome import Ignored, Processed
-from handlers.time_ledger import CREDIT, UNKNOWN_PROJECT
+from handlers.time.ledger import CREDIT, UNKNOWN_PROJECT
 from tests.fakes import FakeNinja, rejected
 from tests.stories import Feed, Story, world
 

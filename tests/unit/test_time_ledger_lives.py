@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.errors import Doubtful, RetryLater, ServerError, Unreachable
-from handlers.time_ledger import CREDIT
+from handlers.time.ledger import CREDIT
 from tests.fakes import NINJA, FakeNinja, hours_of
 from tests.stories import Feed, Story, show, world
 

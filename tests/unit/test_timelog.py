@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.timelog import read_time_log, time_log
+from mappings.invoiceninja.task_log import read_time_log, time_log
 
 
 def test_one_billable_entry_as_the_server_stores_it() -> None:

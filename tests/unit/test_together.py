@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import asyncpg
 import pytest
 
+from middleware.store.batching import Together
 from middleware.store.database import StoreUnavailableError
-from middleware.store.together import Together
 
 
 class Statements:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from middleware.forensics import Finding, Request, examine
-from middleware.rewritings import rewritten
-from middleware.signatures import sign_stripe, sign_taiga
+from middleware.intake.body_variants import rewritten
+from middleware.intake.diagnosis import Finding, Request, examine
+from middleware.sources.signing import sign_stripe, sign_taiga
 
 NOW = 1_800_000_000
 KEYS = ("new-key", "old-key")

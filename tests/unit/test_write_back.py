@@ -6,7 +6,7 @@ import pytest
 
 from handlers.errors import Doubtful, NotFound, Rejected
 from handlers.outcome import Ignored, Processed
-from mappings.models import AttributeDefinition, AttributeValues, WorkKind
+from mappings.time.models import AttributeDefinition, AttributeValues, WorkKind
 from tests.fakes import TAIGA, FakeTaiga
 from tests.stories import Feed, Story, show, world
 

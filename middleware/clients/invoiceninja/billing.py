@@ -9,17 +9,17 @@ from typing import Any
 import httpx
 
 from handlers.errors import NotFound
-from mappings.invoicing.reading import read_logged_task, write_log
-from mappings.invoicing.records import LogEntry, LoggedTask
-from mappings.models import NinjaClient
-from mappings.ninja import Invoice, Project
-from mappings.ninja_rows import read_client, read_invoice, read_project, record_id, text
-from middleware.clients.address import segment
-from middleware.clients.http import Params, Record, Row
+from mappings.invoiceninja.decode import read_client, read_invoice, read_project, record_id, text
+from mappings.invoiceninja.models import Invoice, Project
+from mappings.invoiceninja.reading import read_logged_task, write_log
+from mappings.invoices.models import LogEntry, LoggedTask
+from mappings.time.models import NinjaClient
+from middleware.clients.http.address import segment
+from middleware.clients.http.client import Params, Record, Row
+from middleware.clients.http.ttl_cache import Remembered
 from middleware.clients.invoiceninja.company import CompanyApi
 from middleware.clients.invoiceninja.invoices import InvoicesApi
 from middleware.clients.invoiceninja.transport import NinjaTransport
-from middleware.clients.remembered import Remembered
 
 _PAGE = 500
 _AT_ONCE = 4

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import httpx
 
 from handlers.errors import NotFound
-from mappings.models import NinjaClient
-from mappings.ninja import Project
-from mappings.ninja_rows import read_client, read_project
-from middleware.clients.address import segment
+from mappings.invoiceninja.decode import read_client, read_project
+from mappings.invoiceninja.models import Project
+from mappings.time.models import NinjaClient
+from middleware.clients.http.address import segment
+from middleware.clients.http.ttl_cache import Remembered
 from middleware.clients.invoiceninja.transport import NinjaTransport
-from middleware.clients.remembered import Remembered
 
 _FOUND_FOR = 600.0
 """Seconds for which a client that was found is remembered."""

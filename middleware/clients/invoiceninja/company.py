@@ -7,11 +7,11 @@ from typing import Literal
 
 import httpx
 
-from mappings.ninja import Company, Statics
-from mappings.ninja_rows import read_company, read_statics
-from middleware.clients.http import Record, Row
+from mappings.invoiceninja.decode import read_company, read_statics
+from mappings.invoiceninja.models import Company, Statics
+from middleware.clients.http.client import Record, Row
+from middleware.clients.http.ttl_cache import Remembered
 from middleware.clients.invoiceninja.transport import NinjaTransport
-from middleware.clients.remembered import Remembered
 
 NotedEntity = Literal["invoices", "payments", "tasks", "clients", "credits"]
 

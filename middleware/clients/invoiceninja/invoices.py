@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from handlers.errors import NotFound
-from mappings.ninja import CustomField, Invoice, InvoiceDraft, InvoiceLine, InvoiceStatus
-from mappings.ninja_rows import read_invoice
-from middleware.clients.address import segment
-from middleware.clients.invoiceninja.documents import invoice_body, line_body
+from mappings.invoiceninja.decode import read_invoice
+from mappings.invoiceninja.models import CustomField, Invoice, InvoiceDraft, InvoiceLine, InvoiceStatus
+from middleware.clients.http.address import segment
+from middleware.clients.invoiceninja.encode import invoice_body, line_body
 from middleware.clients.invoiceninja.transport import NinjaTransport
 
 InvoiceAction = Literal["email", "mark_sent", "cancel", "archive", "restore", "delete"]

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Collection
 from decimal import Decimal
 
-from mappings.ninja import Allocation, Payment, PaymentDraft
-from mappings.ninja_rows import read_payment
-from middleware.clients.address import segment
-from middleware.clients.invoiceninja.documents import allocation_bodies, payment_body
+from mappings.invoiceninja.decode import read_payment
+from mappings.invoiceninja.models import Allocation, Payment, PaymentDraft
+from middleware.clients.http.address import segment
+from middleware.clients.invoiceninja.encode import allocation_bodies, payment_body
 from middleware.clients.invoiceninja.transport import NinjaTransport
 
 

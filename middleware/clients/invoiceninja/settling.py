@@ -5,15 +5,15 @@ from typing import Any, Literal
 
 import httpx
 
-from mappings.models import NinjaClient
-from mappings.ninja import Allocation, Currency, Payment
-from mappings.ninja_rows import read_client, read_payment
-from middleware.clients.address import segment
-from middleware.clients.http import Row
+from mappings.invoiceninja.decode import read_client, read_payment
+from mappings.invoiceninja.models import Allocation, Currency, Payment
+from mappings.time.models import NinjaClient
+from middleware.clients.http.address import segment
+from middleware.clients.http.client import Row
+from middleware.clients.http.ttl_cache import Remembered
 from middleware.clients.invoiceninja.clients import ClientsApi
 from middleware.clients.invoiceninja.company import CompanyApi
-from middleware.clients.invoiceninja.documents import allocation_bodies
-from middleware.clients.remembered import Remembered
+from middleware.clients.invoiceninja.encode import allocation_bodies
 
 _CURRENCY_FOR = 60.0
 """Seconds for which the currency of a client is remembered: long enough for a burst of its payments."""

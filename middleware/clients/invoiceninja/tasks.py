@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 
 from handlers.errors import Doubtful, NeedsPerson, Rejected
-from mappings.models import NinjaTask, TimeEntry
-from mappings.ninja_rows import read_task
-from mappings.timelog import time_log
-from middleware.clients.address import segment
+from mappings.invoiceninja.decode import read_task
+from mappings.invoiceninja.task_log import time_log
+from mappings.time.models import NinjaTask, TimeEntry
+from middleware.clients.http.address import segment
 from middleware.clients.invoiceninja.clients import ClientsApi
 
 

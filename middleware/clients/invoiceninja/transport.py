@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 
 from handlers.errors import NeedsPerson
-from middleware.clients.failures import Dialect, not_the_api
-from middleware.clients.http import Params, Record, RemoteClient, Reply, Row
+from middleware.clients.http.client import Params, Record, RemoteClient, Reply, Row
+from middleware.clients.http.failures import Dialect, not_the_api
 
 _GUARD_WAIT = 1.3
 """Seconds after which Invoice Ninja's one-second guard against equal requests has surely passed."""

@@ -5,7 +5,7 @@ from middleware.clients.taiga.session import Credentials
 
 
 class Taiga(ProjectsApi):
-    """Everything the bridge asks of Taiga; `handlers.context.TaigaWork` is a part of it."""
+    """Everything the bridge asks of Taiga; `handlers.ports.context.TaigaWork` is a part of it."""
 
 
 __all__ = ["Credentials", "Taiga"]

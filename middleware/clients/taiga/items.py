@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import httpx
 
 from handlers.errors import Rejected
-from mappings.models import AttributeDefinition, AttributeValues, WorkItem, WorkKind
-from mappings.taiga_rest import read_rest
-from middleware.clients.address import segment
-from middleware.clients.http import Params, Row
-from middleware.clients.remembered import Remembered
-from middleware.clients.taiga.records import read_definition
+from mappings.taiga.rest import read_rest
+from mappings.time.models import AttributeDefinition, AttributeValues, WorkItem, WorkKind
+from middleware.clients.http.address import segment
+from middleware.clients.http.client import Params, Row
+from middleware.clients.http.ttl_cache import Remembered
+from middleware.clients.taiga.decode import read_definition
 from middleware.clients.taiga.session import TaigaSession
 from middleware.clients.taiga.transport import TaigaTransport
 
@@ -36,7 +36,7 @@ class _Definitions:
 
 
 class ItemsApi(TaigaTransport):
-    """What `handlers.context.TaigaWork` asks of Taiga, and the lists for the sweeps."""
+    """What `handlers.ports.context.TaigaWork` asks of Taiga, and the lists for the sweeps."""
 
     def __init__(self, http: httpx.AsyncClient, session: TaigaSession, *, front: str = "") -> None:
         super().__init__(http, session)

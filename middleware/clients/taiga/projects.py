@@ -3,10 +3,9 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Literal
 
-from mappings.models import AttributeDefinition, WorkKind
-from middleware.clients.address import segment
-from middleware.clients.taiga.items import ItemsApi
-from middleware.clients.taiga.records import (
+from mappings.time.models import AttributeDefinition, WorkKind
+from middleware.clients.http.address import segment
+from middleware.clients.taiga.decode import (
     TaigaProject,
     Webhook,
     WebhookLog,
@@ -15,6 +14,7 @@ from middleware.clients.taiga.records import (
     read_webhook,
     read_webhook_log,
 )
+from middleware.clients.taiga.items import ItemsApi
 
 _TO_VIEW: Mapping[WorkKind, str] = {"task": "view_tasks", "userstory": "view_us", "issue": "view_issues"}
 

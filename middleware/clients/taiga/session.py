@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 
 from handlers.errors import Refused
-from middleware.clients.failures import Dialect
-from middleware.clients.http import RemoteClient
+from middleware.clients.http.client import RemoteClient
+from middleware.clients.http.failures import Dialect
 
 _REFUSED_FOR = 30.0
 """Seconds for which a refused login is not tried again: Taiga may lock out who guesses."""

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 
 from handlers.errors import NotFound, Refused
-from middleware.clients.failures import not_the_api
-from middleware.clients.http import Params, Passage, Record, RemoteClient, Reply, Row
+from middleware.clients.http.client import Params, Passage, Record, RemoteClient, Reply, Row
+from middleware.clients.http.failures import not_the_api
 from middleware.clients.taiga.session import DIALECT, TaigaSession
 
 _PAGE = 200

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from middleware.dashboard.visit import Visit
-from middleware.store.audit import AuditStore
+from middleware.store.operations.audit import AuditStore
 
 LIMIT = 50
 ACTIONS = (

@@ -7,9 +7,9 @@ from starlette.responses import Response
 
 from middleware.dashboard.filters import AskedFilter, event_filter, read_filter
 from middleware.dashboard.visit import RefusedError, Visit, go_to, id_of
-from middleware.store.event_actions import DISCARDABLE, REPLAYABLE, EventActions
-from middleware.store.event_search import EventPage, EventSearch
-from middleware.store.events import EventStore
+from middleware.store.events.actions import DISCARDABLE, REPLAYABLE, EventActions
+from middleware.store.events.events import EventStore
+from middleware.store.events.search import EventPage, EventSearch
 
 MOST_AT_ONCE = 2_000
 # Of 10,000 events each, where no index serves the filter: a page answers at once, and names what it looked at.

@@ -6,16 +6,16 @@ from typing import Any
 from starlette.responses import Response
 
 from mappings.errors import NotUnderstood
-from mappings.fields import take_optional
+from mappings.values.fields import take_optional
+from middleware.clients.invoiceninja.web_pages import NinjaPages
 from middleware.dashboard.filters import event_filter, read_filter
-from middleware.dashboard.ninja_pages import NinjaPages
 from middleware.dashboard.visit import RefusedError, Visit
-from middleware.store.audit import AuditStore
-from middleware.store.event_actions import DISCARDABLE, REPLAYABLE
-from middleware.store.event_search import WINDOW, EventFilter, EventSearch
-from middleware.store.events import STATUSES, EventStore
-from middleware.store.links import LinkStore
-from middleware.store.statistics import Statistics
+from middleware.store.billing.links import LinkStore
+from middleware.store.events.actions import DISCARDABLE, REPLAYABLE
+from middleware.store.events.events import STATUSES, EventStore
+from middleware.store.events.search import WINDOW, EventFilter, EventSearch
+from middleware.store.events.statistics import Statistics
+from middleware.store.operations.audit import AuditStore
 
 LIMIT = 50
 NEIGHBOURS = 12

@@ -9,19 +9,19 @@ from urllib.parse import quote, urlencode
 
 from starlette.responses import Response
 
-from middleware.dashboard.asking import CannotAskError
-from middleware.dashboard.books import reading_of
+from middleware.clients.invoiceninja.web_pages import NinjaPages
 from middleware.dashboard.charts import shares
-from middleware.dashboard.invoice_words import invoice_word
-from middleware.dashboard.ninja_pages import NinjaPages
+from middleware.dashboard.labels import sentence
+from middleware.dashboard.live import CannotAskError
 from middleware.dashboard.pages.payments import names_of
 from middleware.dashboard.visit import RefusedError, Visit, go_to
-from middleware.dashboard.words import sentence
-from middleware.store.audit import AuditStore, Deed
-from middleware.store.books import STATES, BookInvoice, BookStore, OpenSum
-from middleware.store.payment_links import PaymentLinkStore
-from middleware.store.payments import PaymentStore
-from middleware.store.reports import Reports
+from middleware.store.billing.books import reading_of
+from middleware.store.billing.invoice_words import invoice_word
+from middleware.store.billing.mirror import STATES, BookInvoice, BookStore, OpenSum
+from middleware.store.billing.payment_links import PaymentLinkStore
+from middleware.store.billing.payments import PaymentStore
+from middleware.store.billing.reports import Reports
+from middleware.store.operations.audit import AuditStore, Deed
 
 LIMIT = 50
 PLANS = 12

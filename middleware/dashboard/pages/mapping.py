@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from mappings.config import MappingFile, ProjectRules
+from mappings.config.file import MappingFile, ProjectRules
+from middleware.clients.invoiceninja.web_pages import NinjaPages
 from middleware.dashboard.names import Names, read_mapping
-from middleware.dashboard.ninja_pages import NinjaPages
 from middleware.dashboard.visit import Visit
-from middleware.store.books import BookStore
-from middleware.store.event_search import EventFilter, EventSearch
-from middleware.store.events import EventRow
+from middleware.store.billing.mirror import BookStore
+from middleware.store.events.events import EventRow
+from middleware.store.events.search import EventFilter, EventSearch
 
 DEAD_SHOWN = 50
 ABOUT_MAPPING = ("mappings.json", "project mapping", "no client", "attribute")

@@ -5,23 +5,23 @@ from datetime import datetime, timedelta
 
 from starlette.responses import Response
 
-from mappings.config import MappingFile
-from mappings.invoicing.calendars import calendars_of
-from mappings.invoicing.period import Run, latest_run
+from mappings.config.file import MappingFile
+from mappings.invoices.calendars import calendars_of
+from mappings.invoices.period import Run, latest_run
 from middleware.dashboard.charts import DayChart, day_chart, shares
 from middleware.dashboard.formats import zone_named
 from middleware.dashboard.names import Names, read_mapping
 from middleware.dashboard.pages.time import read_month, span
 from middleware.dashboard.visit import Visit
-from middleware.health import Check
 from middleware.settings import KNOWN_SOURCES
-from middleware.store.books import BookStore
-from middleware.store.events import Backlog, backlog
-from middleware.store.needs import NeedsStore
-from middleware.store.rejections import RejectionStore
-from middleware.store.reports import Reports, ReviewCount
-from middleware.store.statistics import Statistics
-from middleware.store.ticks import TickStore
+from middleware.store.billing.mirror import BookStore
+from middleware.store.billing.reports import Reports, ReviewCount
+from middleware.store.events.events import Backlog, backlog
+from middleware.store.events.rejections import RejectionStore
+from middleware.store.events.statistics import Statistics
+from middleware.store.operations.attention import NeedsStore
+from middleware.store.operations.timetable import TickStore
+from middleware.web.health import Check
 
 DAYS = 30
 RECENT = timedelta(days=1)

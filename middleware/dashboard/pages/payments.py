@@ -7,16 +7,16 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from handlers.payment_world import PaymentRecord
+from handlers.ports.billing import PaymentRecord
+from middleware.clients.invoiceninja.web_pages import NinjaPages
 from middleware.dashboard.names import Names, read_mapping
-from middleware.dashboard.ninja_pages import NinjaPages
 from middleware.dashboard.visit import RefusedError, Visit, go_to
-from middleware.payment_decisions import Decision, decision_event
-from middleware.store.audit import AuditStore, Deed
-from middleware.store.books import BookStore
-from middleware.store.events import EventStore
-from middleware.store.payments import PaymentStore
-from middleware.store.reports import Reports
+from middleware.intake.decisions import Decision, decision_event
+from middleware.store.billing.mirror import BookStore
+from middleware.store.billing.payments import PaymentStore
+from middleware.store.billing.reports import Reports
+from middleware.store.events.events import EventStore
+from middleware.store.operations.audit import AuditStore, Deed
 
 LIMIT = 50
 LONGEST = 500

@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from handlers.invoice_events import Due, due_event
-from handlers.invoice_world import Planned
-from mappings.hours import seconds_to_hours
-from mappings.invoicing.records import InvoicePlan
-from middleware.dashboard.books import reading_of
-from middleware.dashboard.ninja_pages import NinjaPages
+from handlers.invoices.events import Due, due_event
+from handlers.ports.invoice_world import Planned
+from mappings.invoices.models import InvoicePlan
+from mappings.values.hours import seconds_to_hours
+from middleware.clients.invoiceninja.web_pages import NinjaPages
 from middleware.dashboard.visit import RefusedError, Visit, go_to
-from middleware.internal_events import StoredInternalEvents
-from middleware.invoice_standing import Key, by_the_books, key_of, still_to_make
-from middleware.store.audit import AuditStore, Deed
-from middleware.store.books import BookStore
-from middleware.store.events import EventStore
-from middleware.store.plans import PlanStore
-from middleware.store.reports import DueRow, Reports
+from middleware.intake.internal_events import StoredInternalEvents
+from middleware.invoicing.remaining import Key, by_the_books, key_of, still_to_make
+from middleware.store.billing.books import reading_of
+from middleware.store.billing.mirror import BookStore
+from middleware.store.billing.plans import PlanStore
+from middleware.store.billing.reports import DueRow, Reports
+from middleware.store.events.events import EventStore
+from middleware.store.operations.audit import AuditStore, Deed
 
 WORKING = ("received", "processing", "retrying")
 SEND: Mapping[str, bool | None] = {"": None, "yes": True, "no": False}

@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from middleware.dashboard.visit import RefusedError, Visit
-from middleware.door_notes import SAMPLE_BYTES, fingerprint
-from middleware.forensics import Finding, Request, examine
+from middleware.intake.diagnosis import Finding, Request, examine
+from middleware.intake.rejections import SAMPLE_BYTES, fingerprint
 from middleware.settings import KNOWN_SOURCES, Settings
-from middleware.store.rejections import KeyUse, RejectionRow, RejectionStore
+from middleware.store.events.rejections import KeyUse, RejectionRow, RejectionStore
 
 LIMIT = 50
 SOURCES = (*KNOWN_SOURCES, "unknown")

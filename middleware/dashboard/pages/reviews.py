@@ -3,8 +3,8 @@
 from starlette.responses import Response
 
 from middleware.dashboard.visit import RefusedError, Visit, go_to
-from middleware.store.audit import AuditStore, Deed
-from middleware.store.links import ReviewStore
+from middleware.store.billing.links import ReviewStore
+from middleware.store.operations.audit import AuditStore, Deed
 
 LIMIT = 100
 LONGEST_WHY = 500

@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from middleware.clients.invoiceninja.web_pages import NinjaPages
 from middleware.dashboard.charts import shares
 from middleware.dashboard.formats import month_text, zone_named
 from middleware.dashboard.names import Names, read_mapping
-from middleware.dashboard.ninja_pages import NinjaPages
 from middleware.dashboard.visit import Visit, id_of
-from middleware.store.books import BookStore
-from middleware.store.reports import Reports, TimeLine, TimeSum, TimeWanted
+from middleware.store.billing.mirror import BookStore
+from middleware.store.billing.reports import Reports, TimeLine, TimeSum, TimeWanted
 
 LIMIT = 50
 DECEMBER = 12

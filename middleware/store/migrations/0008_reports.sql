@@ -1,4 +1,4 @@
--- How many events arrived each day (UTC), so that no page counts all of them. `middleware.store.statistics` adds up.
+-- How many events arrived each day (UTC), so that no page counts all of them. `middleware.store.events.statistics` adds up.
 CREATE TABLE event_days (
     day     date        NOT NULL,
     source  text        NOT NULL,

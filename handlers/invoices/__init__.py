@@ -1,0 +1,1 @@
+"""Unbilled time becomes invoices."""

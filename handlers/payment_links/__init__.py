@@ -1,0 +1,1 @@
+"""Payment links at Stripe for open invoices."""

@@ -1,0 +1,1 @@
+"""Money at Stripe becomes payments, refunds and notes in Invoice Ninja."""

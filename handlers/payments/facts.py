@@ -1,0 +1,138 @@
+"""What is true about one payment: all its stored events, and its objects at Stripe when we may read them.
+
+Every event of the payment counts, not only the due ones: so order and repetition do not matter. The events of a Stripe
+invoice that name no payment (API versions since 2025-03-31) are joined by the links between the two.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from handlers.errors import NeedsPerson
+from handlers.event import Event
+from handlers.payments.stripe_objects import read_at_stripe
+from handlers.ports.billing import Json, PaymentWorld
+from mappings.stripe import BadStripeObject, PaymentFacts, Relevant, classify, from_api
+
+PAYMENT, INVOICE = "stripe:payment:", "stripe:invoice:"
+OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person decided about a payment; `invoice` is an id or a number."""
+
+    action: Literal["match", "ignore"]
+    invoice: str
+    who: str
+    why: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The facts about one payment, the newest decision of a person, and everything the facts were read from."""
+
+    facts: PaymentFacts
+    decision: Decision | None
+    sources: tuple[Json, ...]
+    remarks: tuple[str, ...]
+
+
+async def gather(subject: str, world: PaymentWorld) -> Told | None:
+    """Everything known about the payment (or Stripe invoice) of a subject; None when nothing of it is for us.
+
+    Raises:
+        NeedsPerson: an event or object cannot be read.
+        RemoteError: Stripe failed.
+    """
+    own = await world.history.of_subjects([subject])
+    linked = await world.memory.invoices_of(subject)
+    events = [*own, *(await world.history.of_subjects(linked) if linked else ())]
+    objects: tuple[Json, ...] = ()
+    remarks: tuple[str, ...] = ()
+    if world.stripe is not None:
+        objects, remarks = await read_at_stripe(world.stripe, subject, _payloads(events, world.live))
+    _demand_all(subject, events, objects)
+    facts = _facts(objects, events, world.live)
+    if facts is None:
+        return None
+    later = await _link(subject, facts, linked, world)
+    if later:
+        events += await world.history.of_subjects(later)
+        facts = _facts(objects, events, world.live) or facts
+    return Told(facts, newest_decision(own), (*objects, *_payloads(events, world.live)), remarks)
+
+
+def _demand_all(subject: str, events: Iterable[Event], objects: Sequence[Json]) -> None:
+    """Without Stripe's own answer every event counts: one refund that is missing would look like money coming back.
+
+    Raises:
+        NeedsPerson: some were removed after their time.
+    """
+    if not objects and any(not event.payload for event in events if event.source != OPERATOR):
+        raise NeedsPerson(
+            f"{subject}: older events of this payment were removed (RETENTION_DAYS), and Stripe cannot be asked",
+            "set STRIPE_API_KEY and replay this event, or correct the payment in Invoice Ninja by hand",
+        )
+
+
+async def _link(subject: str, facts: PaymentFacts, known: Iterable[str], world: PaymentWorld) -> list[str]:
+    """Remember which Stripe invoices this payment pays; returns those that are new.
+
+    The link is stored before their events are read, and their events are stored before their handler asks for links:
+    whichever of the two comes later sees the other.
+    """
+    named = [f"{INVOICE}{invoice}" for invoice in facts.stripe_invoices]
+    later = [other for other in named if other != subject and other not in known]
+    for other in later:
+        await world.memory.link(other, subject)
+    return later
+
+
+def _facts(objects: Sequence[Json], events: Iterable[Event], live: bool | None) -> PaymentFacts | None:
+    payloads = _payloads(events, live)
+    if not payloads and not objects:
+        return None
+    try:
+        return from_api(None, others=objects, events=payloads)
+    except BadStripeObject as error:
+        raise NeedsPerson(
+            f"Stripe's event cannot be read: {error}",
+            "look at the payment in Stripe's dashboard, enter it in Invoice Ninja by hand with its id (pi_ or ch_) as "
+            "transaction reference, and discard the event that cannot be read",
+        ) from error
+
+
+def _payloads(events: Iterable[Event], live: bool | None) -> list[Json]:
+    told = (event.payload for event in events if event.source != OPERATOR and event.payload)
+    return [payload for payload in told if _counts(payload, live)]
+
+
+def _counts(payload: Json, live: bool | None) -> bool:
+    """Whether an event is about our money; what cannot be read counts, so that a person sees it."""
+    try:
+        return isinstance(classify(payload, live=live), Relevant)
+    except BadStripeObject:
+        return True
+
+
+def newest_decision(events: Iterable[Event]) -> Decision | None:
+    """The newest decision of a person among the events of a payment."""
+    made = [event for event in events if event.source == OPERATOR and event.type in {"payment.match", "payment.ignore"}]
+    if not made:
+        return None
+    last = max(made, key=lambda event: (event.occurred_at, event.id))
+    return Decision(
+        action="match" if last.type == "payment.match" else "ignore",
+        invoice=_text(last.payload, "invoice"),
+        who=_text(last.payload, "by") or "a person",
+        why=_text(last.payload, "why"),
+        at=last.occurred_at,
+    )
+
+
+def _text(payload: Json, name: str) -> str:
+    value: Any = payload.get(name)
+    return value.strip() if isinstance(value, str) else ""

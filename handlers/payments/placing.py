@@ -1,0 +1,70 @@
+"""Where the money of a payment belongs: where it is recorded already, else where it should be."""
+
+from dataclasses import dataclass
+
+from handlers.errors import NeedsPerson
+from handlers.payments.facts import Told
+from handlers.payments.ledger_rows import find_recorded
+from handlers.payments.matching import InvoiceMatcher, Matched, Unmatched, decided_by
+from handlers.ports.billing import PaymentRecord, PaymentWorld
+from mappings.invoiceninja.models import Invoice, Payment
+from mappings.stripe import PaymentTarget
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the money belongs. `invoice` is None for money that a person recorded on no invoice."""
+
+    client_id: str
+    invoice: Invoice | None
+    how: str
+    remarks: tuple[str, ...] = ()
+
+
+async def place(
+    told: Told, goal: PaymentTarget, record: PaymentRecord, matcher: InvoiceMatcher, world: PaymentWorld
+) -> Placement | Unmatched:
+    """Where it is recorded, else where it should be.
+
+    Raises:
+        NeedsPerson: a person decided on an invoice that cannot have it.
+    """
+    if record.payment_id:
+        placed = await _as_recorded(told, record, world)
+        if placed is not None:
+            return placed
+    match = await matcher.match()
+    if isinstance(match, Matched):
+        return Placement(match.invoice.client_id, match.invoice, match.how, match.remarks)
+    rows = await rows_by_hand(goal, record, world)
+    if rows:
+        return Placement(rows[0].client_id, None, "recorded in Invoice Ninja by a person")
+    return match
+
+
+async def rows_by_hand(goal: PaymentTarget, record: PaymentRecord, world: PaymentWorld) -> list[Payment]:
+    """The payments in Invoice Ninja that a person entered for this money."""
+    return [row for row in await find_recorded(record, goal.references, world) if not row.is_deleted]
+
+
+async def _as_recorded(told: Told, record: PaymentRecord, world: PaymentWorld) -> Placement | None:
+    """Where our record says it is; a person's decision for another invoice cannot move money that is recorded."""
+    decision = told.decision
+    if not record.invoice_id:
+        return None
+    invoice = await world.books.invoice(record.invoice_id)
+    placed = Placement(record.client_id, invoice, record.matched_by)
+    # The number may have changed since the decision was carried out.
+    if decision is None or record.matched_by == decided_by(decision.who, decision.invoice):
+        return placed
+    if decision.invoice in {invoice.id, invoice.number}:
+        return placed
+    payment = await world.books.payment(record.payment_id)
+    if payment.is_deleted:
+        return None
+    raise NeedsPerson(
+        f"{decision.who} matched payment {record.identity} with invoice {decision.invoice}, but it is recorded as "
+        f"payment {payment.number} of invoice {invoice.number} already",
+        f"delete payment {payment.number} in Invoice Ninja, then replay this event; or leave it there: "
+        f"taiga-billing payments match {record.identity} {invoice.number}",
+    )

@@ -1,0 +1,145 @@
+"""A Stripe event: the payment, refund, failure or dispute it tells of is in Invoice Ninja, once.
+
+Converges: all stored events of the payment (and its objects at Stripe, when we may read them) give the facts, the facts
+give what Invoice Ninja should hold, and the difference is made. Order and repetition do not matter. Source: DESIGN.md
+section 5.
+"""
+
+from dataclasses import replace
+
+from handlers.errors import NeedsPerson
+from handlers.event import Event, Work
+from handlers.outcome import Ignored, Outcome, Processed
+from handlers.payment_links.upkeep import follow_payment
+from handlers.payments.facts import INVOICE, OPERATOR, PAYMENT, Told, gather
+from handlers.payments.settlement import Settlement
+from handlers.ports.billing import PaymentRecord, PaymentWorld, lock_of
+from handlers.ports.context import Context
+from handlers.second_look import is_second_look
+from mappings.stripe import BadStripeObject, Relevant, classify
+
+_WORDS = {
+    "thin_event": "a thin event (v2) carries no payment: let the webhook send snapshot events",
+    "connect_account": "it belongs to a connected account, not to ours",
+    "not_about_a_payment": "it is not about a payment",
+}
+
+
+async def settle_payment(work: Work, context: Context) -> Outcome:
+    """Make Invoice Ninja hold what Stripe says about one payment or Stripe invoice.
+
+    Raises:
+        NeedsPerson: only a person can judge or enter this payment.
+        RetryLater: something changed at this moment, or equal payments must be kept apart.
+        RemoteError: Stripe or Invoice Ninja failed.
+    """
+    world = context.payments
+    if world is None:
+        return Ignored("payments are not taken by this worker")
+    refusals = [_refusal(event, world.live) for event in work.due]
+    if all(refusals):
+        return Ignored(refusals[-1])
+    return await settle_subject(work.subject, context, world)
+
+
+async def settle_subject(subject: str, context: Context, world: PaymentWorld) -> Outcome:
+    """The same, by all that is known of a payment or Stripe invoice, without a new event of it.
+
+    Raises:
+        NeedsPerson, RetryLater, RemoteError: as `settle_payment` does.
+    """
+    if subject.startswith(INVOICE):
+        return await _settle_stripe_invoice(subject, context, world)
+    return await _settle(subject, context, world)
+
+
+def _refusal(event: Event, live: bool | None) -> str:
+    """Why an event changes nothing; "" when it may."""
+    if event.source == OPERATOR or is_second_look(event):
+        return ""
+    try:
+        verdict = classify(event.payload, live=live)
+    except BadStripeObject:
+        return ""
+    if isinstance(verdict, Relevant):
+        return ""
+    if verdict.reason == "other_mode":
+        theirs, ours = ("test", "live") if live else ("live", "test")
+        return f"it is of {theirs} mode, and taiga-billing works in {ours} mode (STRIPE_MODE)"
+    return _WORDS.get(verdict.reason, f"events of type {event.type} say nothing about payments")
+
+
+async def _settle_stripe_invoice(subject: str, context: Context, world: PaymentWorld) -> Outcome:
+    """The events of a Stripe invoice tell about its payments; those paid past Stripe are a payment of their own."""
+    told = await gather(subject, world)
+    if told is None:
+        return Ignored("no event of this Stripe invoice is for us")
+    if world.stripe is not None:
+        await _link_payments(subject, told, world)
+    identity = told.facts.identity
+    is_own = f"{INVOICE}{identity}" == subject
+    if not is_own:
+        # It is told of under its own name, and its own lock.
+        await world.memory.link(subject, f"{PAYMENT}{identity}")
+    outcomes = []
+    async with world.exclusive(lock_of(subject)):
+        payments = await world.memory.payments_of(subject)
+        if is_own and (not payments or told.facts.received):
+            outcomes.append(await _converge(subject, told, context, world))
+    outcomes += [await _settle(payment, context, world) for payment in payments]
+    reason = "; ".join(outcome.reason for outcome in outcomes)
+    return Processed(reason) if any(isinstance(one, Processed) for one in outcomes) else Ignored(reason)
+
+
+async def _link_payments(subject: str, told: Told, world: PaymentWorld) -> None:
+    """Remember the payments that Stripe itself names for its invoice."""
+    for source in told.sources:
+        payment = source.get("payment") if source.get("object") == "invoice_payment" else None
+        intent = payment.get("payment_intent") if payment else None
+        if isinstance(intent, str) and intent:
+            await world.memory.link(subject, f"stripe:payment:{intent}")
+
+
+async def _settle(subject: str, context: Context, world: PaymentWorld) -> Outcome:
+    async with world.exclusive(lock_of(subject)):
+        told = await gather(subject, world)
+        if told is None:
+            return Ignored("no event of this payment is for us")
+        return await _converge(subject, told, context, world)
+
+
+async def _converge(subject: str, told: Told, context: Context, world: PaymentWorld) -> Outcome:
+    record = await world.memory.find(told.facts.identity) or PaymentRecord(told.facts.identity, subject)
+    for invoice in told.facts.stripe_invoices:
+        if f"{INVOICE}{invoice}" != subject:
+            record = await _take_over(record, invoice, world)
+    settlement = Settlement(told, record, context, world)
+    try:
+        outcome = await settlement.run()
+    except NeedsPerson as error:
+        await settlement.needs_person(error)
+        raise
+    await follow_payment(record.identity, context)
+    return outcome
+
+
+async def _take_over(record: PaymentRecord, invoice: str, world: PaymentWorld) -> PaymentRecord:
+    """A due date that was changed for the Stripe invoice itself is from now on the payment's to heal."""
+    async with world.exclusive(lock_of(f"{INVOICE}{invoice}")):
+        other = await world.memory.find(invoice)
+        if other is None:
+            return record
+        if other.due_date_set is not None:
+            taken = replace(
+                record,
+                due_date_before=other.due_date_before,
+                due_date_set=other.due_date_set,
+                invoice_id=record.invoice_id or other.invoice_id,
+                invoice_number=record.invoice_number or other.invoice_number,
+            )
+            await world.memory.save(taken)
+            record = taken
+        if not other.payment_id:
+            gone = replace(other, status="by_its_payments", due_date_before=None, due_date_set=None)
+            await world.memory.save(gone)
+    return record

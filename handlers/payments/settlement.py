@@ -1,0 +1,247 @@
+"""One convergence of one payment: from its facts to Invoice Ninja's books and our record of it."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from handlers.errors import NeedsPerson
+from handlers.outcome import Ignored, Outcome, Processed
+from handlers.payments.amounts import Amounts, amounts_of, demand_precision
+from handlers.payments.facts import Told
+from handlers.payments.ledger import PaymentLedger
+from handlers.payments.ledger_rows import PaymentGone
+from handlers.payments.matching import CannotMatch, InvoiceMatcher, Matched, Unmatched
+from handlers.payments.notes import keep_private_notes, notes_of, private_notes, write_notes
+from handlers.payments.overdue import day_of, forgotten, keep_due_date
+from handlers.payments.paid_elsewhere import MISSED, PROBLEM, SETTLED_OTHERWISE, still_charging, why_settled
+from handlers.payments.placing import Placement, place, rows_by_hand
+from handlers.payments.record import credit_note, refreshed
+from handlers.payments.refund_credits import settle_reopened
+from handlers.ports.billing import PaymentRecord, PaymentWorld
+from handlers.ports.context import Context
+from mappings.config.rules import BillingRules
+from mappings.invoiceninja.models import PaymentDraft
+from mappings.invoiceninja.payment_types import payment_type
+from mappings.stripe import target
+
+UNMATCHED = "unmatched_payment"
+
+_NO_MONEY = {
+    "unpaid": "nothing was paid yet",
+    "processing": "the payment is on its way (processing)",
+    "failed": "the payment failed",
+    "overdue": "the Stripe invoice is overdue",
+    "canceled": "the payment was canceled",
+    "by_its_payments": "the money of this Stripe invoice comes with payments of its own",
+}
+
+
+class Settlement:
+    """Brings one payment to its end; every step may be done again."""
+
+    def __init__(self, told: Told, record: PaymentRecord, context: Context, world: PaymentWorld) -> None:
+        self._told = told
+        self._facts = told.facts
+        self._goal = target(told.facts)
+        self._context = context
+        self._world = world
+        self._record = refreshed(record, told)
+
+    async def run(self) -> Outcome:
+        """Make Invoice Ninja hold what it should."""
+        decision = self._told.decision
+        if self._facts.own_gateway:
+            await self._save(status="own_gateway", reason="recorded by Invoice Ninja's own Stripe gateway")
+            return Ignored("Invoice Ninja's own Stripe gateway records this payment itself")
+        if decision is not None and decision.action == "ignore":
+            return await self._ignored(f"{decision.who} decided to ignore it: {decision.why or 'no reason given'}")
+        return await (self._with_money() if self._goal.paid else self._without_money())
+
+    async def _with_money(self) -> Outcome:
+        if self._goal.problems:
+            # Told first: what follows may fail of just that.
+            await self._report_problems()
+        amounts = await self._readable()
+        if amounts is None:
+            return Processed(f"entered by a person as payment {self._record.payment_number}")
+        placement = await place(self._told, self._goal, self._record, self._matcher(amounts.paid), self._world)
+        if isinstance(placement, Unmatched):
+            return await self._unmatched(placement, amounts)
+        try:
+            return await self._recorded(placement, amounts)
+        except PaymentGone as gone:
+            await self._save(payment_id="", payment_number="", covered=None)
+            return await self._unmatched(Unmatched(str(gone)), amounts)
+
+    async def needs_person(self, error: NeedsPerson) -> None:
+        """Remember that the event died of this, so that the payment is found among those that wait for a person."""
+        # Read anew: the failed step may have saved what it did.
+        self._record = await self._world.memory.find(self._record.identity) or self._record
+        waits_still = isinstance(error, CannotMatch) and self._record.status == "unmatched"
+        await self._save(status="unmatched" if waits_still else "needs_person", reason=error.reason)
+
+    async def _ignored(self, reason: str) -> Outcome:
+        await self._save(status="ignored", reason=reason, candidates=())
+        await self._close_review(reason)
+        kept = f"; it stays recorded as payment {self._record.payment_number}" if self._record.payment_id else ""
+        return Ignored(f"{reason}{kept}")
+
+    async def _report_problems(self, disagreement: str = "") -> None:
+        subject, problems = self._record.subject, [*self._goal.problems, *filter(None, [disagreement])]
+        if problems:
+            summary = f"payment {self._goal.key}: {'; '.join(problems)}"
+            await self._context.reviews.open(subject, PROBLEM, summary, {"payment": self._goal.key})
+        else:
+            await self._context.reviews.close(subject, PROBLEM, "the contradiction is gone")
+
+    async def _readable(self) -> Amounts | None:
+        """The amounts; None when they cannot be read, but a person has entered the payment."""
+        try:
+            return amounts_of(self._goal, self._facts)
+        except NeedsPerson:
+            rows = await rows_by_hand(self._goal, self._record, self._world)
+            if not rows:
+                raise
+            await self._save(
+                status=self._goal.status,
+                reason="entered by a person",
+                payment_id=rows[0].id,
+                payment_number=rows[0].number,
+                client_id=rows[0].client_id,
+            )
+            return None
+
+    async def _without_money(self) -> Outcome:
+        """A failure makes the invoice overdue or leaves a note; what names no invoice changes nothing."""
+        word = self._why_no_money()
+        matched = await self._matcher(Decimal(0)).named()
+        if not isinstance(matched, Matched):
+            await self._report_problems()
+            await self._save(status=self._goal.status, reason=matched.reason if matched else word)
+            return Ignored(f"{word}; {matched.reason}" if matched else word)
+        return await self._missed(matched, word)
+
+    def _why_no_money(self) -> str:
+        word, failure = _NO_MONEY.get(self._goal.status, "nothing was paid yet"), self._facts.failure
+        said = (failure.message or failure.code or "").rstrip(".") if failure and self._goal.status in MISSED else ""
+        return f"{word}: {said}" if said else word
+
+    async def _missed(self, matched: Matched, word: str) -> Outcome:
+        invoice, overdue_since = matched.invoice, self._facts.overdue_since
+        state: str = self._goal.status
+        settled = why_settled(invoice) if state in MISSED else ""
+        await self._report_problems(still_charging(state, self._record.identity, settled) if settled else "")
+        if settled:
+            state, word, overdue_since = SETTLED_OTHERWISE, f"{word}, but {settled}", None
+        rules = self._context.mapping.client(invoice.client_id)
+        ledger = self._ledger(Placement(invoice.client_id, invoice, matched.how), Decimal(0), rules)
+        async with self._world.exclusive(f"client {invoice.client_id}"):
+            await ledger.save(client_id=invoice.client_id, invoice_id=invoice.id, invoice_number=invoice.number)
+            notes = await keep_due_date(ledger, overdue_since, rules.timezone)
+            await write_notes(ledger, notes_of(self._goal, notes))
+            healed = forgotten(overdue_since)
+            await ledger.save(status=state, reason=settled or word, matched_by=matched.how, **healed)
+        reason = "; ".join([f"{word} (invoice {invoice.number})", *ledger.done])
+        return Processed(reason) if ledger.done else Ignored(reason)
+
+    async def _unmatched(self, match: Unmatched, amounts: Amounts) -> Outcome:
+        record = self._record
+        await self._report_problems()
+        await self._save(status="unmatched", reason=match.reason, candidates=match.candidates)
+        if not self._goal.kept:
+            await self._save(status=self._goal.status)
+            await self._close_review("the money went back")
+            return Ignored(f"{amounts.shown(amounts.paid)} came and went back: {match.reason}")
+        details = {
+            "payment": record.identity,
+            "amount": amounts.shown(amounts.paid),
+            "payer": record.payer,
+            "customer": record.customer,
+            "reason": match.reason,
+            "candidates": [candidate.number for candidate in match.candidates],
+        }
+        summary = (
+            f"{amounts.shown(amounts.paid)} of {record.payer or record.customer or 'an unknown payer'} are for no "
+        )
+        await self._context.reviews.open(record.subject, UNMATCHED, f"{summary}invoice yet: {match.reason}", details)
+        return Processed(
+            f"{amounts.shown(amounts.paid)} wait for a person: {match.reason} "
+            f"(taiga-billing payments match {record.identity} INVOICE)"
+        )
+
+    async def _recorded(self, placement: Placement, amounts: Amounts) -> Outcome:
+        rules = self._context.mapping.client(placement.client_id)
+        async with self._world.exclusive(f"client {placement.client_id}"):
+            demand_precision(self._goal.key, amounts, await self._world.books.client_currency(placement.client_id))
+            ledger = self._ledger(placement, amounts.paid, rules)
+            decision = self._told.decision
+            await ledger.load(self._goal.references, decision.at if decision else None)
+            disagreement = await self._disagreement(ledger, amounts)
+            notes = await keep_due_date(ledger, self._facts.overdue_since, rules.timezone)
+            await ledger.pay(amounts)
+            # From here on it is known as recorded: another try finds it so, and must know how it was found.
+            await ledger.save(matched_by=placement.how)
+            await ledger.refund(amounts, self._refund_day(rules.timezone))
+            await settle_reopened(ledger, amounts, rules.timezone, close=rules.on_refund == "close")
+            credit = credit_note(ledger, amounts)
+            await keep_private_notes(ledger, private_notes(self._goal, self._record.customer))
+            remarks = [*notes, *self._told.remarks, *placement.remarks, *disagreement, *credit]
+            await write_notes(ledger, notes_of(self._goal, remarks))
+            await ledger.save(
+                status=self._goal.status,
+                reason="; ".join([*disagreement, *credit]),
+                candidates=(),
+                **forgotten(self._facts.overdue_since),
+            )
+        await self._close_review(f"recorded as payment {ledger.record.payment_number}")
+        held = f"payment {ledger.record.payment_number} of invoice {ledger.record.invoice_number or 'none'}"
+        return Processed(
+            "; ".join([*(ledger.done or ["Invoice Ninja holds it already"]), held, *disagreement, *credit])
+        )
+
+    async def _disagreement(self, ledger: PaymentLedger, amounts: Amounts) -> list[str]:
+        """What is written on the payment about another invoice than its own goes to a person: no money is moved."""
+        if ledger.invoice is None:
+            return []
+        said = await self._matcher(amounts.paid).disagreement(ledger.invoice)
+        number = ledger.invoice_number
+        what_to_do = (
+            f"{said}; the money stays on invoice {number}. "
+            f"`taiga-billing payments match {self._record.identity} {number}` says that this is right; "
+            "else delete the payment in Invoice Ninja and match it with the other invoice"
+        )
+        await self._report_problems(what_to_do if said else "")
+        return [said] if said else []
+
+    def _ledger(self, placement: Placement, amount: Decimal, rules: BillingRules) -> PaymentLedger:
+        record = self._record
+        draft = PaymentDraft(
+            number=record.identity,
+            client_id=placement.client_id,
+            amount=amount,
+            date=self._paid_day(rules.timezone),
+            transaction_reference=record.identity,
+            type_id=payment_type(self._told.sources),
+            private_notes="\n".join(private_notes(self._goal, record.customer)),
+            email_receipt=rules.email_receipt,
+        )
+        return PaymentLedger(record, draft, placement.invoice, self._world, self._context.clock)
+
+    def _matcher(self, amount: Decimal) -> InvoiceMatcher:
+        return InvoiceMatcher(self._told, amount, self._world, self._context.mapping)
+
+    def _paid_day(self, zone: str) -> str:
+        moment = self._facts.paid_at
+        return day_of(int(self._context.clock().timestamp()) if moment is None else moment, zone)
+
+    def _refund_day(self, zone: str) -> str:
+        """The day of the newest refund or dispute."""
+        moves = [refund.created for refund in self._facts.refunds]
+        moves += [dispute.created for dispute in self._facts.disputes]
+        return day_of(max(moves), zone) if moves else day_of(int(self._context.clock().timestamp()), zone)
+
+    async def _save(self, **changes: object) -> None:
+        self._record = replace(self._record, **changes)  # type: ignore[arg-type]  # the names are those of the record
+        await self._world.memory.save(self._record)
+
+    async def _close_review(self, why: str) -> None:
+        await self._context.reviews.close(self._record.subject, UNMATCHED, why)

@@ -1,0 +1,1 @@
+"""What handlers need of the world: declared here, provided by `middleware.bootstrap`."""

@@ -1,0 +1,194 @@
+"""What making invoices needs beyond `handlers.ports.context`: declared here, provided by `middleware.bootstrap`."""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Protocol
+
+from mappings.invoiceninja.models import Company, CustomField, Invoice, InvoiceDraft, InvoiceLine, Project, Statics
+from mappings.invoices.models import (
+    CreditProposal,
+    InvoicePlan,
+    LogEntry,
+    LoggedTask,
+    PlannedInvoice,
+    TimeLink,
+    Unresolved,
+)
+from mappings.time.models import NinjaClient
+
+
+class BillingBooks(Protocol):
+    """Invoice Ninja as the making of invoices sees it."""
+
+    async def unbilled_tasks(self, client_id: str = "") -> list[LoggedTask]:
+        """All live tasks that no invoice bills, of a client when given."""
+        ...
+
+    async def logged_tasks(self, client_id: str, task_ids: Collection[str], since: int) -> dict[str, LoggedTask]:
+        """These tasks as they are now, deleted ones included; those that are purged are missing.
+
+        `since` (unix seconds) lies before they were invoiced.
+        """
+        ...
+
+    async def client_list(self) -> list[NinjaClient]:
+        """All clients that are not deleted."""
+        ...
+
+    async def client(self, client_id: str) -> NinjaClient:
+        """The client by id, deleted ones included.
+
+        Raises:
+            NotFound: there is none.
+        """
+        ...
+
+    async def project_list(self, client_id: str = "") -> list[Project]:
+        """All projects that are not deleted, of a client when given."""
+        ...
+
+    async def people(self) -> Mapping[str, str]:
+        """The names of Invoice Ninja's users by id."""
+        ...
+
+    async def company(self) -> Company:
+        """The settings of the company."""
+        ...
+
+    async def statics(self) -> Statics:
+        """Invoice Ninja's own tables."""
+        ...
+
+    def invoices_since(self, day: date, client_id: str = "") -> AsyncIterator[Invoice]:
+        """The invoices that are not deleted, dated on this day or later; of a client when given."""
+        ...
+
+    async def create_invoice(self, draft: InvoiceDraft) -> Invoice:
+        """Make a draft.
+
+        Raises:
+            Rejected: it is refused.
+        """
+        ...
+
+    async def invoice(self, invoice_id: str) -> Invoice:
+        """The invoice by id, deleted ones included."""
+        ...
+
+    async def marked_invoices(self, field: CustomField, mark: str) -> list[Invoice]:
+        """All invoices that carry exactly this mark, deleted ones included."""
+        ...
+
+    async def update_invoice(
+        self, invoice_id: str, changes: Mapping[str, Any], *, lines: Sequence[InvoiceLine] | None = None
+    ) -> Invoice:
+        """Change some fields, and all lines when given; links the tasks of its lines anew."""
+        ...
+
+    async def delete_invoice(self, invoice_id: str) -> None:
+        """Delete it: its tasks are free again."""
+        ...
+
+    async def email_invoices(self, invoice_ids: Collection[str]) -> list[Invoice]:
+        """E-mail them with one request, and their state afterwards."""
+        ...
+
+    async def find_logged_task(self, number: str) -> LoggedTask | None:
+        """The task with exactly this number, deleted ones included."""
+        ...
+
+    async def create_rest(self, task: LoggedTask, number: str, log: Sequence[LogEntry]) -> LoggedTask:
+        """Make a task like this one, under another number and with this part of its log.
+
+        Raises:
+            Rejected: `names("number")` when the number is taken.
+        """
+        ...
+
+    async def replace_log(self, task: LoggedTask, log: Sequence[LogEntry]) -> LoggedTask:
+        """Give the task this log instead of its own; everything else stays."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A planned invoice of a stored plan, and the one that was made of it ("" while there is none)."""
+
+    invoice: PlannedInvoice
+    invoice_id: str = ""
+    invoice_number: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Invoiced:
+    """That a task is billed by an invoice: remembered as a link of kind `invoiced` under the task's subject."""
+
+    subject: str
+    task_number: str
+    invoice_id: str
+    state: Mapping[str, Any]
+
+
+class Plans(Protocol):
+    """Stored plans, and what the store knows of tasks and events."""
+
+    async def save(self, plan: InvoicePlan) -> None:
+        """Keep the plan; one with the same id is the same plan."""
+        ...
+
+    async def find(self, plan_id: str) -> InvoicePlan | None:
+        """The stored plan."""
+        ...
+
+    async def planned(self, plan_id: str, client_id: str = "") -> Sequence[Planned]:
+        """The invoices of a stored plan, of a client when given."""
+        ...
+
+    async def made(self, plan_id: str, planned: PlannedInvoice, invoice: Invoice, note: str) -> None:
+        """Remember the invoice that was made of a planned one."""
+        ...
+
+    async def time_links(self, task_ids: Collection[str]) -> Mapping[str, TimeLink]:
+        """What is remembered of tasks that the bridge made, by task id."""
+        ...
+
+    async def unresolved(self, subjects: Collection[str] | None = None) -> Sequence[Unresolved]:
+        """The Taiga events that are neither done nor overtaken by one that is; of these subjects, when given."""
+        ...
+
+    async def credit_proposals(self) -> Sequence[CreditProposal]:
+        """The credits that wait for a person."""
+        ...
+
+    async def remember_invoiced(self, invoiced: Sequence[Invoiced]) -> None:
+        """Write the links from tasks to the invoice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class InternalEvent:
+    """An event of the bridge's own, of source `schedule`; `key` makes it unique."""
+
+    type: str
+    key: str
+    subject: str
+    occurred_at: datetime
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+
+class InternalEvents(Protocol):
+    """The door into the store for the bridge's own events."""
+
+    async def put(self, events: Sequence[InternalEvent]) -> list[int]:
+        """Commit them; returns their ids. Events that are there already stay as they are."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceWorld:
+    """Everything that the making of invoices may use."""
+
+    books: BillingBooks
+    plans: Plans
+    events: InternalEvents

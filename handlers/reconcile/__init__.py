@@ -1,0 +1,1 @@
+"""Compares what the other systems hold with what was recorded."""

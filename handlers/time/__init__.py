@@ -1,0 +1,1 @@
+"""Closed work becomes time entries, and Taiga shows what became of it."""

@@ -1,0 +1,100 @@
+"""An entry that is held for a subject: the link, the record it points to, and how both stand in the link's state."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from handlers.ports.context import Link
+from mappings.time.models import NinjaTask, TimeEntry
+from mappings.values.hours import seconds_to_hours
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A link and the entry it points to; `task` is None when Invoice Ninja holds none (never made, or purged).
+
+    `billed` are the hours that an invoice bills for it, None when that is not known: then those that we sent.
+    """
+
+    link: Link
+    task: NinjaTask | None
+    billed: Decimal | None = None
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether an invoice bills it: its hours stand, even when somebody deleted the entry (the line stays)."""
+        return self.task is not None and self.task.is_invoiced
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it would be billed."""
+        return self.task is not None and not self.task.is_deleted
+
+    @property
+    def hours(self) -> Decimal:
+        """The hours it stands for: what its invoice bills, else what we sent, else what its log says."""
+        if self.is_locked and self.billed is not None:
+            return self.billed
+        sent = self.link.state.get("sent")
+        if sent:
+            return Decimal(sent["hours"])
+        log = self.task.time_log if self.task else ()
+        return seconds_to_hours(sum(end - start for start, end in log))
+
+
+def has_stored_log(link: Link, task: NinjaTask) -> bool:
+    """Whether the entry shows the time that we know it was given; not after a write whose answer was lost."""
+    stored = link.state.get("stored")
+    return stored is not None and stored["time_log"] == stored_as_json(task)["time_log"]
+
+
+_ROUNDED = Decimal("0.01")
+"""Hours by which the quantity of a line may differ from those it stands for: Invoice Ninja and people round it."""
+
+
+def hours_on_line(link: Link, task: NinjaTask, quantity: Decimal) -> Decimal:
+    """The hours that an invoice line of this quantity bills: those of the log, or those we sent, if it rounds these."""
+    of_log = seconds_to_hours(sum(end - start for start, end in task.time_log))
+    sent = link.state.get("sent")
+    candidates = [of_log, Decimal(sent["hours"])] if sent else [of_log]
+    nearest = min(candidates, key=lambda hours: abs(hours - quantity))
+    return nearest if abs(nearest - quantity) <= _ROUNDED else quantity
+
+
+def is_as_sent(held: Held, task: NinjaTask, entry: TimeEntry, client_id: str) -> bool:
+    """Whether the server holds what we want: exactly, or as it stored just this (it rounds)."""
+    sent = held.link.state.get("sent")
+    if sent == sent_as_json(entry, client_id) and held.link.state.get("stored") == stored_as_json(task):
+        return True
+    return (
+        task.description == entry.description
+        and task.rate == entry.rate
+        and task.client_id == client_id
+        and task.project_id == entry.project_id
+        and task.time_log == ((entry.started_at, entry.ended_at),)
+    )
+
+
+def sent_as_json(entry: TimeEntry, client_id: str) -> dict[str, Any]:
+    """What we asked for, as it is kept in a link."""
+    return {
+        "description": entry.description,
+        "client_id": client_id,
+        "project_id": entry.project_id,
+        "rate": str(entry.rate),
+        "raw_hours": str(entry.raw_hours),
+        "hours": str(entry.hours),
+        "started_at": entry.started_at,
+        "ended_at": entry.ended_at,
+    }
+
+
+def stored_as_json(task: NinjaTask) -> dict[str, Any]:
+    """What the server made of it, as it is kept in a link."""
+    return {
+        "description": task.description,
+        "client_id": task.client_id,
+        "project_id": task.project_id,
+        "rate": str(task.rate.normalize()),
+        "time_log": [list(span) for span in task.time_log],
+    }

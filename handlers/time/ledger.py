@@ -1,0 +1,285 @@
+"""The time entries of one subject: the first one, and corrections made after it was invoiced.
+
+Exactly one effect: the intent is remembered before an entry is created, its `number` makes a second one impossible,
+and a doubtful answer is resolved by looking the number up.
+"""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from handlers.errors import Doubtful, NeedsPerson, NotFound, Rejected, RemoteError, RetryLater, ServerError
+from handlers.ports.context import Context, Link
+from handlers.time.held import Held, has_stored_log, hours_on_line, is_as_sent, sent_as_json, stored_as_json
+from mappings.config.rules import InvoiceStatusValues
+from mappings.time.entry import correction
+from mappings.time.models import NinjaTask, TimeEntry, WorkItem
+
+KIND = "time_entry"
+INVOICED = "invoiced"
+CREDIT = "credit_proposal"
+UNKNOWN_PROJECT = "unknown_project"
+
+
+class TimeLedger:
+    """What Invoice Ninja holds for a subject, and the means to change it."""
+
+    def __init__(self, subject: str, item: WorkItem, context: Context) -> None:
+        self._subject = subject
+        self._item = item
+        self._ninja = context.ninja
+        self._links = context.links
+        self._reviews = context.reviews
+        self._books = context.invoicing.books if context.invoicing else None
+        self._held: list[Held] = []
+
+    async def load(self) -> None:
+        """Read the links and the entries they point to."""
+        links = await self._links.of_subject(self._subject)
+        billed = {
+            (link.number, link.remote_id): Decimal(link.state["hours"]) for link in links if link.kind == INVOICED
+        }
+        self._held = []
+        for link in (link for link in links if link.kind == KIND):
+            task = await self._present(link)
+            hours = billed.get((link.number, task.invoice_id)) if task else None
+            if task is not None and hours is None:
+                hours = await self._billed_by_hand(link, task)
+            self._held.append(Held(link, task, hours))
+
+    async def _present(self, link: Link) -> NinjaTask | None:
+        # An intent without an id: the answer to its creation was lost, or never asked for.
+        if not link.remote_id:
+            return await self._ninja.find_task(link.number)
+        try:
+            return await self._ninja.task(link.remote_id)
+        except NotFound:
+            return await self._ninja.find_task(link.number)
+
+    async def _billed_by_hand(self, link: Link, task: NinjaTask) -> Decimal | None:
+        """Which hours an invoice of a person's bills, when a lost answer left open which ones it found."""
+        if not task.is_invoiced or has_stored_log(link, task) or self._books is None:
+            return None
+        try:
+            invoice = await self._books.invoice(task.invoice_id)
+        except NotFound:
+            return None
+        quantity = sum((line.quantity for line in invoice.lines if line.task_id == task.id), Decimal(0))
+        return hours_on_line(link, task, quantity) if quantity > 0 else None
+
+    @property
+    def known_end(self) -> int | None:
+        """When the recorded work ended (unix seconds), for items that Taiga closed without a date."""
+        for held in self._held:
+            if sent := held.link.state.get("sent"):
+                return int(sent["ended_at"])
+        return None
+
+    @property
+    def locked_hours(self) -> Decimal:
+        """The hours that invoices bill already."""
+        return sum((held.hours for held in self._held if held.is_locked), Decimal(0))
+
+    def status_text(self, statuses: InvoiceStatusValues) -> str | None:
+        """What "Invoice Status" in Taiga should say: "" for work that is open again, None when it is not ours."""
+        if any(held.is_live and not held.is_locked for held in self._held):
+            return statuses.pending
+        if any(held.is_locked for held in self._held):
+            return statuses.invoiced
+        if not self._held:
+            return None
+        return statuses.not_billable if self._item.is_closed else ""
+
+    async def withdraw(self, why: str) -> str:
+        """No entry should be there: remove what no invoice bills yet; hours on an invoice need a person's decision.
+
+        Returns what was done, "" when nothing was.
+        """
+        done = await self._remove_open()
+        locked = self.locked_hours
+        if not locked:
+            await self._reviews.close(self._subject, CREDIT, why)
+        elif self._item.is_closed or self._item.is_deleted:
+            await self._propose_credit(locked, Decimal(0), why)
+            done.append(f"{locked} h are on an invoice already: a credit waits for a person")
+        else:
+            done.append(f"the {locked} h on an invoice stay until the work is closed again")
+        return ", ".join(done)
+
+    async def settle(self, desired: TimeEntry) -> str:
+        """Make the entries sum up to the desired one; returns what was done."""
+        client_id = await self._client_id(desired)
+        locked = self.locked_hours
+        if not any(held.is_locked for held in self._held):
+            if self._held:
+                await self._reviews.close(self._subject, CREDIT, "no invoice bills these hours any more")
+            return await self._settle_open(desired, client_id)
+        more = desired.hours - locked
+        if more > 0:
+            done = await self._settle_open(self._correction(desired, locked), client_id)
+            await self._reviews.close(self._subject, CREDIT, "the hours grew again")
+            return f"{locked} h are on an invoice already; correction: {done}"
+        done_parts = await self._remove_open()
+        if more < 0:
+            await self._propose_credit(locked, desired.hours, "the hours became fewer after they were invoiced")
+            done_parts.append(f"{locked} h are on an invoice, now {desired.hours} h: a credit waits for a person")
+        else:
+            await self._reviews.close(self._subject, CREDIT, "the hours fit the invoice")
+            done_parts.append(f"{locked} h are on an invoice already: nothing to change")
+        return ", ".join(done_parts)
+
+    def _correction(self, desired: TimeEntry, locked: Decimal) -> TimeEntry:
+        open_numbers = [held.link.number for held in self._held if not held.is_locked]
+        suffixes = [
+            int(number.rpartition("-")[2]) for number in open_numbers if number.startswith(f"{desired.number}-")
+        ]
+        # The number of an open correction is used again; a removed one is restored.
+        suffix = min(suffixes) if suffixes else len(self._held) + 1
+        return correction(desired, locked, suffix)
+
+    async def _settle_open(self, entry: TimeEntry, client_id: str) -> str:
+        await self._remove_open(but=entry.number)
+        held = next((held for held in self._held if held.link.number == entry.number), None)
+        if held is None or held.task is None:
+            return await self._create(entry, client_id)
+        if held.task.is_deleted:
+            await self._ninja.restore_task(held.task.id)
+            return await self._update(held, held.task, entry, client_id, "restored")
+        if is_as_sent(held, held.task, entry, client_id):
+            await self._remember(entry, client_id, held.task)
+            return f"{entry.number} has {entry.hours} h already"
+        return await self._update(held, held.task, entry, client_id, "updated")
+
+    async def _create(self, entry: TimeEntry, client_id: str) -> str:
+        await self._save(Link(self._subject, KIND, entry.number, "", {}), None)
+        try:
+            task = await self._ninja.create_task(entry, client_id)
+        except (Rejected, Doubtful, ServerError) as error:
+            if isinstance(error, Rejected) and not error.names("number"):
+                raise self._explained(error, entry) from error
+            return await self._adopt(entry, client_id, error)
+        await self._remember(entry, client_id, task)
+        await self._check_echo(task, entry, client_id)
+        return f"{entry.number} created: {entry.hours} h at {entry.rate}"
+
+    async def _adopt(self, entry: TimeEntry, client_id: str, error: RemoteError) -> str:
+        task = await self._ninja.find_task(entry.number)
+        if task is None:
+            raise error
+        held = Held(Link(self._subject, KIND, entry.number, task.id, {}), task)
+        await self._save(held.link, task)
+        if held.is_locked:
+            raise RetryLater(f"{entry.number} is on an invoice already: looking again at what it bills", 1)
+        if task.is_deleted:
+            await self._ninja.restore_task(task.id)
+        return await self._update(held, task, entry, client_id, "adopted")
+
+    async def _update(self, held: Held, task: NinjaTask, entry: TimeEntry, client_id: str, word: str) -> str:
+        try:
+            updated = await self._ninja.update_task(task.id, entry, client_id)
+        except Rejected as error:
+            # With its task lock on, Invoice Ninja refuses to write what was invoiced between our look and our write.
+            if await self._has_changed(task):
+                raise RetryLater(f"{entry.number} was changed at this moment: looking again", 1) from error
+            raise self._explained(error, entry) from error
+        if updated.is_invoiced:
+            # Without the lock it was written all the same: put back what the invoice bills.
+            await self._put_back(held, task)
+            raise RetryLater(f"{entry.number} was invoiced at this moment: looking again", 1)
+        await self._remember(entry, client_id, updated)
+        await self._check_echo(updated, entry, client_id)
+        return f"{entry.number} {word}: {entry.hours} h at {entry.rate}"
+
+    async def _has_changed(self, task: NinjaTask) -> bool:
+        try:
+            present = await self._ninja.task(task.id)
+        except NotFound:
+            return True
+        return present.is_invoiced or present.is_deleted
+
+    async def _put_back(self, held: Held, task: NinjaTask) -> None:
+        seconds = sum(end - start for start, end in task.time_log)
+        start = task.time_log[0][0] if task.time_log else 0
+        before = TimeEntry(
+            number=task.number,
+            description=task.description,
+            client_ref=task.client_id,
+            project_id=task.project_id,
+            rate=task.rate,
+            raw_hours=held.hours,
+            hours=held.hours,
+            started_at=start,
+            ended_at=start + seconds,
+        )
+        await self._ninja.update_task(task.id, before, task.client_id)
+
+    async def _check_echo(self, task: NinjaTask, entry: TimeEntry, client_id: str) -> None:
+        if task.client_id != client_id:
+            await self._ninja.delete_task(task.id)
+            raise NeedsPerson(
+                f"{self._named()}: Invoice Ninja's project {entry.project_id} belongs to client {task.client_id}, not "
+                f"to {client_id}; the entry was taken out again",
+                "correct invoiceninja_project_id or invoiceninja_client_id in mappings.json, then replay this event",
+            )
+        if entry.project_id and task.project_id != entry.project_id:
+            summary = f"{self._named()}: recorded without a project, Invoice Ninja has no project {entry.project_id}"
+            await self._reviews.open(self._subject, UNKNOWN_PROJECT, summary, {"project_id": entry.project_id})
+        else:
+            await self._reviews.close(self._subject, UNKNOWN_PROJECT, "the project is known")
+
+    async def _remove_open(self, but: str = "") -> list[str]:
+        done = []
+        for held in list(self._held):
+            if held.link.number == but or held.is_locked:
+                continue
+            if held.task is None:
+                continue
+            if not held.task.is_deleted:
+                await self._delete(held.link.number, held.task)
+                done.append(f"{held.link.number} removed ({held.hours} h)")
+            # Sums of recorded hours leave out what is marked so; recording the entry again writes the state anew.
+            removed = replace(held.link, state={**held.link.state, "is_removed": True})
+            await self._save(removed, replace(held.task, is_deleted=True))
+        return done
+
+    async def _delete(self, number: str, task: NinjaTask) -> None:
+        await self._ninja.delete_task(task.id)
+        if (await self._ninja.task(task.id)).is_invoiced:
+            # Not even its lock keeps Invoice Ninja from deleting what an invoice bills.
+            await self._ninja.restore_task(task.id)
+            raise RetryLater(f"{number} was invoiced at this moment: looking again", 1)
+
+    async def _propose_credit(self, billed: Decimal, now: Decimal, why: str) -> None:
+        summary = f"{self._named()}: {billed} h were invoiced, now {now} h are right: credit {billed - now} h? ({why})"
+        details = {"billed_hours": str(billed), "hours": str(now), "permalink": self._item.permalink}
+        await self._reviews.open(self._subject, CREDIT, summary, details)
+
+    async def _client_id(self, entry: TimeEntry) -> str:
+        client_id = await self._ninja.find_client(entry.client_ref)
+        if client_id is None:
+            raise NeedsPerson(
+                f'{self._named()}: Invoice Ninja has no client "{entry.client_ref}"',
+                "correct the client in Taiga, or invoiceninja_client_id in mappings.json, then replay this event",
+            )
+        return client_id
+
+    def _explained(self, error: Rejected, entry: TimeEntry) -> Exception:
+        if not error.names("client_id"):
+            return error
+        return NeedsPerson(
+            f'{self._named()}: Invoice Ninja refuses the client "{entry.client_ref}": {error.message}',
+            "restore or correct the client, then replay this event",
+        )
+
+    def _named(self) -> str:
+        return f"{self._item.kind} #{self._item.ref} ({self._item.permalink})"
+
+    async def _remember(self, entry: TimeEntry, client_id: str, task: NinjaTask) -> None:
+        origin = {"person": self._item.assignee or "", "taiga_project_id": self._item.project_id}
+        state = {"sent": sent_as_json(entry, client_id), "stored": stored_as_json(task), "origin": origin}
+        await self._save(Link(self._subject, KIND, entry.number, task.id, state), task)
+
+    async def _save(self, link: Link, task: NinjaTask | None) -> None:
+        known = next((held for held in self._held if held.link.number == link.number), None)
+        if known is None or known.link != link:
+            await self._links.save(link)
+        self._held = [held for held in self._held if held.link.number != link.number] + [Held(link, task)]

@@ -1,0 +1,1 @@
+"""`mappings.json`: models, rules, parser and checks."""

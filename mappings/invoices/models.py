@@ -1,0 +1,225 @@
+"""What goes into a plan and what comes out of it; frozen. Times are unix seconds, money is in the client's currency."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+
+from mappings.invoiceninja.models import Company, CustomField, Project, Statics, Tax
+from mappings.invoices.period import Period
+from mappings.time.models import NinjaClient
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One stretch of time in a task's log; `ended_at` 0 while it is running."""
+
+    started_at: int
+    ended_at: int
+    note: str = ""
+    is_billable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedTask:
+    """An Invoice Ninja task with its whole log; `person_id` is who is assigned, else who made it."""
+
+    id: str
+    number: str
+    client_id: str
+    project_id: str
+    description: str
+    rate: Decimal
+    log: tuple[LogEntry, ...]
+    invoice_id: str = ""
+    person_id: str = ""
+    assigned_id: str = ""
+    is_deleted: bool = False
+    is_archived: bool = False
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its timer runs."""
+        return any(entry.ended_at == 0 for entry in self.log)
+
+    @property
+    def started_at(self) -> int:
+        """When its first stretch began; 0 without any."""
+        return min((entry.started_at for entry in self.log), default=0)
+
+    @property
+    def ended_at(self) -> int:
+        """When its last finished stretch ended; 0 without any."""
+        return max((entry.ended_at for entry in self.log), default=0)
+
+    @property
+    def seconds(self) -> int:
+        """The finished billable time."""
+        return sum(entry.ended_at - entry.started_at for entry in self.log if entry.is_billable and entry.ended_at)
+
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """The log without texts, as links remember it."""
+        return tuple((entry.started_at, entry.ended_at) for entry in self.log)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLink:
+    """What we remember of a task that we made: the hours we sent, and what the server stored then."""
+
+    subject: str
+    sent_hours: Decimal | None = None
+    raw_hours: Decimal | None = None
+    stored_log: tuple[tuple[int, int], ...] = ()
+    person: str = ""
+    taiga_project_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """A Taiga event that is not done: its hours may be missing, or another number than Invoice Ninja holds.
+
+    `is_in_hand`: it came a moment ago and will be done in another; waiting for it is worth it.
+    """
+
+    event_id: int
+    subject: str
+    status: str
+    told: str
+    reason: str
+    hint: str
+    taiga_project_id: int | None
+    is_in_hand: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CreditProposal:
+    """Hours that were billed too much: a person decides on the credit."""
+
+    subject: str
+    summary: str
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodWork:
+    """Everything that a plan looks at. `billed_by` names the live invoice whose lines bill an unlinked task."""
+
+    period: Period
+    tasks: Sequence[LoggedTask]
+    clients: Mapping[str, NinjaClient]
+    projects: Mapping[str, Project]
+    company: Company
+    statics: Statics
+    people: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, TimeLink] = field(default_factory=dict)
+    unresolved: Sequence[Unresolved] = ()
+    credits: Sequence[CreditProposal] = ()
+    billed_by: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One task's time as it is billed. `split_at` is the border at which the task must be divided first, 0 for none."""
+
+    task_id: str
+    number: str
+    client_id: str
+    project_id: str
+    project: str
+    description: str
+    person: str
+    first_day: date
+    day: date
+    seconds: int
+    rate: Decimal
+    taxes: tuple[Tax, ...]
+    product_key: str
+    raw_hours: Decimal | None = None
+    subject: str = ""
+    split_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of an invoice. The lines of a group after its first carry no quantity: they only bill their task."""
+
+    task_id: str
+    notes: str
+    quantity: Decimal
+    cost: Decimal
+    taxes: tuple[Tax, ...] = ()
+    product_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The sums as Invoice Ninja computes them; `taxes` by name and rate."""
+
+    subtotal: Decimal
+    discount: Decimal
+    taxes: tuple[tuple[Tax, Decimal], ...]
+    total_taxes: Decimal
+    total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How an invoice is made; from the rules of its client or project."""
+
+    payment_terms: str
+    invoice_date: str
+    timezone: str
+    mark_field: CustomField
+    group_by: str = "task"
+    inclusive_taxes: bool = False
+    discount: Decimal = Decimal(0)
+    is_amount_discount: bool = False
+    notes: str = ""
+    auto_send: bool = False
+    auto_bill: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedInvoice:
+    """One invoice to be made. `scope` is "" for a whole client, else names the project; `currency` is an ISO code."""
+
+    client_id: str
+    client_name: str
+    scope: str
+    project_id: str
+    currency: str
+    precision: int
+    entries: tuple[Entry, ...]
+    lines: tuple[Line, ...]
+    totals: Totals
+    terms: Terms
+    approval: str
+
+    @property
+    def seconds(self) -> int:
+        """The time it bills."""
+        return sum(entry.seconds for entry in self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Time that is not billed now, and why. `what` names the task or event; `seconds` may be 0 when not known."""
+
+    client_id: str
+    client_name: str
+    what: str
+    seconds: int
+    reason: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InvoicePlan:
+    """What a run would do. `id` is a hash of the invoices' content: equal plans have equal ids."""
+
+    id: str
+    period: Period
+    invoices: tuple[PlannedInvoice, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Hours, rates and rounding: from a work item to a time entry."""

@@ -1,0 +1,73 @@
+"""Which hourly rate applies, and where it comes from."""
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from mappings.config.file import ProjectRules
+from mappings.config.types import MAX_RATE
+from mappings.errors import BadInput
+from mappings.values.numbers import read_number
+from mappings.values.text import one_line
+
+_CENT = Decimal("0.01")
+# A browser that adds 0.1 and 0.2 writes 0.30000000000000004: nobody typed the rest.
+_FLOAT_NOISE = Decimal("0.000001")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Money per hour, more than 0, with two decimals; `source` says in a person's words which setting it is."""
+
+    amount: Decimal
+    source: str
+
+
+def pick_rate(own: Any, assignee: str | None, rules: ProjectRules) -> Rate:
+    """The rate by precedence: the item's own, the assignee's, the project's, the general one.
+
+    Args:
+        own: the value of the item's attribute for the hourly rate; None or blank when nobody typed one.
+        assignee: the Taiga username, None when nobody is assigned.
+        rules: the effective rules of the project.
+
+    Raises:
+        BadInput: the item's own rate is no rate, or there is none at all.
+    """
+    if own is not None and not (isinstance(own, str) and not one_line(own)):
+        return Rate(_own_rate(own, rules.attributes.hourly_rate), f'"{rules.attributes.hourly_rate}" in Taiga')
+    configured = [
+        (rules.user_rates.get(assignee or ""), f"user_rates of {assignee}"),
+        (rules.project_rate, "default_hourly_rate of the project"),
+        (rules.rules.default_hourly_rate, "default_hourly_rate of billing_rules"),
+    ]
+    for amount, source in configured:
+        if amount is not None:
+            return Rate(amount.quantize(_CENT), source)
+    raise BadInput(
+        rules.attributes.hourly_rate,
+        None,
+        "there is no hourly rate for this work",
+        f'type one into "{rules.attributes.hourly_rate}" in Taiga, or set user_rates of {assignee or "the assignee"}, '
+        f"default_hourly_rate of project {rules.taiga_project_id} or of billing_rules in mappings.json",
+    )
+
+
+def _own_rate(value: Any, field: str) -> Decimal:
+    number = read_number(value)
+    if number is None:
+        raise BadInput(
+            field, value, "this is no hourly rate", "type a number such as 75 or 75.50 in Taiga, or clear it"
+        )
+    if number <= 0:
+        hint = "type the rate in Taiga, clear it to use the configured one, or untick the billable attribute"
+        raise BadInput(field, value, "this is no rate above 0", hint)
+    if number > MAX_RATE:
+        raise BadInput(field, value, f"this is more than {MAX_RATE} an hour", "correct the rate in Taiga")
+    noiseless = number.quantize(_FLOAT_NOISE, ROUND_HALF_UP)
+    amount = noiseless.quantize(_CENT, ROUND_HALF_UP)
+    if amount != noiseless or not amount:
+        raise BadInput(
+            field, value, "this has more than two decimals", "round the rate in Taiga: invoices carry two decimals"
+        )
+    return amount

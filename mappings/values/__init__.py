@@ -1,0 +1,1 @@
+"""Money, hours, numbers and texts: the values everything else is made of."""

@@ -1,0 +1,143 @@
+"""`taiga-billing events`: what arrived, what became of it, and what to do about it."""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from middleware.clients.http.json_codec import read_json
+from middleware.commands.common import (
+    FailedError,
+    in_store,
+    json_option,
+    plain,
+    print_json,
+    run,
+    servers_behind,
+    settings_or_exit,
+    store,
+)
+from middleware.commands.events.actions import discard, replay
+from middleware.commands.events.filters import event_filters, wanted
+from middleware.settings import Settings
+from middleware.store.events.events import AttemptRow, EventRow, EventStore
+from middleware.store.events.search import EventSearch
+from middleware.store.events.second_looks import SecondLooks, Waiting
+
+PAYLOAD_PREVIEW = 4000
+PIPE_WIDTH = 200
+
+
+@click.group("events")
+def command() -> None:
+    """List, show, replay and discard events."""
+
+
+command.add_command(replay)
+command.add_command(discard)
+
+
+@command.command("list")
+@event_filters
+@click.option("--before", type=int, help="Only events with a smaller id: the next page.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@json_option
+def list_events(*, before: int | None, limit: int, as_json: bool, **filters: Any) -> None:
+    """List events, newest first, page by page."""
+    page = in_store(lambda pool: EventSearch(pool).page(wanted(**filters), before_id=before, limit=limit))
+    if as_json:
+        print_json(page.rows)
+        return
+    _print_table(page.rows)
+    if page.next_before is not None:
+        looked = f" (looked back to {page.looked_back_to:%Y-%m-%d %H:%M})" if page.looked_back_to else ""
+        click.echo(f"there may be more{looked}: --before {page.next_before}")
+
+
+@command.command("show")
+@click.argument("event_id", type=int)
+@json_option
+def show(*, event_id: int, as_json: bool) -> None:
+    """Show one event: timeline, outbound calls, payload, reason and hint."""
+    with servers_behind(settings_or_exit()) as settings:
+        shown = run(_read_one(settings, event_id))
+    if as_json:
+        told = {**asdict(shown.event), "attempt_rows": shown.attempts, "payload": _decoded(shown.body)}
+        print_json({**told, "second_look": shown.second_look})
+        return
+    _print_event(shown, timedelta(minutes=settings.second_look_minutes))
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Everything about one event, and the second look that is still to come for its subject."""
+
+    event: EventRow
+    attempts: list[AttemptRow]
+    body: bytes
+    second_look: Waiting | None
+
+
+async def _read_one(settings: Settings, event_id: int) -> Shown:
+    async with store(settings) as pool:
+        events = EventStore(pool)
+        event = await events.find(event_id)
+        if event is None:
+            raise FailedError(f"there is no event {event_id}")
+        body, _headers = await events.body(event_id)
+        second_look = await SecondLooks(pool).waiting(event.subject)
+        return Shown(event, await events.attempts(event_id), body, second_look)
+
+
+def _print_table(rows: list[EventRow]) -> None:
+    table = Table(show_edge=False, pad_edge=False)
+    for heading in ("id", "received", "type", "subject", "status", "tries", "reason"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        received = f"{row.received_at:%Y-%m-%d %H:%M:%S}"
+        cells = (str(row.id), received, row.type, row.subject, row.status, str(row.attempts), row.reason)
+        # What people typed stands in the reasons: it is no markup.
+        table.add_row(*map(Text, cells))
+    console = Console()
+    # A pipe has no width: folded cells would be hard to read there.
+    Console(width=None if console.is_terminal else PIPE_WIDTH).print(table if rows else "no events")
+
+
+def _print_event(shown: Shown, until_second_look: timedelta) -> None:
+    event = shown.event
+    click.echo(f"event {event.id}: {event.source} {event.type}, {event.subject}")
+    click.echo(
+        f"  happened  {event.occurred_at:%Y-%m-%d %H:%M:%S} UTC, received {event.received_at:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    click.echo(f"  status    {event.status}{': ' + event.reason if event.reason else ''}")
+    if event.hint:
+        click.echo(f"  hint      {event.hint}")
+    if event.status == "retrying":
+        wait = max(0, (event.next_attempt_at - datetime.now(UTC)).total_seconds())
+        click.echo(f"  next try  in {wait:.0f} s")
+    if shown.second_look is not None:
+        at = shown.second_look.asked_at + until_second_look
+        click.echo(f"  looked at once more at {at:%Y-%m-%d %H:%M:%S} UTC, because of {shown.second_look.why}")
+    for attempt in shown.attempts:
+        click.echo(
+            f"  attempt {attempt.number} at {attempt.started_at:%H:%M:%S}, {attempt.duration_ms} ms:"
+            f" {attempt.outcome}: {attempt.reason}"
+        )
+        for call in attempt.calls:
+            answer = call["status"] if call["status"] is not None else call["error"]
+            click.echo(f"    {call['system']} {call['method']} {call['path']} -> {answer} ({call['ms']} ms)")
+    payload = json.dumps(plain(_decoded(shown.body)), indent=2, ensure_ascii=False)
+    cut = payload if len(payload) <= PAYLOAD_PREVIEW else payload[:PAYLOAD_PREVIEW] + "\n  ... (--json shows all)"
+    click.echo(f"  payload   {cut}")
+
+
+def _decoded(body: bytes) -> object:
+    try:
+        return read_json(body)
+    except (ValueError, RecursionError):
+        return body.decode("utf-8", "replace") or "removed (RETENTION_DAYS)"

@@ -1,0 +1,64 @@
+"""`taiga-billing reconcile stripe` (docs/payments.md)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import click
+
+from handlers.reconcile.stripe_models import Difference, Report, Scope
+from middleware.commands.common import json_option
+from middleware.commands.options import Ago
+from middleware.commands.reconcile.run import Tell, carry_out, dry_run_option, in_the_past, print_left_out
+from middleware.intake.ingest import Ingest
+from middleware.reconcile.opening import open_stripe_and_books
+from middleware.reconcile.stripe import Tools, reconcile
+from middleware.settings import Settings
+from middleware.store.database import Pool
+from middleware.traffic.traffic import Outages
+
+MOST_READS = 10_000
+
+
+@click.command("stripe")
+@click.option(
+    "--since",
+    type=Ago(),
+    callback=in_the_past,
+    default="7d",
+    show_default=True,
+    help="What moved since: 30d, 12h, or 2026-11-01.",
+)
+@dry_run_option
+@json_option
+def reconcile_stripe(*, since: datetime, dry_run: bool, as_json: bool) -> None:
+    """Compare payments, refunds and disputes at Stripe with Invoice Ninja, and put in what it lacks.
+
+    Exit codes: 0: done, or nothing to do; 1: failed, or something was not looked at; 2: wrong use; 3: --dry-run looked
+    at everything, and something would be put in. What is under way or was put in before is shown, and does not count.
+    """
+
+    async def look(settings: Settings, pool: Pool, outages: Outages, ingest: Ingest | None, tell: Tell) -> Report:
+        async with open_stripe_and_books(settings) as (stripe, books):
+            stripe.through(outages.passage("stripe"))
+            books.through(outages.passage("invoiceninja"))
+            return await reconcile(
+                Tools(stripe, books, pool, ingest), Scope(since, most_reads=MOST_READS), "manual", tell
+            )
+
+    carry_out(["stripe", "invoiceninja"], look, _print, dry_run=dry_run, as_json=as_json)
+
+
+def _print(report: Report, verb: str) -> None:
+    _print_lines(report.differences, verb)
+    _print_lines(report.under_way, "under way already")
+    _print_lines(report.told_before, "put in before, and ended otherwise")
+    print_left_out(report)
+    rest = [f"{report.waiting} wait for a person (taiga-billing payments unmatched)"] if report.waiting else []
+    counted = f"{report.looked_at} payments compared, {len(report.differences)} {verb}"
+    click.echo("; ".join([counted, *rest]))
+
+
+def _print_lines(found: Sequence[Difference], what: str) -> None:
+    for one in found:
+        event = f" (event {one.event})" if one.event else ""
+        click.echo(f"{one.identity}  {one.amount}  {what}: {one.why}{event}")

@@ -1,0 +1,1 @@
+"""From the socket to a committed row: the only way in for events."""

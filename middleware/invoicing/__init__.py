@@ -1,0 +1,1 @@
+"""Invoice runs as people start and follow them."""

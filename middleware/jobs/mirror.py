@@ -1,0 +1,85 @@
+"""Reads Invoice Ninja's clients and changed invoices now and then, so that pages show them without asking."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from handlers.errors import RemoteError
+from handlers.ports.context import Context
+from mappings.invoiceninja.models import Company, Invoice, Statics
+from mappings.time.models import NinjaClient
+from middleware.clients.invoiceninja import InvoiceNinja
+from middleware.jobs.periodic import NotNowError, Periodic, every
+from middleware.store.billing.mirror import READING, BookStore
+from middleware.store.database import Pool
+
+MINUTES = 10
+OVERLAP_SECONDS = 120
+ROWS = 200
+# While nothing is known at all, pages are empty: a first read that fails is tried again before its period is over.
+UNREAD_AGAIN_IN = timedelta(minutes=1)
+
+
+class Books(Protocol):
+    """Invoice Ninja as the book keeping sees it."""
+
+    async def client_list(self) -> Sequence[NinjaClient]:
+        """All clients that are not deleted."""
+        ...
+
+    async def company(self) -> Company:
+        """The company."""
+        ...
+
+    async def statics(self) -> Statics:
+        """Invoice Ninja's own tables."""
+        ...
+
+    def invoices_changed_since(self, moment: int) -> AsyncIterator[Invoice]:
+        """The invoices that changed since a moment (unix seconds), deleted ones included."""
+        ...
+
+
+async def keep_books(books: Books, store: BookStore, now: datetime) -> str:
+    """Bring what is remembered up to date; returns what was read, in words. A read that fails is begun anew.
+
+    Raises:
+        RemoteError: Invoice Ninja failed; what was read before is kept.
+        StoreUnavailableError: PostgreSQL is away.
+    """
+    clients, company, statics = await books.client_list(), await books.company(), await books.statics()
+    codes: Mapping[str, str] = {key: currency.code for key, currency in statics.currencies.items()}
+    await store.save_clients(
+        [(one.id, one.name, codes.get(one.currency_id or company.currency_id, "")) for one in clients]
+    )
+    # Changes of one second may come in two reads.
+    since = max(0, await store.changed_through() - OVERLAP_SECONDS)
+    batch: list[Invoice] = []
+    number = 0
+    async for invoice in books.invoices_changed_since(since):
+        batch.append(invoice)
+        if len(batch) >= ROWS:
+            await store.save_invoices(batch)
+            number, batch = number + len(batch), []
+    await store.save_invoices(batch)
+    await store.read_to_the_end(now)
+    return f"{len(clients)} clients, {number + len(batch)} changed invoices"
+
+
+def book_periodics(context: Callable[[], Context], pool: Pool) -> list[Periodic]:
+    """Reading the books by the clock, the first time soon after the first start of all."""
+    store = BookStore(pool)
+
+    async def read() -> str:
+        books = context().ninja
+        if not isinstance(books, InvoiceNinja):
+            return "there are no books to read"
+        try:
+            return await keep_books(books, store, datetime.now(UTC))
+        except RemoteError as error:
+            told = f"not read: {error}"
+            if await store.read_at() is None:
+                raise NotNowError(told, UNREAD_AGAIN_IN) from error
+            return told
+
+    return [Periodic(READING, every(MINUTES), read, begins_soon=True)]

@@ -1,0 +1,1 @@
+"""Sandbox servers, demo, bench and chaos: nothing of the product imports it."""

@@ -1,0 +1,1 @@
+"""One stored event becomes one finished event: attempt, retry, report."""

@@ -1,0 +1,1 @@
+"""Stored events once more, first as a dry run that writes nothing."""

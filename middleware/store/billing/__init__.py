@@ -1,0 +1,1 @@
+"""Tables of links, plans, payments, reviews and the mirror of invoices."""

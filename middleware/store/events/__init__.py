@@ -1,0 +1,1 @@
+"""Tables of events: store, claim, settle, search, keep."""

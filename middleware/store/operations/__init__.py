@@ -1,0 +1,1 @@
+"""Tables of workers, circuits, alerts, users and the audit."""

@@ -1,0 +1,88 @@
+"""The traffic to the remote systems: how fast it may leave, and that a system which fails everybody is left alone.
+
+All workers share one circuit for each system, in PostgreSQL; each keeps a copy, renewed before it claims work. While a
+circuit is open nothing is claimed that needs the system: waiting costs nothing. When the pause is over, one request of
+one worker tries; its answer opens the way for all. Without PostgreSQL a worker goes by its copy.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from datetime import datetime
+
+from middleware.store.database import StoreUnavailableError
+from middleware.store.operations.circuits import CircuitStore
+from middleware.traffic.circuits import Circuits, utc_now
+from middleware.traffic.gate import Rate, Way
+
+REFRESH_SECONDS = 1.0
+COUNT_SECONDS = 10.0
+
+ALL_SOURCES = frozenset(("taiga", "stripe", "schedule", "operator"))
+
+
+def needs_of(*, taiga: bool, stripe: bool) -> dict[str, Sequence[str]]:
+    """What cannot be settled without each system; Taiga and Stripe are asked only when we have credentials for them."""
+    return {
+        "invoiceninja": sorted(ALL_SOURCES),
+        "taiga": ("taiga",) if taiga else (),
+        "stripe": ("stripe", "operator") if stripe else (),
+    }
+
+
+class Outages:
+    """The traffic of one process. `needs` names, for each system, the sources whose events cannot be settled without.
+
+    `by_hand`: of the command of a person, see `middleware.traffic.gate`.
+    """
+
+    def __init__(
+        self,
+        store: CircuitStore,
+        rates: Mapping[str, Rate],
+        needs: Mapping[str, Sequence[str]],
+        clock: Callable[[], datetime] = utc_now,
+        *,
+        by_hand: bool = False,
+    ) -> None:
+        self.circuits = Circuits(store, needs, clock)
+        self._ways = {system: Way(system, rate, self.circuits, by_hand=by_hand) for system, rate in rates.items()}
+        self._renewed_at = self._counted_at = float("-inf")
+
+    def passage(self, system: str) -> Callable[[str], AbstractAsyncContextManager[None]]:
+        """What `RemoteClient.through` takes."""
+        return self._ways[system].passage
+
+    async def held_sources(self) -> list[str] | None:
+        """Sources whose events are not worth claiming now, because a system that they need is left alone; None: all."""
+        await self._renew()
+        away = [*self.circuits.left_alone(), *(name for name, way in self._ways.items() if way.is_halted)]
+        held = {source for system in away for source in self.circuits.needs.get(system, ())}
+        return None if held >= ALL_SOURCES else sorted(held)
+
+    async def left_alone(self, *systems: str) -> list[str]:
+        """Sentences: which of these systems are left alone now, since when and why."""
+        await self._renew()
+        return [
+            f"{name} is {one.in_words}" for name, one in sorted(self.circuits.left_alone().items()) if name in systems
+        ]
+
+    async def failing(self, *systems: str) -> list[str]:
+        """Sentences: which of these systems fail everybody, since when and why; somebody may just try them."""
+        await self._renew()
+        return [
+            f"{name} is {one.in_words}" for name, one in sorted(self.circuits.open_ones().items()) if name in systems
+        ]
+
+    async def _renew(self) -> None:
+        now = time.monotonic()
+        if now - self._renewed_at < REFRESH_SECONDS:
+            return
+        self._renewed_at = now
+        await self.circuits.renew()
+        if now - self._counted_at >= COUNT_SECONDS:
+            self._counted_at = now
+            with suppress(StoreUnavailableError):
+                sharing = await self.circuits.store.sharing()
+                for way in self._ways.values():
+                    way.share_among(sharing)

@@ -1,0 +1,1 @@
+"""The HTTP server: connections, health pages, and a stop that loses nothing."""
