@@ -340,7 +340,7 @@ async def _payments(pool: asyncpg.Pool, end: datetime) -> None:
                 amount=amount,
                 refunded=refunded,
                 payer="billing@acme.example",
-                paid_at=end - timedelta(days=number),
+                paid_at=end - timedelta(days=number - 1),
                 client_id=_CLIENTS[0],
                 invoice_id=invoice,
                 invoice_number=f"2026-01{invoice[3:]}" if invoice else "",
