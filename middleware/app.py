@@ -15,7 +15,8 @@ from middleware.intake.receiver import Receiver
 from middleware.intake.rejections import DoorNotes
 from middleware.metrics import REJECTED
 from middleware.pipeline.wakeups import Wakeups, open_queue
-from middleware.settings import KNOWN_SOURCES, Settings
+from middleware.settings import Settings
+from middleware.sources.table import SOURCES
 from middleware.store.database import open_pool
 from middleware.store.events.events import EventStore
 from middleware.web.health import Health
@@ -26,10 +27,10 @@ RECEIVER_CONNECTIONS = 4
 async def source_is_off(request: Request) -> Response:
     """Tell a sender of a source that is not enabled what to set."""
     source = request.path_params["source"]
-    if source in KNOWN_SOURCES:
-        message = f"webhooks of {source} are not enabled: set {source.upper()}_WEBHOOK_SECRETS"
+    if source in SOURCES:
+        message = f"webhooks of {source} are not enabled: set {SOURCES[source].setting}"
     else:
-        message = f"there is no source {source!r}; known are {', '.join(KNOWN_SOURCES)}"
+        message = f"there is no source {source!r}; known are {', '.join(SOURCES)}"
         source = "unknown"
     REJECTED.labels(source, "unknown_source").inc()
     sender = request.client.host if request.client else ""
@@ -71,7 +72,7 @@ async def _lifespan(app: Starlette, settings: Settings) -> AsyncIterator[None]:
 def _webhooks(settings: Settings, ingest: Ingest, notes: DoorNotes) -> Iterator[Route]:
     senders = BadSenders()
     for source in settings.enabled_sources:
-        receiver = Receiver(source, settings, ingest, notes, senders)
+        receiver = Receiver(SOURCES[source], settings, ingest, notes, senders)
         # With a slash at the end as well: senders do not follow the redirect of Starlette, and send once.
         for path in (f"/webhooks/{source}", f"/webhooks/{source}/"):
             yield Route(path, receiver, methods=["POST"])

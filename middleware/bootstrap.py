@@ -21,6 +21,7 @@ from middleware.clients.taiga import Credentials, Taiga
 from middleware.intake.internal_events import StoredInternalEvents
 from middleware.pipeline.wakeups import Wakeups, open_queue
 from middleware.settings import Settings, SettingsError
+from middleware.sources.table import sources_by_system
 from middleware.store.billing.links import LinkStore, ReviewStore
 from middleware.store.billing.payment_links import PaymentLinkStore
 from middleware.store.billing.payments import EventHistoryStore, PaymentStore
@@ -31,7 +32,7 @@ from middleware.store.locks import Locks
 from middleware.store.operations.circuits import CircuitStore
 from middleware.store.operations.workers import WorkerStore
 from middleware.traffic.gate import Rate
-from middleware.traffic.traffic import Outages, needs_of
+from middleware.traffic.traffic import Outages
 
 log = structlog.get_logger()
 
@@ -189,8 +190,10 @@ def open_outages(settings: Settings, pool: Pool, *, by_hand: bool = False) -> Ou
         "taiga": Rate(settings.taiga_max_concurrency, settings.taiga_max_rate),
         "stripe": Rate(settings.stripe_max_concurrency, settings.stripe_max_rate),
     }
+    # Taiga and Stripe are asked only when we have credentials for them.
     has_stripe = bool(settings.stripe_api_key.get_secret_value())
-    needs = needs_of(taiga=settings.has_taiga_credentials, stripe=has_stripe)
+    asked = {"invoiceninja": True, "taiga": settings.has_taiga_credentials, "stripe": has_stripe}
+    needs = sources_by_system([system for system, is_asked in asked.items() if is_asked])
     return Outages(CircuitStore(pool), rates, needs, by_hand=by_hand)
 
 

@@ -4,17 +4,22 @@ Nothing reads the environment at import time; tests build `Settings` with argume
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
-Source = Literal["taiga", "stripe"]
-KNOWN_SOURCES: tuple[Source, ...] = ("taiga", "stripe")
 KIBIBYTE = 1024
+SECRETS = "_webhook_secrets"
 DECIDE_ON_SOURCES = {"sources", "taiga_webhook_secrets", "stripe_webhook_secrets", "stripe_api_key"}
 _BETWEEN_URLS = re.compile(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 
@@ -49,7 +54,10 @@ class Settings(BaseSettings):
     stripe_mode: Literal["", "live", "test"] = ""
     stripe_tolerance: int = Field(default=300, ge=1, description="seconds")
 
-    sources: Annotated[tuple[Source, ...], NoDecode] = ()
+    sources: Annotated[tuple[str, ...], NoDecode] = ()
+    webhook_keys: dict[str, tuple[SecretStr, ...]] = Field(
+        default={}, description="<NAME>_WEBHOOK_SECRETS of every other source, by its name"
+    )
 
     database_url: SecretStr = SecretStr("")
     redis_url: SecretStr = SecretStr("")
@@ -95,15 +103,28 @@ class Settings(BaseSettings):
     alert_minutes: float = Field(default=15.0, gt=0, description="between two messages of a kind")
     alert_silent_hours: float = Field(default=0.0, ge=0, description="without a webhook of a source; 0: learned")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Beside its own fields, `<NAME>_WEBHOOK_SECRETS` of any name are read."""
+        more = _WebhookKeys(settings_cls, env_settings, dotenv_settings)
+        return init_settings, env_settings, more, dotenv_settings, file_secret_settings
+
     @field_validator("taiga_webhook_secrets", "stripe_webhook_secrets", "encryption_keys", mode="before")
     @classmethod
     def _split_secrets(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        parts = [part.strip() for part in value.split(",")] if value.strip() else []
-        if "" in parts:
-            raise ValueError("holds an empty secret: anyone could sign with it; remove the stray comma")
-        return parts
+        return _split(value)
+
+    @field_validator("webhook_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        return {name: _split(keys) for name, keys in value.items()} if isinstance(value, dict) else value
 
     @field_validator("sources", mode="before")
     @classmethod
@@ -137,6 +158,14 @@ class Settings(BaseSettings):
             raise ValueError("must start with https:// (or http://)")
         return value.rstrip("/")
 
+    @field_validator("sources")
+    @classmethod
+    def _refuse_unknown_sources(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in value if name not in _sources()]
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)}: no such source; known are {', '.join(_sources())}")
+        return value
+
     @model_validator(mode="after")
     def _every_source_can_verify(self) -> Self:
         missing = [source for source in self.enabled_sources if not self.webhook_secrets(source)]
@@ -149,17 +178,18 @@ class Settings(BaseSettings):
         return self
 
     @property
-    def enabled_sources(self) -> tuple[Source, ...]:
-        """The sources whose webhooks are received: `SOURCES`, else Taiga, and Stripe when anything of it is set."""
+    def enabled_sources(self) -> tuple[str, ...]:
+        """The sources whose webhooks are received: `SOURCES`, else Taiga and every other that anything is set of."""
         if self.sources:
             return self.sources
-        stripe_is_used = bool(self.stripe_webhook_secrets or self.stripe_api_key.get_secret_value())
-        return KNOWN_SOURCES if stripe_is_used else ("taiga",)
+        used = {"taiga"} | ({"stripe"} if self.stripe_api_key.get_secret_value() else set())
+        return tuple(name for name in _sources() if name in used or self.webhook_secrets(name))
 
-    def webhook_secrets(self, source: Source) -> tuple[str, ...]:
+    def webhook_secrets(self, source: str) -> tuple[str, ...]:
         """The keys that may sign webhooks of this source, newest first."""
-        secrets = self.taiga_webhook_secrets if source == "taiga" else self.stripe_webhook_secrets
-        return tuple(secret.get_secret_value() for secret in secrets)
+        own: tuple[SecretStr, ...] | None = getattr(self, f"{source}{SECRETS}", None)
+        keys = self.webhook_keys.get(source, ()) if own is None else own
+        return tuple(secret.get_secret_value() for secret in keys)
 
     @property
     def stripe_is_live(self) -> bool | None:
@@ -175,6 +205,44 @@ class Settings(BaseSettings):
         """Whether Taiga can be read: an address, and a token or a user name with its password."""
         login = self.taiga_username and self.taiga_password.get_secret_value()
         return bool(self.taiga_api and (self.taiga_token.get_secret_value() or login))
+
+
+class _WebhookKeys(PydanticBaseSettingsSource):
+    """The keys of sources that have no field of their own, from the environment and `.env`."""
+
+    def __init__(self, settings_cls: type[BaseSettings], *behind: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings_cls)
+        self._behind = [source for source in behind if isinstance(source, EnvSettingsSource)]
+
+    def get_field_value(self, *_: object) -> tuple[object, str, bool]:
+        """Nothing: no field is read by its own name."""
+        return None, "", False
+
+    def __call__(self) -> dict[str, object]:
+        """What is set, the environment before `.env`."""
+        found = {
+            name.removesuffix(SECRETS): value
+            for source in reversed(self._behind)
+            for name, value in source.env_vars.items()
+            if name.endswith(SECRETS) and name not in self.settings_cls.model_fields
+        }
+        return {"webhook_keys": found} if found else {}
+
+
+def _sources() -> Collection[str]:
+    """The names in the table of sources, which is read late: its modules need the store, which must not need us."""
+    from middleware.sources.table import SOURCES  # noqa: PLC0415
+
+    return SOURCES
+
+
+def _split(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip() for part in value.split(",")] if value.strip() else []
+    if "" in parts:
+        raise ValueError("holds an empty secret: anyone could sign with it; remove the stray comma")
+    return parts
 
 
 def load_settings(**overrides: object) -> Settings:

@@ -30,7 +30,8 @@ from middleware.pipeline.attempt import Took, ended, lead_of, work_of
 from middleware.pipeline.retry import Try, judge
 from middleware.pipeline.wakeups import Wakeups, open_queue
 from middleware.reconcile.taiga import Tools, reconcile
-from middleware.sources.base import SOURCES, Delivery
+from middleware.sources.base import Delivery
+from middleware.sources.table import SOURCES
 from middleware.store.billing.links import LinkStore, ReviewStore
 from middleware.store.billing.payments import EventHistoryStore
 from middleware.store.database import open_pool

@@ -22,7 +22,8 @@ from middleware.lab.sandbox.stripe import create_app as create_stripe
 from middleware.lab.sandbox.taiga import create_app as create_taiga
 from middleware.lab.sandbox.taiga.people import BRIDGE, PASSWORD, Team
 from middleware.settings import Settings
-from middleware.sources.base import SOURCES, Delivery
+from middleware.sources.base import Delivery
+from middleware.sources.table import SOURCES
 from middleware.store.database import open_pool
 from middleware.store.events.events import EventStore
 from middleware.store.operations.users import UserStore

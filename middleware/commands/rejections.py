@@ -7,7 +7,7 @@ import click
 
 from middleware.commands.common import in_store, json_option, print_json
 from middleware.commands.options import Ago
-from middleware.settings import KNOWN_SOURCES
+from middleware.sources.table import SOURCES
 from middleware.store.database import Pool
 from middleware.store.events.rejections import RejectionRow, RejectionStore
 
@@ -18,7 +18,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--source", type=click.Choice([*KNOWN_SOURCES, "unknown"]), help="Only of this source.")
+@click.option("--source", type=click.Choice([*SOURCES, "unknown"]), help="Only of this source.")
 @click.option("--reason", help="Only with this reason, e.g. wrong_signature.")
 @click.option("--address", help="Only from this address.")
 @click.option("--since", type=Ago(), help="Only since: 30d, 12h, 90m, or 2026-11-01.")

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from middleware.dashboard.formats import count_text
+from middleware.sources.table import SOURCES
 
 SYSTEMS: Mapping[str, str] = {
-    "taiga": "Taiga",
     "invoiceninja": "Invoice Ninja",
-    "stripe": "Stripe",
     "postgresql": "PostgreSQL",
     "redis": "Redis",
     "worker": "Worker",
@@ -53,7 +52,8 @@ _REVIEW_PAGES = {"unmatched_payment": "/payments", "invoice_plan": "/invoices"}
 
 def system_name(word: str) -> str:
     """How people call a system or a source."""
-    return SYSTEMS.get(word, word)
+    source = SOURCES.get(word)
+    return source.title if source else SYSTEMS.get(word, word)
 
 
 def sentence(text: str) -> str:

@@ -7,22 +7,21 @@ and written again on its way, another digest, another way of writing the signatu
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from middleware.intake.body_variants import rewritten
-from middleware.sources.signing import SignatureError, verify_stripe, verify_taiga
-
-Verify = Callable[[bytes, Mapping[str, str], Sequence[str]], int]
+from middleware.sources.base import Delivery, Source
+from middleware.sources.signing import SignatureError
 
 _HEX = re.compile(r"[0-9a-fA-F]{32,128}")
-_STRIPE_TIME = re.compile(r"t=(\d{1,12})")
 # No time stamp is older or newer than this.
 FOR_EVER = 10**12
+_DIGESTS = {"sha1": "SHA-1", "sha256": "SHA-256", "sha512": "SHA-512", "md5": "MD5"}
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """What is the matter. `kind` is a stable word, `key` the index of the key that fits, if one does."""
 
     kind: str
@@ -37,88 +36,73 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A request as it was sent; header names in any case. `now` and `tolerance` in seconds, for Stripe."""
+class Case:
+    """A delivery whose signature is looked into. `tolerance` in seconds, for sources that sign a time."""
 
-    source: str
-    body: bytes
-    headers: Mapping[str, str]
-    now: int
+    source: Source
+    delivery: Delivery
     tolerance: int = 300
 
 
-def examine(request: Request, secrets: Sequence[str]) -> Finding:
+def diagnose(case: Case, secrets: Sequence[str]) -> Diagnosis:
     """Find the mistake; tried in the order of how sure each answer is."""
     try:
-        index = _verify(request, request.body, secrets)
+        index = case.source.verify(case.delivery, secrets, case.tolerance)
     except SignatureError as error:
-        return _explain(request, secrets, error)
-    return Finding("ok", f"signed with key {index + 1} of {len(secrets)}", key=index)
+        return _explain(case, secrets, error)
+    return Diagnosis("ok", f"signed with key {index + 1} of {len(secrets)}", key=index)
 
 
-def _verify(request: Request, body: bytes, secrets: Sequence[str], tolerance: int | None = None) -> int:
-    lowered = {name.lower(): value for name, value in request.headers.items()}
-    if request.source == "taiga":
-        return verify_taiga(body, lowered, secrets)
-    allowed = request.tolerance if tolerance is None else tolerance
-    return verify_stripe(body, lowered.get("stripe-signature"), secrets, request.now, allowed)
-
-
-def _explain(request: Request, secrets: Sequence[str], error: SignatureError) -> Finding:
+def _explain(case: Case, secrets: Sequence[str], error: SignatureError) -> Diagnosis:
     if error.reason in ("timestamp_too_old", "timestamp_in_future"):
         hint = (
             "set the clock of this machine"
             if error.reason == "timestamp_in_future"
             else (
-                "delivered too late, or replayed: send it again from Stripe, or raise STRIPE_TOLERANCE; check the clock"
+                f"delivered too late, or replayed: send it again from {case.source.title}, or raise "
+                f"{case.source.name.upper()}_TOLERANCE; check the clock"
             )
         )
-        return Finding(error.reason, f"the key is right, but {error}", hint)
+        return Diagnosis(error.reason, f"the key is right, but {error}", hint)
     for look in (_as_stripped_key, _as_changed_body, _as_other_digest, _as_other_writing):
-        if (found := look(request, secrets)) is not None:
+        if (found := look(case, secrets)) is not None:
             return found
     if error.reason in ("missing_signature", "no_secret"):
-        return Finding(error.reason, str(error), _MISSING_HINTS[request.source])
+        return Diagnosis(error.reason, str(error), case.source.missing_signature)
     if error.reason == "wrong_signature":
-        return Finding(
+        return Diagnosis(
             "wrong_key",
             f"the signature is well made, but by none of our {len(secrets)} keys over this body",
             "compare the key at the sender with the setting; else the body was changed in a way that cannot be undone",
         )
-    return Finding(error.reason, str(error), "something between sender and receiver changes the header")
+    return Diagnosis(error.reason, str(error), "something between sender and receiver changes the header")
 
 
-_MISSING_HINTS = {
-    "taiga": "give the webhook a key in Taiga, and let the proxy pass X-TAIGA-WEBHOOK-SIGNATURE",
-    "stripe": "let the proxy pass Stripe-Signature",
-}
-
-
-def _fits(request: Request, body: bytes, secrets: Sequence[str]) -> int | None:
+def _fits(case: Case, body: bytes, secrets: Sequence[str]) -> int | None:
     try:
-        return _verify(request, body, secrets, FOR_EVER)
+        return case.source.verify(replace(case.delivery, body=body), secrets, FOR_EVER)
     except SignatureError:
         return None
 
 
-def _as_stripped_key(request: Request, secrets: Sequence[str]) -> Finding | None:
+def _as_stripped_key(case: Case, secrets: Sequence[str]) -> Diagnosis | None:
     """A key pasted with blanks, quotes or a line end, here or at the sender."""
     for index, secret in enumerate(secrets):
         bare = secret.strip().strip("'\"")
         for other in {bare, f"{bare}\n", f"{bare} ", f" {bare}", f'"{bare}"', f"'{bare}'", f"{bare}\r\n"} - {secret}:
-            if _fits(request, request.body, [other]) is not None:
+            if _fits(case, case.delivery.body, [other]) is not None:
                 where = "our key" if other == bare else "the key at the sender"
                 message = f"key {index + 1} fits, but {where} has blanks, quotes or a line end around it"
-                return Finding("blanks_around_key", message, "remove them", index)
+                return Diagnosis("blanks_around_key", message, "remove them", index)
     return None
 
 
-def _as_changed_body(request: Request, secrets: Sequence[str]) -> Finding | None:
+def _as_changed_body(case: Case, secrets: Sequence[str]) -> Diagnosis | None:
     """A body that was parsed and written again, or whose line ends were changed."""
-    for how, body in rewritten(request.body):
-        index = _fits(request, body, secrets)
+    for how, body in rewritten(case.delivery.body):
+        index = _fits(case, body, secrets)
         if index is not None:
-            return Finding(
+            return Diagnosis(
                 "body_changed",
                 f"key {index + 1} fits the body as it was sent; on its way it was changed: {how}",
                 "let the proxy pass the body through unchanged: the signature covers its raw bytes",
@@ -127,58 +111,45 @@ def _as_changed_body(request: Request, secrets: Sequence[str]) -> Finding | None
     return None
 
 
-def _offered(request: Request) -> list[str]:
+def _offered(case: Case) -> list[str]:
     """Everything in the signature headers that looks like a digest."""
-    names = ("x-taiga-webhook-signature", "x-hub-signature", "x-hub-signature-256", "stripe-signature")
-    return [found for name, value in request.headers.items() if name.lower() in names for found in _HEX.findall(value)]
+    values = (case.delivery.headers.get(name, "") for name in case.source.signature_headers)
+    return [found for value in values for found in _HEX.findall(value)]
 
 
-def _signed_bytes(request: Request) -> bytes:
-    if request.source == "taiga":
-        return request.body
-    header = next((value for name, value in request.headers.items() if name.lower() == "stripe-signature"), "")
-    time = _STRIPE_TIME.search(header)
-    return (f"{time[1]}." if time else "").encode() + request.body
-
-
-def _as_other_digest(request: Request, secrets: Sequence[str]) -> Finding | None:
+def _as_other_digest(case: Case, secrets: Sequence[str]) -> Diagnosis | None:
     """The right key with another digest, or the digest of something else than the whole message."""
-    right = "SHA-1" if request.source == "taiga" else "SHA-256"
-    hint = f"sign with HMAC {right} over the raw body, as {request.source.title()} does"
-    offered = [one.lower() for one in _offered(request)]
+    right = _DIGESTS[case.source.digest]
+    hint = f"sign with HMAC {right} over the raw body, as {case.source.title} does"
+    offered = [one.lower() for one in _offered(case)]
     for index, secret in enumerate(secrets):
-        for how, digest in _other_digests(request, secret.encode("utf-8", "surrogatepass"), right):
+        for how, digest in _other_digests(case, secret.encode("utf-8", "surrogatepass")):
             if digest in offered:
-                return Finding("other_digest", f"key {index + 1} fits, but it signed {how} instead", hint, index)
+                return Diagnosis("other_digest", f"key {index + 1} fits, but it signed {how} instead", hint, index)
     return None
 
 
-def _other_digests(request: Request, key: bytes, right: str) -> Iterator[tuple[str, str]]:
-    for name, shown in (("sha1", "SHA-1"), ("sha256", "SHA-256"), ("sha512", "SHA-512"), ("md5", "MD5")):
-        if shown != right:
-            yield f"with HMAC {shown}", hmac.new(key, _signed_bytes(request), name).hexdigest()
-        if request.source == "stripe":
-            yield f"with HMAC {shown}, without the time stamp,", hmac.new(key, request.body, name).hexdigest()
-        plain = hashlib.new(name, key + request.body, usedforsecurity=False).hexdigest()
+def _other_digests(case: Case, key: bytes) -> Iterator[tuple[str, str]]:
+    source, body = case.source, case.delivery.body
+    for name, shown in _DIGESTS.items():
+        if name != source.digest:
+            yield f"with HMAC {shown}", hmac.new(key, source.signed(case.delivery), name).hexdigest()
+        if source.signs_time:
+            yield f"with HMAC {shown}, without the time stamp,", hmac.new(key, body, name).hexdigest()
+        plain = hashlib.new(name, key + body, usedforsecurity=False).hexdigest()
         yield f"with a plain {shown} of key and body (no HMAC)", plain
 
 
-def _as_other_writing(request: Request, secrets: Sequence[str]) -> Finding | None:
+def _as_other_writing(case: Case, secrets: Sequence[str]) -> Diagnosis | None:
     """The right signature, written otherwise: upper case, with a prefix, in the wrong header."""
-    right = "sha1" if request.source == "taiga" else "sha256"
-    offered = _offered(request)
+    offered = _offered(case)
     for index, secret in enumerate(secrets):
-        digest = hmac.new(secret.encode("utf-8", "surrogatepass"), _signed_bytes(request), right).hexdigest()
+        key = secret.encode("utf-8", "surrogatepass")
+        digest = hmac.new(key, case.source.signed(case.delivery), case.source.digest).hexdigest()
         for one in offered:
             if one.lower() != digest:
                 continue
             how = "in upper case" if one != digest else "with a prefix or in a header where it is not expected"
-            told = f"key {index + 1} fits and the signature is right, but written {how}"
-            return Finding("other_writing", told, _WRITINGS[request.source], index)
+            message = f"key {index + 1} fits and the signature is right, but written {how}"
+            return Diagnosis("other_writing", message, case.source.expected_signature, index)
     return None
-
-
-_WRITINGS = {
-    "taiga": "send 40 lower-case hex digits in X-TAIGA-WEBHOOK-SIGNATURE (or sha1=... in X-Hub-Signature)",
-    "stripe": "send t=<unix seconds>,v1=<64 lower-case hex digits> in Stripe-Signature",
-}

@@ -13,8 +13,8 @@ from middleware.intake.ingest import Ingest
 from middleware.intake.rate_limit import BadSenders
 from middleware.intake.rejections import DoorNotes, fingerprint
 from middleware.metrics import ACK_SECONDS, RECEIVED, REJECTED
-from middleware.settings import Settings, Source
-from middleware.sources.base import SOURCES, Delivery, NotJsonError, decode
+from middleware.settings import Settings
+from middleware.sources.base import Delivery, NotJsonError, Source, decode
 from middleware.sources.signing import SignatureError
 from middleware.store.database import StoreUnavailableError
 from middleware.store.events.events import Stored
@@ -48,9 +48,9 @@ class Receiver:
     def __init__(
         self, source: Source, settings: Settings, ingest: Ingest, notes: DoorNotes, senders: BadSenders
     ) -> None:
-        self._source = source
-        self._rules = SOURCES[source]
-        self._secrets = settings.webhook_secrets(source)
+        self._source = source.name
+        self._rules = source
+        self._secrets = settings.webhook_secrets(source.name)
         self._fingerprints = [fingerprint(secret) for secret in self._secrets]
         self._notes = notes
         self._senders = senders
@@ -59,9 +59,9 @@ class Receiver:
         self._body_timeout = settings.body_timeout
         self._ingest = ingest
         self._last_line: dict[str, float] = {}
-        self._ack_seconds = ACK_SECONDS.labels(source)
-        self._accepted = RECEIVED.labels(source, "accepted")
-        self._duplicates = RECEIVED.labels(source, "duplicate")
+        self._ack_seconds = ACK_SECONDS.labels(source.name)
+        self._accepted = RECEIVED.labels(source.name, "accepted")
+        self._duplicates = RECEIVED.labels(source.name, "duplicate")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one delivery."""

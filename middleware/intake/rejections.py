@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from middleware.sources.table import SOURCES
 from middleware.store.database import STORE_ERRORS, Pool, StoreUnavailableError
 from middleware.store.events.rejections import Rejections, RejectionStore
 
@@ -21,10 +22,7 @@ HEADER_CHARACTERS = 300
 SECONDS_BETWEEN_WRITES = 2.0
 BETWEEN_USES = timedelta(minutes=1)
 MANY = "(many addresses)"
-KEPT_HEADERS = (
-    *("user-agent", "content-type", "content-length", "x-forwarded-for"),
-    *("x-taiga-webhook-signature", "x-hub-signature", "stripe-signature"),
-)
+KEPT_HEADERS = ("user-agent", "content-type", "content-length", "x-forwarded-for")
 
 
 def fingerprint(secret: str) -> str:
@@ -56,7 +54,8 @@ class DoorNotes:
             known.requests += 1
             known.last_at = now
             return
-        kept = {name: headers[name][:HEADER_CHARACTERS] for name in KEPT_HEADERS if name in headers}
+        wanted = (*KEPT_HEADERS, *(name for one in SOURCES.values() for name in one.signature_headers))
+        kept = {name: headers[name][:HEADER_CHARACTERS] for name in wanted if name in headers}
         self._rejections[key] = Rejections(
             source, reason, message[:HEADER_CHARACTERS], key[2], now, now, headers=kept, sample=body[:SAMPLE_BYTES]
         )

@@ -5,8 +5,6 @@ import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from middleware.settings import Source
-
 LONGEST_FOR_TAIGA = 200
 _HOST = re.compile(r"localhost|(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]*[a-z][a-z0-9-]*", re.IGNORECASE)
 ALLOW_PRIVATE = (
@@ -15,12 +13,12 @@ ALLOW_PRIVATE = (
 )
 
 
-def webhook_address(public_url: str, source: Source) -> str:
+def webhook_address(public_url: str, source: str) -> str:
     """The address to be registered at a source: `https://billing.example/webhooks/taiga`."""
     return f"{public_url.rstrip('/')}/webhooks/{source}"
 
 
-def leads_here(url: str, public_url: str, source: Source) -> bool:
+def leads_here(url: str, public_url: str, source: str) -> bool:
     """Whether webhooks sent there reach us; without a public address, every address with our path may."""
     parts = urlsplit(url)
     if not public_url:
@@ -37,7 +35,7 @@ def taiga_refusal(url: str) -> str:
     """Why Taiga would not take this address for a webhook; "" when it would."""
     host = urlsplit(url).hostname or ""
     if len(url) > LONGEST_FOR_TAIGA:
-        return f"Taiga takes at most {LONGEST_FOR_TAIGA} characters, and this are {len(url)}: use a shorter address"
+        return f"Taiga takes at most {LONGEST_FOR_TAIGA} characters; this address has {len(url)}: use a shorter one"
     if is_private(host):
         return f"Taiga refuses the private address {host}: {ALLOW_PRIVATE}"
     if _as_ip(host) is None and _HOST.fullmatch(host) is None:

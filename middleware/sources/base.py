@@ -1,49 +1,25 @@
-"""What differs between the sources of webhooks: how a delivery is proven, named and read."""
+"""What a source of webhooks is: how a delivery of it is proven, named and read; and what all sources share.
+
+Each source is one module beside this one and one line in `middleware.sources.table`.
+"""
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any
 
 import orjson
 
 from mappings.errors import NotUnderstood, shown
-from mappings.stripe import Relevant, classify
-from mappings.stripe.fields import BadStripeObject
-from mappings.taiga.webhook import describe
-from mappings.values.fields import take_time
 from middleware.clients.http.json_codec import read_json
-from middleware.settings import Source
-from middleware.sources.signing import verify_stripe, verify_taiga
 from middleware.store.events.events import NewEvent
 
-LAST_SECOND = int(datetime.max.replace(tzinfo=UTC).timestamp())
 LONGEST_NAME = 300
 # The ends of the calendar are infinite for PostgreSQL and come back without a time zone.
 FIRST_YEAR, LAST_YEAR = 1970, 9998
-KEPT_HEADERS = ("user-agent", "content-type", "x-taiga-webhook-signature", "x-hub-signature", "stripe-signature")
-
-
-class Head(Protocol):
-    """What the reader of a source says of a payload."""
-
-    @property
-    def type(self) -> str: ...  # noqa: D102
-    @property
-    def subject(self) -> str: ...  # noqa: D102
-    @property
-    def occurred_at(self) -> datetime: ...  # noqa: D102
-
-
-@dataclass(frozen=True, slots=True)
-class StripeHead:
-    """What is said of a Stripe event at the door."""
-
-    type: str
-    subject: str
-    occurred_at: datetime
+KEPT_HEADERS = ("user-agent", "content-type")
 
 
 class NotJsonError(Exception):
@@ -59,12 +35,49 @@ class Delivery:
     received_at: datetime
 
 
+def whole_body(delivery: Delivery) -> bytes:
+    """What most sources sign: the raw body."""
+    return delivery.body
+
+
 @dataclass(frozen=True, slots=True)
-class SourceRules:
-    """How deliveries of one source are verified (raises `SignatureError`) and read (raises `NotUnderstood`)."""
+class Source:
+    """One source of webhooks. What the rest of the program does with it, it asks here and nowhere else."""
+
+    name: str
+    """In lower case: `/webhooks/<name>`, the column `events.source`, the setting `<NAME>_WEBHOOK_SECRETS`."""
+
+    title: str
+    """What people call it."""
+
+    signature_headers: tuple[str, ...]
+    """Kept of every delivery and every rejection, lower case, and searched for a signature when one is wrong."""
 
     verify: Callable[[Delivery, Sequence[str], int], int]
+    """The index of the key that signed; seconds of tolerance for a signed time. Raises `SignatureError`."""
+
     read: Callable[[Delivery, Mapping[str, Any]], NewEvent]
+    """The event of a proven delivery and its decoded body. Raises `NotUnderstood`."""
+
+    digest: str
+    """The hash function of the HMAC, as `hashlib` calls it."""
+
+    needs: frozenset[str] = frozenset({"invoiceninja"})
+    """The systems without which its events cannot be settled: while one is away, they wait. At least one."""
+
+    signed: Callable[[Delivery], bytes] = whole_body
+    """The bytes that the HMAC covers."""
+
+    signs_time: bool = False
+    """Whether the signature holds a time: a late delivery is refused then."""
+
+    expected_signature: str = "send the signature in lower-case hex digits, in the header where it is expected"
+    missing_signature: str = "give the webhook a key at the sender, and let the proxy pass the header of its signature"
+
+    @property
+    def setting(self) -> str:
+        """The environment variable that holds its keys."""
+        return f"{self.name.upper()}_WEBHOOK_SECRETS"
 
 
 def decode(body: bytes) -> Mapping[str, Any]:
@@ -92,7 +105,7 @@ def _decode(body: bytes) -> object:
 
 
 def canonical_digest(payload: Mapping[str, Any]) -> str:
-    """SHA-256 of the JSON with sorted keys: a delivery sent again by Taiga has other bytes but the same content.
+    """SHA-256 of the JSON with sorted keys: the key of deliveries that carry no id of their own.
 
     Raises:
         NotJsonError: it is nested beyond reading.
@@ -111,51 +124,20 @@ def _canonical_text(payload: Mapping[str, Any]) -> bytes:
         raise NotJsonError("the body is nested too deeply") from error
 
 
-def _verify_taiga(delivery: Delivery, secrets: Sequence[str], _tolerance: int) -> int:
-    return verify_taiga(delivery.body, delivery.headers, secrets)
+def new_event(
+    source: Source, delivery: Delivery, *, key: str, event_type: str, subject: str, occurred_at: datetime
+) -> NewEvent:
+    """The event of a delivery, with the headers that are kept.
 
-
-def _read_taiga(delivery: Delivery, payload: Mapping[str, Any]) -> NewEvent:
-    head = describe(payload)
-    return _event("taiga", canonical_digest(payload), head, delivery)
-
-
-def _verify_stripe(delivery: Delivery, secrets: Sequence[str], tolerance: int) -> int:
-    now = int(delivery.received_at.timestamp())
-    return verify_stripe(delivery.body, delivery.headers.get("stripe-signature"), secrets, now, tolerance)
-
-
-def _read_stripe(delivery: Delivery, payload: Mapping[str, Any]) -> NewEvent:
-    try:
-        verdict = classify(payload)
-    except BadStripeObject as error:
-        raise NotUnderstood("", str(error)) from error
-    key = str(payload["id"])
-    # What nobody needs is stored too, under a subject of its own, and ends ignored with a reason.
-    subject = verdict.subject if isinstance(verdict, Relevant) else f"stripe:event:{key}"
-    return _event("stripe", key, StripeHead(str(payload["type"]), subject, _created(payload)), delivery)
-
-
-def _created(payload: Mapping[str, Any]) -> datetime:
-    """Unix seconds, or ISO text in thin events (facts/stripe.md section 1)."""
-    created = payload.get("created")
-    if isinstance(created, int) and not isinstance(created, bool) and 0 <= created <= LAST_SECOND:
-        return datetime.fromtimestamp(created, UTC)
-    return take_time(payload, "created")
-
-
-def _event(source: Source, key: str, head: Head, delivery: Delivery) -> NewEvent:
-    for name, text in (("the event's id", key), ("its type", head.type), ("its subject", head.subject)):
+    Raises:
+        NotUnderstood: one of the names cannot be stored, or the time is outside the calendar.
+    """
+    for name, text in (("the event's id", key), ("its type", event_type), ("its subject", subject)):
         # One name that the store cannot index would be refused together with everybody who shares its commit.
         if len(text) > LONGEST_NAME or not text.isprintable():
-            raise NotUnderstood("", f"{name} is {shown(text)}, which is no name")
-    if not FIRST_YEAR <= head.occurred_at.year <= LAST_YEAR:
-        raise NotUnderstood("", f"it happened in the year {head.occurred_at.year}")
-    headers = {name: delivery.headers[name] for name in KEPT_HEADERS if name in delivery.headers}
-    return NewEvent(source, head.type, key, head.subject, head.occurred_at, delivery.body, headers)
-
-
-SOURCES: Mapping[Source, SourceRules] = {
-    "taiga": SourceRules(_verify_taiga, _read_taiga),
-    "stripe": SourceRules(_verify_stripe, _read_stripe),
-}
+            raise NotUnderstood("", f"{name} is {shown(text)}, which is not a name")
+    if not FIRST_YEAR <= occurred_at.year <= LAST_YEAR:
+        raise NotUnderstood("", f"it happened in the year {occurred_at.year}")
+    kept = (*KEPT_HEADERS, *source.signature_headers)
+    headers = {name: delivery.headers[name] for name in kept if name in delivery.headers}
+    return NewEvent(source.name, event_type, key, subject, occurred_at, delivery.body, headers)

@@ -18,17 +18,6 @@ from middleware.traffic.gate import Rate, Way
 REFRESH_SECONDS = 1.0
 COUNT_SECONDS = 10.0
 
-ALL_SOURCES = frozenset(("taiga", "stripe", "schedule", "operator"))
-
-
-def needs_of(*, taiga: bool, stripe: bool) -> dict[str, Sequence[str]]:
-    """What cannot be settled without each system; Taiga and Stripe are asked only when we have credentials for them."""
-    return {
-        "invoiceninja": sorted(ALL_SOURCES),
-        "taiga": ("taiga",) if taiga else (),
-        "stripe": ("stripe", "operator") if stripe else (),
-    }
-
 
 class Outages:
     """The traffic of one process. `needs` names, for each system, the sources whose events cannot be settled without.
@@ -46,6 +35,7 @@ class Outages:
         by_hand: bool = False,
     ) -> None:
         self.circuits = Circuits(store, needs, clock)
+        self._sources = frozenset().union(*needs.values())
         self._ways = {system: Way(system, rate, self.circuits, by_hand=by_hand) for system, rate in rates.items()}
         self._renewed_at = self._counted_at = float("-inf")
 
@@ -58,7 +48,7 @@ class Outages:
         await self._renew()
         away = [*self.circuits.left_alone(), *(name for name, way in self._ways.items() if way.is_halted)]
         held = {source for system in away for source in self.circuits.needs.get(system, ())}
-        return None if held >= ALL_SOURCES else sorted(held)
+        return None if held >= self._sources else sorted(held)
 
     async def left_alone(self, *systems: str) -> list[str]:
         """Sentences: which of these systems are left alone now, since when and why."""

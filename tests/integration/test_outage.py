@@ -16,18 +16,19 @@ from middleware.clients.connect import connect_invoice_ninja
 from middleware.clients.http.calls import acting_for
 from middleware.clients.invoiceninja import InvoiceNinja
 from middleware.pipeline.processor import Limits, Processor
+from middleware.sources.table import sources_by_system
 from middleware.store.database import open_pool
 from middleware.store.events.events import EventStore
 from middleware.store.operations.circuits import CircuitStore
 from middleware.store.operations.workers import WorkerStore
 from middleware.traffic.circuit import LONGEST_PAUSE
 from middleware.traffic.gate import Rate
-from middleware.traffic.traffic import Outages, needs_of
+from middleware.traffic.traffic import Outages
 from middleware.web.health import check_remotes
 from tests.pipeline import new_event, statuses, until
 
 LIMITS = Limits(concurrency=8, attempt_timeout=5, sweep_seconds=0.02, keep_trying=timedelta(hours=72))
-NEEDS = needs_of(taiga=False, stripe=False)
+NEEDS = sources_by_system(["invoiceninja"])
 
 
 class Ninja:

@@ -3,15 +3,18 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from middleware.intake.body_variants import rewritten
-from middleware.intake.diagnosis import Finding, Request, examine
+from middleware.intake.diagnosis import Case, Diagnosis, diagnose
+from middleware.sources.base import Delivery
 from middleware.sources.signing import sign_stripe, sign_taiga
+from middleware.sources.table import SOURCES
 
 NOW = 1_800_000_000
 KEYS = ("new-key", "old-key")
@@ -20,12 +23,17 @@ BODY = json.dumps(
 ).encode()
 
 
-def _taiga(body: bytes, signature: str, name: str = "X-TAIGA-WEBHOOK-SIGNATURE") -> Finding:
-    return examine(Request("taiga", body, {name: signature}, NOW), KEYS)
+def _examined(source: str, body: bytes, headers: dict[str, str], keys: Sequence[str] = KEYS) -> Diagnosis:
+    lowered = {name.lower(): value for name, value in headers.items()}
+    return diagnose(Case(SOURCES[source], Delivery(body, lowered, datetime.fromtimestamp(NOW, UTC))), keys)
 
 
-def _stripe(body: bytes, header: str) -> Finding:
-    return examine(Request("stripe", body, {"Stripe-Signature": header}, NOW), KEYS)
+def _taiga(body: bytes, signature: str, name: str = "X-TAIGA-WEBHOOK-SIGNATURE") -> Diagnosis:
+    return _examined("taiga", body, {name: signature})
+
+
+def _stripe(body: bytes, header: str) -> Diagnosis:
+    return _examined("stripe", body, {"Stripe-Signature": header})
 
 
 @pytest.mark.parametrize("index", [0, 1])
@@ -115,7 +123,7 @@ def test_times(age: int, kind: str) -> None:
 def test_blanks_around_a_key(made_with: str) -> None:
     """A key pasted with a line end or quotes, here or there."""
     assert _taiga(BODY, sign_taiga(BODY, made_with)).kind == "blanks_around_key"
-    ours = examine(Request("taiga", BODY, {"X-Hub-Signature": f"sha1={sign_taiga(BODY, 'new-key')}"}, NOW), [made_with])
+    ours = _examined("taiga", BODY, {"X-Hub-Signature": f"sha1={sign_taiga(BODY, 'new-key')}"}, [made_with])
     assert (ours.kind, "our key" in ours.message) == ("blanks_around_key", True)
 
 
@@ -124,12 +132,12 @@ def test_a_wrong_key_and_missing_headers() -> None:
     assert _taiga(BODY, sign_taiga(BODY, "another")).kind == "wrong_key"
     assert _stripe(BODY, sign_stripe(BODY, "another", NOW)).kind == "wrong_key"
     assert _taiga(BODY, "no digest at all").kind == "malformed_signature"
-    assert examine(Request("taiga", BODY, {}, NOW), KEYS).kind == "missing_signature"
-    assert examine(Request("stripe", BODY, {}, NOW), KEYS).kind == "missing_signature"
+    assert _examined("taiga", BODY, {}).kind == "missing_signature"
+    assert _examined("stripe", BODY, {}).kind == "missing_signature"
 
 
 @given(st.binary(max_size=200), st.text(max_size=120), st.sampled_from(["taiga", "stripe"]))
 def test_nothing_breaks_it(body: bytes, header: str, source: str) -> None:
     """Whatever arrives, there is an answer, and it is not good."""
     name = "X-TAIGA-WEBHOOK-SIGNATURE" if source == "taiga" else "Stripe-Signature"
-    assert not examine(Request(source, body, {name: header}, NOW), KEYS).is_good
+    assert not _examined(source, body, {name: header}).is_good

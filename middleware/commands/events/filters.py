@@ -7,16 +7,15 @@ from typing import Any, TypeVar
 import click
 
 from middleware.commands.options import Ago
+from middleware.sources.table import INTERNAL, SOURCES
 from middleware.store.events.events import STATUSES
 from middleware.store.events.search import EventFilter
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-SOURCES = ("taiga", "stripe", "schedule", "operator")
-
 _OPTIONS = (
     click.option("--status", type=click.Choice(STATUSES), help="Only events in this status."),
-    click.option("--source", type=click.Choice(SOURCES), help="Only events of this source."),
+    click.option("--source", type=click.Choice([*SOURCES, *INTERNAL]), help="Only events of this source."),
     click.option("--type", "event_type", help="Only events of this type, e.g. task.change."),
     click.option("--subject", help="Only events of this subject, e.g. taiga:task:123."),
     click.option("--since", type=Ago(), help="Only events that arrived since: 30d, 12h, 90m, or 2026-11-01."),

@@ -13,7 +13,7 @@ from middleware.dashboard.formats import zone_named
 from middleware.dashboard.names import Names, read_mapping
 from middleware.dashboard.pages.time import read_month, span
 from middleware.dashboard.visit import Visit
-from middleware.settings import KNOWN_SOURCES
+from middleware.sources.table import SOURCES
 from middleware.store.billing.mirror import BookStore
 from middleware.store.billing.reports import Reports, ReviewCount
 from middleware.store.events.events import Backlog, backlog
@@ -38,7 +38,7 @@ async def show(visit: Visit) -> Response:
     checks, waiting, arrivals, reviews, unbilled = await asyncio.gather(
         services.checks(),
         backlog(services.pool),
-        NeedsStore(services.pool).last_webhooks(KNOWN_SOURCES),
+        NeedsStore(services.pool).last_webhooks(tuple(SOURCES)),
         reports.open_reviews(),
         reports.unbilled(),
     )

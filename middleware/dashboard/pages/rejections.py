@@ -8,14 +8,14 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from middleware.dashboard.visit import RefusedError, Visit
-from middleware.intake.diagnosis import Finding, Request, examine
+from middleware.intake.diagnosis import Case, Diagnosis, diagnose
 from middleware.intake.rejections import SAMPLE_BYTES, fingerprint
-from middleware.settings import KNOWN_SOURCES, Settings
+from middleware.settings import Settings
+from middleware.sources.base import Delivery
+from middleware.sources.table import SOURCES
 from middleware.store.events.rejections import KeyUse, RejectionRow, RejectionStore
 
 LIMIT = 50
-SOURCES = (*KNOWN_SOURCES, "unknown")
-SIGNATURE_HEADERS = ("x-taiga-webhook-signature", "x-hub-signature", "stripe-signature")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ async def show(visit: Visit) -> Response:
         keys=keys(visit.services.settings, await store.key_uses()),
         rows=rows[:LIMIT],
         asked=asked,
-        sources=SOURCES,
+        sources=[*SOURCES, "unknown"],
         next_query=urlencode({**query, "before": rows[LIMIT - 1].id}) if len(rows) > LIMIT else "",
         is_first=before is None,
     )
@@ -68,7 +68,7 @@ def keys(settings: Settings, uses: Sequence[KeyUse]) -> list[Key]:
     """Every configured key in its order, then those that proved deliveries once and are not configured any more."""
     used = {(use.source, use.fingerprint): use for use in uses}
     listed = []
-    for source in KNOWN_SOURCES:
+    for source in SOURCES:
         for place, secret in enumerate(settings.webhook_secrets(source), start=1):
             mark = fingerprint(secret)
             use = used.pop((source, mark), None)
@@ -81,27 +81,27 @@ def is_whole(row: RejectionRow) -> bool:
     return len(row.sample) < SAMPLE_BYTES
 
 
-def found(row: RejectionRow, settings: Settings) -> Finding | None:
+def found(row: RejectionRow, settings: Settings) -> Diagnosis | None:
     """What `verify` says of the kept request; None where nothing can be said of its signature."""
-    source = next((known for known in KNOWN_SOURCES if known == row.source), None)
-    secrets = settings.webhook_secrets(source) if source else ()
-    if not source or not secrets or not row.sample or not is_whole(row):
+    source = SOURCES.get(row.source)
+    secrets = settings.webhook_secrets(source.name) if source else ()
+    if source is None or not secrets or not row.sample or not is_whole(row):
         return None
-    moment = int(row.first_at.timestamp())
-    return examine(Request(source, row.sample, row.headers, moment, settings.stripe_tolerance), secrets)
+    return diagnose(Case(source, Delivery(row.sample, row.headers, row.first_at), settings.stripe_tolerance), secrets)
 
 
 def verify_command(row: RejectionRow) -> str:
     """The command that looks into a saved body; "" for a source that has no keys."""
-    if row.source not in KNOWN_SOURCES:
+    source = SOURCES.get(row.source)
+    if source is None:
         return ""
     parts = [f"taiga-billing verify --source {row.source} --body FILE"]
     parts += [
         f"--header {_quoted(f'{name}: {value}')}"
         for name, value in sorted(row.headers.items())
-        if name in SIGNATURE_HEADERS
+        if name in source.signature_headers
     ]
-    if row.source == "stripe":
+    if source.signs_time:
         parts.append(f"--at {int(row.first_at.timestamp())}")
     return " ".join(parts)
 
@@ -110,11 +110,10 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def _mark(finding: Finding | None, row: RejectionRow, settings: Settings) -> str:
+def _mark(finding: Diagnosis | None, row: RejectionRow, settings: Settings) -> str:
     if finding is None or finding.key is None:
         return ""
-    source = next(known for known in KNOWN_SOURCES if known == row.source)
-    return fingerprint(settings.webhook_secrets(source)[finding.key])
+    return fingerprint(settings.webhook_secrets(row.source)[finding.key])
 
 
 async def _known(visit: Visit, rejection_id: int) -> RejectionRow:
