@@ -22,7 +22,7 @@ from hypothesis import settings as hypothesis_settings
 
 from middleware.embedded import embedded_servers
 from middleware.store.database import migrate
-from tests.databases import copied_database, folder_in_memory, name_of
+from tests.support.databases import copied_database, folder_in_memory, name_of
 
 # A shared machine is slow now and then: that is no failure. In CI the same examples are tried at every run.
 hypothesis_settings.register_profile("local", deadline=None)

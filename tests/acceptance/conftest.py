@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance_bench import Bench, open_bench
+from tests.support.acceptance_bench import Bench, open_bench
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 
 import asyncpg
 
-from tests.acceptance_bench import Bench, free_port
+from tests.support.acceptance_bench import Bench, free_port
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 

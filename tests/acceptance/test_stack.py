@@ -5,9 +5,9 @@ import os
 import signal
 from pathlib import Path
 
-from tests.acceptance_bench import Bench, free_port
-from tests.pipeline import until
-from tests.stack import Task
+from tests.support.acceptance_bench import Bench, free_port
+from tests.support.in_process_stack import Task
+from tests.support.pipeline import until
 
 
 async def one_entry(bench: Bench) -> None:

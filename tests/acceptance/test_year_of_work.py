@@ -17,9 +17,9 @@ from handlers.registry import dispatch
 from mappings.config.file import parse_mapping
 from mappings.invoices.calendars import calendars_of
 from mappings.invoices.period import latest_run
-from tests.fakes import FakeTaiga
-from tests.invoicing import ZONE, Killed, Office, as_event, local, office
-from tests.stories import Story
+from tests.support.fakes import FakeTaiga
+from tests.support.invoicing.invoicing_bench import ZONE, Killed, Office, as_event, local, office
+from tests.support.webhook_story import Story
 
 SEED = 20251231
 CLIENTS = ("Acme", "Globex", "Initech")

@@ -18,9 +18,9 @@ from playwright.async_api import Browser, Page, ViewportSize, async_playwright, 
 from middleware.app import create_app
 from middleware.store.database import open_pool
 from middleware.web.server import web_server
-from tests.dashboard_seed import PASSWORD, seed
-from tests.dashboard_visitor import dashboard_settings
-from tests.databases import copied_database, name_of
+from tests.support.dashboard.seed import PASSWORD, seed
+from tests.support.dashboard.visitor import dashboard_settings
+from tests.support.databases import copied_database, name_of
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 DESKTOP, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=390, height=800)

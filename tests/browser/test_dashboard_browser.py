@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 
 from middleware.store.database import open_pool
 from tests.browser.conftest import DESKTOP, PHONE, OpenSeat
-from tests.dashboard_seed import PLAN, UNMATCHED
+from tests.support.dashboard.seed import PLAN, UNMATCHED
 
 PAGES = {
     "overview": "/",

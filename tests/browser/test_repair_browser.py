@@ -14,8 +14,8 @@ from middleware.lab.sandbox.taiga.people import Team
 from middleware.store.database import migrate, open_pool
 from middleware.store.operations.users import UserStore
 from tests.browser.conftest import OpenSeat
-from tests.dashboard_seed import PASSWORD
-from tests.pipeline import until
+from tests.support.dashboard.seed import PASSWORD
+from tests.support.pipeline import until
 
 ACME = {"taiga_project_id": 1, "invoiceninja_client_id": "acme", "default_hourly_rate": 75}
 

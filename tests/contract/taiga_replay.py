@@ -27,7 +27,7 @@ import httpx
 
 from tests.contract.replay import RECORDINGS, Comparison
 from tests.contract.taiga_volatile import HOOK_TYPE_ONLY, TYPE_ONLY
-from tests.recorded import taiga_webhook
+from tests.support.recorded import taiga_webhook
 
 FOLDER = RECORDINGS / "taiga" / "rest"
 

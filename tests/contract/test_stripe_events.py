@@ -9,7 +9,7 @@ import pytest
 from mappings.stripe import fold, target
 from middleware.lab.sandbox.stripe import StripePeople, StripeState, checkout, payments
 from middleware.sources.signing import verify_stripe
-from tests.stripe_stories import Json, end_state, facts_by_payment, stories, story
+from tests.support.payments.stripe_story import Json, end_state, facts_by_payment, stories, story
 
 SECRET = "whsec_contract"
 URL = "http://127.0.0.1:1/webhooks/stripe"

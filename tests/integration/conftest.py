@@ -8,9 +8,9 @@ import pytest
 
 from middleware.store.database import open_pool
 from middleware.store.events.events import EventStore
-from tests.pipeline import event_store
-from tests.processor_bench import Bench
-from tests.receiver_bench import running, settings
+from tests.support.pipeline import event_store
+from tests.support.processor_bench import Bench
+from tests.support.receiver_bench import running, settings
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from middleware.store.billing.links import LinkStore, ReviewStore
 from middleware.store.database import migrate, open_pool
 from middleware.store.encryption import use_keys
 from middleware.store.events.events import EventStore
-from tests.pipeline import new_event
+from tests.support.pipeline import new_event
 
 QUERY = 'SELECT t::text FROM "{}" AS t ORDER BY 1'
 BODY = '{"text": "tab\\there, line\\nend, \\\\. and Größe 🚀"}'.encode()

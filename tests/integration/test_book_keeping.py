@@ -18,8 +18,8 @@ from middleware.lab.sandbox.faults import Rule
 from middleware.store.billing.mirror import READING, BookStore
 from middleware.store.database import open_pool
 from middleware.store.operations.timetable import TickStore
-from tests.fakes import World
-from tests.invoicing import Office, office
+from tests.support.fakes import World
+from tests.support.invoicing.invoicing_bench import Office, office
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 

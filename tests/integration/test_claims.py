@@ -10,7 +10,7 @@ import pytest
 
 from middleware.store.events import claims as claims_module
 from middleware.store.events.claims import CLAIM, Claims, ClaimsLostError
-from tests.pipeline import BASE_TIME, claims, event_store, finish, new_event, settlement, statuses, until
+from tests.support.pipeline import BASE_TIME, claims, event_store, finish, new_event, settlement, statuses, until
 
 
 async def locks(pool: asyncpg.Pool) -> int:

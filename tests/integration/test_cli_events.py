@@ -16,7 +16,7 @@ from middleware.store.database import open_pool
 from middleware.store.events.claim_records import AttemptRecord, Doubt, Settlement
 from middleware.store.events.events import EventStore
 from middleware.store.events.second_looks import remember_doubts
-from tests.pipeline import BASE_TIME, claims, new_event, statuses
+from tests.support.pipeline import BASE_TIME, claims, new_event, statuses
 
 Call = Callable[..., Coroutine[Any, Any, Result]]
 

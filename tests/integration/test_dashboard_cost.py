@@ -13,7 +13,7 @@ from middleware.store.database import open_pool
 from middleware.store.events.search import EventFilter, EventSearch
 from middleware.store.events.statistics import Statistics
 from middleware.store.operations.attention import NeedsStore
-from tests.databases import copied_database
+from tests.support.databases import copied_database
 
 MANY = 50_000
 NOW = datetime.now(UTC)

@@ -15,7 +15,7 @@ from middleware.jobs.mirror import keep_books
 from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN
 from middleware.store.billing.mirror import READING, BookStore
 from middleware.store.operations.timetable import TickStore
-from tests.dashboard_world import World, running_world
+from tests.support.dashboard.world import World, running_world
 
 MADE, DELETED = '<span class="chip ok">made', '<span class="chip waiting">deleted'
 PERIOD = parse_period("2025-12", "UTC")

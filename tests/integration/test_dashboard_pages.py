@@ -15,9 +15,9 @@ from middleware.alerts.messages import message_of
 from middleware.alerts.models import KINDS, Batch, Known
 from middleware.dashboard.render import STATIC_FILES, static_content
 from middleware.store.database import StoreUnavailableError, open_pool
-from tests.dashboard_seed import PLAN, UNMATCHED, seed
-from tests.dashboard_visitor import LOCAL, Visitor, dashboard, visitor
-from tests.databases import copied_database, name_of
+from tests.support.dashboard.seed import PLAN, UNMATCHED, seed
+from tests.support.dashboard.visitor import LOCAL, Visitor, dashboard, visitor
+from tests.support.databases import copied_database, name_of
 
 PAGES = (
     "/",

@@ -15,9 +15,9 @@ from middleware.store.operations.circuits import CircuitStore
 from middleware.store.operations.users import UserStore
 from middleware.store.operations.workers import WorkerStore
 from middleware.traffic.circuit import CLOSED, Circuit
-from tests.dashboard_seed import PASSWORD as ADAS
-from tests.dashboard_world import World, running_world
-from tests.pipeline import until
+from tests.support.dashboard.seed import PASSWORD as ADAS
+from tests.support.dashboard.world import World, running_world
+from tests.support.pipeline import until
 
 
 @pytest.fixture

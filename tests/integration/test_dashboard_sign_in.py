@@ -10,8 +10,8 @@ import pytest
 from middleware.accounts.passwords import hash_password
 from middleware.store.database import open_pool
 from middleware.store.operations.users import UserStore
-from tests.dashboard_seed import PASSWORD
-from tests.dashboard_visitor import dashboard, visitor
+from tests.support.dashboard.seed import PASSWORD
+from tests.support.dashboard.visitor import dashboard, visitor
 
 ELSEWHERE = "https://billing.example"
 

@@ -8,7 +8,7 @@ import pytest
 from mappings.time.models import AttributeValues, WorkKind
 from middleware.lab.sandbox.faults import Rule
 from middleware.lab.sandbox.taiga.people import Card
-from tests.bridge import Bridge, running_bridge
+from tests.support.in_process_bridge import Bridge, running_bridge
 
 HOURS, BILLABLE, RATE, STATUS = "Duration (Hours)", "Billable", "Hourly Rate", "Invoice Status"
 

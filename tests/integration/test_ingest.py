@@ -10,7 +10,7 @@ from middleware.intake.ingest import Ingest
 from middleware.pipeline.wakeups import Wakeups, open_queue
 from middleware.store.database import StoreUnavailableError
 from middleware.store.events.events import EventStore, NewEvent, Stored
-from tests.pipeline import event_store, new_event, until
+from tests.support.pipeline import event_store, new_event, until
 
 
 class SlowStore(EventStore):

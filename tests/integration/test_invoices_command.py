@@ -14,8 +14,8 @@ import pytest
 
 from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN, create_app
 from middleware.lab.sandbox.serve import serve
-from tests.invoicing import ZONE, Office, office
-from tests.pipeline import until
+from tests.support.invoicing.invoicing_bench import ZONE, Office, office
+from tests.support.pipeline import until
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,8 +15,8 @@ from middleware.store.billing.links import LinkStore, ReviewStore
 from middleware.store.billing.plans import PlanStore
 from middleware.store.database import open_pool
 from middleware.store.events.events import EventStore
-from tests.invoicing import office
-from tests.pipeline import new_event
+from tests.support.invoicing.invoicing_bench import office
+from tests.support.pipeline import new_event
 
 NOW = datetime(2026, 1, 1, 6, tzinfo=UTC)
 WEEKLY = {"frequency": "weekly", "timezone": "Europe/Brussels"}

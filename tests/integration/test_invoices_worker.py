@@ -15,9 +15,9 @@ from middleware.settings import Settings
 from middleware.store.billing.plans import PlanStore
 from middleware.store.database import open_pool
 from middleware.store.events.events import EventStore
-from tests.invoicing import ZONE, office
-from tests.pipeline import until
-from tests.stack import ARQ_CLOSES_AS_OF_OLD, worker
+from tests.support.in_process_stack import ARQ_CLOSES_AS_OF_OLD, worker
+from tests.support.invoicing.invoicing_bench import ZONE, office
+from tests.support.pipeline import until
 
 pytestmark = pytest.mark.filterwarnings(ARQ_CLOSES_AS_OF_OLD)
 

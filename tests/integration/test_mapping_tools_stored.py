@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from middleware.commands import alerts, mappings
 from middleware.store.database import open_pool
-from tests.stack import Task
+from tests.support.in_process_stack import Task
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from middleware.traffic.circuit import LONGEST_PAUSE
 from middleware.traffic.gate import Rate
 from middleware.traffic.traffic import Outages
 from middleware.web.health import check_remotes
-from tests.pipeline import new_event, statuses, until
+from tests.support.pipeline import new_event, statuses, until
 
 LIMITS = Limits(concurrency=8, attempt_timeout=5, sweep_seconds=0.02, keep_trying=timedelta(hours=72))
 NEEDS = sources_by_system(["invoiceninja"])

@@ -21,8 +21,8 @@ from middleware.traffic.by_hand import asking_by_hand, warn_of_outages
 from middleware.traffic.circuit import CLOSED, Circuit
 from middleware.traffic.gate import Rate
 from middleware.traffic.traffic import Outages
-from tests.bridge import Bridge, running_bridge
-from tests.pipeline import until
+from tests.support.in_process_bridge import Bridge, running_bridge
+from tests.support.pipeline import until
 
 NINJA = "invoiceninja"
 SETTINGS = Settings(_env_file=None, taiga_webhook_secrets=(SecretStr("k"),))

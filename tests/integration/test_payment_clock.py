@@ -13,7 +13,7 @@ from middleware.store.billing.payments import PaymentStore
 from middleware.store.database import open_pool
 from middleware.store.operations.circuits import CircuitStore
 from middleware.traffic.traffic import Outages
-from tests.payments import Bench, bench, failed_intent, open_invoice
+from tests.support.payments.payment_bench import Bench, bench, failed_intent, open_invoice
 
 
 @pytest.fixture

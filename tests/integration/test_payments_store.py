@@ -15,7 +15,7 @@ from middleware.store.billing.payments import EventHistoryStore, PaymentStore
 from middleware.store.database import StoreUnavailableError, open_pool
 from middleware.store.events.events import EventStore
 from middleware.store.locks import Locks
-from tests.pipeline import new_event
+from tests.support.pipeline import new_event
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 RECORD = PaymentRecord(

@@ -13,8 +13,8 @@ from middleware.clients.http.calls import Call, record
 from middleware.pipeline import processor as processor_module
 from middleware.store.database import StoreUnavailableError
 from middleware.store.events import claims as claims_module
-from tests.pipeline import new_event, until
-from tests.processor_bench import (
+from tests.support.pipeline import new_event, until
+from tests.support.processor_bench import (
     NINJA,
     Bench,
     done,

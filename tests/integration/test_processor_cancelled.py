@@ -5,8 +5,8 @@ from functools import partial
 
 from handlers.event import Work
 from handlers.outcome import Outcome, Processed
-from tests.pipeline import new_event, until
-from tests.processor_bench import Bench, done, failing, finished, hurry, unlocked, waits_after
+from tests.support.pipeline import new_event, until
+from tests.support.processor_bench import Bench, done, failing, finished, hurry, unlocked, waits_after
 
 CUT = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
 

@@ -11,8 +11,8 @@ from handlers.event import Work
 from handlers.outcome import Outcome, Processed
 from middleware.pipeline import processor as processor_module
 from middleware.store.events.claims import Claims
-from tests.pipeline import claims, new_event, statuses, until
-from tests.processor_bench import (
+from tests.support.pipeline import claims, new_event, statuses, until
+from tests.support.processor_bench import (
     NINJA,
     Bench,
     done,

@@ -9,9 +9,9 @@ import pytest
 
 from middleware.sources.signing import sign_taiga
 from middleware.store.events.events import EventStore
-from tests.pipeline import event_store
-from tests.receiver_bench import KEY, body_of, post, refused, running, settings, signed
-from tests.recorded import TAIGA_WEBHOOK_KEY, taiga_webhook, taiga_webhooks
+from tests.support.pipeline import event_store
+from tests.support.receiver_bench import KEY, body_of, post, refused, running, settings, signed
+from tests.support.recorded import TAIGA_WEBHOOK_KEY, taiga_webhook, taiga_webhooks
 
 
 async def test_accepted_and_duplicate(receiver: httpx.AsyncClient, store: EventStore) -> None:

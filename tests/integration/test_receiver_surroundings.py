@@ -17,7 +17,7 @@ from middleware.sources.signing import sign_stripe
 from middleware.store.events.events import EventStore
 from middleware.web import health
 from middleware.web.server import web_server
-from tests.receiver_bench import NOWHERE, body_of, counted, post, refused, running, settings, signed
+from tests.support.receiver_bench import NOWHERE, body_of, counted, post, refused, running, settings, signed
 
 
 async def test_source_that_is_off(receiver: httpx.AsyncClient) -> None:

@@ -18,8 +18,8 @@ from middleware.jobs.table import run_clockwork
 from middleware.settings import Settings
 from middleware.store.database import open_pool
 from middleware.store.operations.timetable import TickStore
-from tests.fakes import World
-from tests.pipeline import until
+from tests.support.fakes import World
+from tests.support.pipeline import until
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 

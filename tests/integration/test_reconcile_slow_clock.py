@@ -18,8 +18,8 @@ from middleware.store.operations.reconcile import RUN_LOCKS, RunStore
 from middleware.traffic import gate as way
 from middleware.traffic.gate import Rate
 from middleware.traffic.traffic import Outages
-from tests.bridge import Bridge, running_bridge
-from tests.pipeline import until
+from tests.support.in_process_bridge import Bridge, running_bridge
+from tests.support.pipeline import until
 
 LOCK = RUN_LOCKS["taiga"]
 WAITING = """

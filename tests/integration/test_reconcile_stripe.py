@@ -32,7 +32,7 @@ from middleware.store.billing.payments import PaymentStore
 from middleware.store.database import open_pool
 from middleware.store.operations.reconcile import RunStore
 from middleware.worker import run_worker
-from tests.stack import ARQ_CLOSES_AS_OF_OLD
+from tests.support.in_process_stack import ARQ_CLOSES_AS_OF_OLD
 
 ROOT = Path(__file__).parents[2]
 

@@ -19,7 +19,7 @@ from middleware.store.events.events import EventStore
 from middleware.store.operations.circuits import CircuitStore
 from middleware.store.operations.reconcile import RunStore
 from middleware.traffic.traffic import Outages
-from tests.reconciling import ReconcileBench, reconcile_bench
+from tests.support.reconcile.reconcile_bench import ReconcileBench, reconcile_bench
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from middleware.reconcile.runs import AlreadyRunningError
 from middleware.reconcile.taiga import Tools, recent_scope, reconcile_by_clock
 from middleware.store.billing.links import LinkStore
 from middleware.store.operations.reconcile import RunStore
-from tests.bridge import EVERYTHING, Bridge, running_bridge
+from tests.support.in_process_bridge import EVERYTHING, Bridge, running_bridge
 
 HOUR = timedelta(hours=1)
 

@@ -23,7 +23,15 @@ from middleware.mapping.watch import LOADED, WatchedMapping
 from middleware.metrics import MAPPING_VALID
 from middleware.store.database import Pool, open_pool
 from middleware.store.operations.audit import AuditStore
-from tests.stack import ARQ_CLOSES_AS_OF_OLD, Task, deliver, invoice_ninja, receiver, stack_settings, worker
+from tests.support.in_process_stack import (
+    ARQ_CLOSES_AS_OF_OLD,
+    Task,
+    deliver,
+    invoice_ninja,
+    receiver,
+    stack_settings,
+    worker,
+)
 
 PROJECT: dict[str, Any] = {"taiga_project_id": 1, "invoiceninja_client_id": "acme", "default_hourly_rate": 60}
 

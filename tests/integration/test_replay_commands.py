@@ -13,7 +13,7 @@ from middleware.commands.events.group import command
 from middleware.store.database import open_pool
 from middleware.store.events.events import EventStore
 from middleware.store.events.search import EventFilter, EventSearch
-from tests.pipeline import new_event
+from tests.support.pipeline import new_event
 
 OLD = timedelta(days=10)
 

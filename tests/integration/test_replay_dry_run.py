@@ -17,7 +17,7 @@ from middleware.settings import Settings
 from middleware.store.events.actions import EventActions
 from middleware.store.events.replayed import as_replayed
 from middleware.store.events.search import EventFilter
-from tests.bridge import Bridge, running_bridge
+from tests.support.in_process_bridge import Bridge, running_bridge
 
 WRITES = "POST|PUT|PATCH|DELETE"
 

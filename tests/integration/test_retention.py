@@ -21,7 +21,7 @@ from middleware.store.events import retention as housekeeping
 from middleware.store.events.actions import EventActions
 from middleware.store.events.events import EventStore
 from middleware.store.events.replayed import as_replayed
-from tests.pipeline import BASE_TIME, new_event
+from tests.support.pipeline import BASE_TIME, new_event
 
 NOW = BASE_TIME + timedelta(days=1000)
 SETTINGS = Settings(_env_file=None, taiga_webhook_secrets=(SecretStr("key"),))

@@ -15,7 +15,7 @@ from middleware.store.events.replayed import as_replayed
 from middleware.store.events.retention import HousekeepingStore
 from middleware.store.operations.reconcile import SeenStore
 from middleware.store.sealing import MARK, Sealer
-from tests.pipeline import claims, new_event
+from tests.support.pipeline import claims, new_event
 
 OLD, NEW = (Fernet.generate_key().decode() for _ in range(2))
 BODY = b'{"secret": "of a customer"}'

@@ -17,9 +17,9 @@ from middleware.pipeline.attempt import HANDED_BACK
 from middleware.store.events.claim_records import Doubt
 from middleware.store.events.claims import ORPHANED
 from middleware.store.events.second_looks import SecondLooks, remember_doubts
-from tests.bridge import Bridge, running_bridge
-from tests.pipeline import claims, event_store, finish, new_event, until
-from tests.processor_bench import NINJA, Bench, looked
+from tests.support.in_process_bridge import Bridge, running_bridge
+from tests.support.pipeline import claims, event_store, finish, new_event, until
+from tests.support.processor_bench import NINJA, Bench, looked
 
 NOW = timedelta(0)
 LATER = timedelta(minutes=5)

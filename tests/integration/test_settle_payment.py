@@ -20,10 +20,10 @@ from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN
 from middleware.settings import Settings
 from middleware.sources.signing import sign_stripe
 from middleware.store.database import open_pool
-from tests.payments import amount_of, renamed
-from tests.pipeline import statuses, until
-from tests.stack import ARQ_CLOSES_AS_OF_OLD, Ninja, invoice_ninja, receiver, stack_settings, worker
-from tests.stripe_stories import Json, Story, stories, story
+from tests.support.in_process_stack import ARQ_CLOSES_AS_OF_OLD, Ninja, invoice_ninja, receiver, stack_settings, worker
+from tests.support.payments.payment_bench import amount_of, renamed
+from tests.support.payments.stripe_story import Json, Story, stories, story
+from tests.support.pipeline import statuses, until
 
 pytestmark = pytest.mark.filterwarnings(ARQ_CLOSES_AS_OF_OLD)
 SECRET = "whsec_test"

@@ -10,7 +10,7 @@ import pytest
 
 from middleware.store.database import StoreUnavailableError, open_pool
 from middleware.store.events.events import EventStore, backlog
-from tests.pipeline import claims, event_store, new_event
+from tests.support.pipeline import claims, event_store, new_event
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 

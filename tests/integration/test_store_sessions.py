@@ -8,8 +8,8 @@ import pytest
 from middleware.store import database
 from middleware.store.database import connect, open_pool
 from middleware.store.events.events import EventStore
-from tests.databases import name_of
-from tests.pipeline import new_event, until
+from tests.support.databases import name_of
+from tests.support.pipeline import new_event, until
 
 
 async def set_for_all(url: str, name: str, value: str) -> None:

@@ -9,7 +9,7 @@ import asyncpg
 from handlers.ports.context import Link
 from middleware.store.billing.links import LinkStore
 from middleware.store.database import open_pool
-from tests.pipeline import until
+from tests.support.pipeline import until
 
 
 def link(subject: str, remote_id: str = "old", **state: object) -> Link:

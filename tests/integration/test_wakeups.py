@@ -12,7 +12,7 @@ from arq.connections import ArqRedis
 
 from middleware.pipeline import wakeups as queue_module
 from middleware.pipeline.wakeups import WAKE_CHANNEL, Wakeups, listen, open_queue
-from tests.pipeline import until
+from tests.support.pipeline import until
 
 
 class Line:

@@ -15,9 +15,7 @@ import pytest
 from middleware.settings import Settings
 from middleware.store.database import open_pool
 from middleware.store.events.events import EventStore
-from tests.pipeline import statuses, until
-from tests.recorded import taiga_webhooks
-from tests.stack import (
+from tests.support.in_process_stack import (
     ARQ_CLOSES_AS_OF_OLD,
     RATE,
     Entry,
@@ -29,6 +27,8 @@ from tests.stack import (
     stack_settings,
     worker,
 )
+from tests.support.pipeline import statuses, until
+from tests.support.recorded import taiga_webhooks
 
 pytestmark = pytest.mark.filterwarnings(ARQ_CLOSES_AS_OF_OLD)
 LETTERS = {"task": "T", "userstory": "US", "issue": "I"}

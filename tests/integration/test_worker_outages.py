@@ -14,8 +14,17 @@ import redis.asyncio
 from middleware.embedded import PostgresServer, RedisServer
 from middleware.settings import Settings
 from middleware.store.database import STORE_ERRORS, migrate
-from tests.pipeline import until
-from tests.stack import ARQ_CLOSES_AS_OF_OLD, Ninja, Task, deliver, invoice_ninja, receiver, stack_settings, worker
+from tests.support.in_process_stack import (
+    ARQ_CLOSES_AS_OF_OLD,
+    Ninja,
+    Task,
+    deliver,
+    invoice_ninja,
+    receiver,
+    stack_settings,
+    worker,
+)
+from tests.support.pipeline import until
 
 pytestmark = pytest.mark.filterwarnings(ARQ_CLOSES_AS_OF_OLD)
 

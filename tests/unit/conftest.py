@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.invoicing import Office, office
-from tests.race_fakes import Race
+from tests.support.invoicing.invoicing_bench import Office, office
+from tests.support.invoicing.race_fakes import Race
 
 
 @pytest.fixture
