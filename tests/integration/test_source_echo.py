@@ -22,9 +22,9 @@ from middleware.sources.table import SOURCES, sources_by_system
 from middleware.store.database import open_pool
 from middleware.store.events.events import EventStore, NewEvent
 from middleware.store.operations.users import UserStore
-from tests.dashboard_seed import PASSWORD
-from tests.dashboard_visitor import dashboard, visitor
-from tests.receiver_bench import counted
+from tests.support.dashboard.seed import PASSWORD
+from tests.support.dashboard.visitor import dashboard, visitor
+from tests.support.receiver_bench import counted
 
 KEY = "echo-key"
 HEADER = "x-echo-signature"
