@@ -63,6 +63,7 @@ class IdMap:
         """Give the exchange with this server's ids in path, body and expected answer."""
         table = table_of(exchange.path)
         path = re.sub(rf"/({_TABLES})/([A-Za-z0-9]{{10}})(?=$|[/?])", self._path_id, exchange.path)
+        path = re.sub(r"/(clients)/([^/]{10})/([A-Za-z0-9]{10})/merge$", self._merged_ids, path)
         path = self._form(path)
         path = re.sub(r"([?&])(number|id_number)=([^&]*)", self._query_number, path)
         body = self._translated(self._numbered(exchange.body, table), table)
@@ -124,6 +125,10 @@ class IdMap:
     def _query_number(self, match: re.Match[str]) -> str:
         known = [actual for (_, recorded), actual in self._numbers.items() if quote(recorded, safe="") == match[3]]
         return f"{match[1]}{match[2]}={quote(known[-1], safe='') if known else self._prefix + match[3]}"
+
+    def _merged_ids(self, match: re.Match[str]) -> str:
+        """Of the two clients of a merge, the first is translated already."""
+        return f"/clients/{match[2]}/{self._known.get(('clients', match[3]), match[3])}/merge"
 
     def _path_id(self, match: re.Match[str]) -> str:
         return f"/{match[1]}/{self._known.get((match[1], match[2]), match[2])}"

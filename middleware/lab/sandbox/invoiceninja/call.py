@@ -87,12 +87,12 @@ def number_errors(call: Call, entity: str, own: Row | None = None) -> dict[str, 
     return {"number": [TAKEN]} if owner is not None and owner is not own else {}
 
 
-def client_errors(call: Call, *, required: bool) -> dict[str, list[str]]:
-    """Validate `client_id`: a client that exists and is not deleted."""
+def client_errors(call: Call, *, required: bool, deleted_is_fine: bool = False) -> dict[str, list[str]]:
+    """Validate `client_id`: a client that exists and is not deleted (for projects a deleted one is fine)."""
     wanted = call.data.get("client_id")
     if wanted is None:
         return {"client_id": ["The client id field is required."]} if required else {}
     client = call.state.tables["clients"].get(wanted)
-    if client is None or client["is_deleted"]:
+    if client is None or (client["is_deleted"] and not deleted_is_fine):
         return {"client_id": ["The selected client id is invalid."]}
     return {}

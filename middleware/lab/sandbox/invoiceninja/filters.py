@@ -91,9 +91,15 @@ def _task_hash(_: NinjaState, value: str) -> Keep:
 def _of_live_client(state: NinjaState, value: str) -> Keep | None:
     def keep(row: Row) -> bool:
         client = state.tables["clients"].get(row["client_id"])
-        return client is not None and not client["is_deleted"]
+        return client is not None and not client["is_deleted"] and not client["archived_at"]
 
     return keep if value == "true" else None
+
+
+def _of_no_client_that_is_gone(state: NinjaState, value: str) -> Keep | None:
+    """A task without a client is shown, too."""
+    of_live_client = _of_live_client(state, value)
+    return of_live_client and (lambda row: not row["client_id"] or of_live_client(row))
 
 
 def _invoice_client_status(state: NinjaState, value: str) -> Keep | None:
@@ -181,6 +187,7 @@ FILTERS: Mapping[str, Mapping[str, Filter]] = {
         "hash": _task_hash,
         "client_status": _task_client_status,
         "filter_deleted_clients": _of_live_client,
+        "without_deleted_clients": _of_no_client_that_is_gone,
     },
     "invoices": {
         "client_status": _invoice_client_status,

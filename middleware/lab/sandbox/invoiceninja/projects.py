@@ -14,7 +14,7 @@ _AMOUNTS = ("task_rate", "budgeted_hours")
 
 def create(call: Call) -> Any:
     """Answer POST /projects; name and client are required."""
-    errors = {**client_errors(call, required=True), **number_errors(call, "projects")}
+    errors = {**client_errors(call, required=True, deleted_is_fine=True), **number_errors(call, "projects")}
     if not call.data.get("name"):
         errors["name"] = ["The name field is required."]
     invalid(errors)

@@ -11,6 +11,7 @@ from middleware.lab.sandbox.invoiceninja import (
     invoice_actions,
     invoices,
     listing,
+    merge,
     messages,
     payments,
     projects,
@@ -94,7 +95,7 @@ def handler_for(method: str, segments: tuple[str, ...]) -> Handler | None:
     fixed = _FIXED.get((method, "/".join(segments)))
     if fixed is not None:
         return fixed
-    by_length = {1: _for_list, 2: _for_row, 3: _for_action}
+    by_length = {1: _for_list, 2: _for_row, 3: _for_action, 4: _for_pair}
     find = by_length.get(len(segments))
     return None if find is None else find(method, segments)
 
@@ -122,8 +123,17 @@ def _for_row(method: str, segments: tuple[str, ...]) -> Handler | None:
 
 def _for_action(method: str, segments: tuple[str, ...]) -> Handler | None:
     entity, row_id, action = segments
+    if (method, entity, action) == ("POST", "clients", "purge"):
+        return partial(merge.purge, client_id=row_id)
     if method != "GET":
         return None
     if entity == "invoices":
         return partial(invoice_actions.act, row_id=row_id, action=action)
     return invoice_actions.pdf_by_key if (entity, action) == ("invoice", "download") else None
+
+
+def _for_pair(method: str, segments: tuple[str, ...]) -> Handler | None:
+    entity, kept_id, gone_id, action = segments
+    if (method, entity, action) == ("POST", "clients", "merge"):
+        return partial(merge.merge, kept_id=kept_id, gone_id=gone_id)
+    return None

@@ -66,6 +66,7 @@ class NinjaState:
         self.project_seconds: dict[str, int] = {}
         self.reports_of_minute: dict[int, int] = {}
         self.contact_count = 0
+        self.password_was_given = False
         self.paymentable_count = 0
         self._guards: dict[tuple[Any, ...], datetime] = {}
         self._add_basics()

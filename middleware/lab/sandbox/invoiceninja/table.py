@@ -103,9 +103,14 @@ class Table:
         row.data.update(values)
 
     def remove(self, row: Row) -> None:
-        """Drop a row for good; its key is not used again."""
+        """Drop a row for good: its number is free again, its key is not used again."""
         del self._rows[row.id]
         self._removed += 1
+        number = collated(row.data.get("number") or "")
+        if self._numbers.get(number) is row:
+            del self._numbers[number]
+        for column, index in self._indices.items():
+            index[row[column]].pop(row.key, None)
 
     def _claim_number(self, row: Row, wanted: str | None) -> None:
         if not wanted:

@@ -18,7 +18,7 @@ _SECONDS_PER_HOUR = 3600
 
 def create(call: Call) -> Any:
     """Answer POST /tasks; nothing is required, unknown projects are dropped."""
-    errors = {**client_errors(call, required=False), **number_errors(call, "tasks"), **_user_errors(call)}
+    errors = {**_client_errors(call, {}), **number_errors(call, "tasks"), **_user_errors(call)}
     entries = timelog.parse(call.data.get("time_log"))
     invalid(errors)
     state = call.state
@@ -43,7 +43,7 @@ def update(call: Call, row_id: str) -> Any:
     state = call.state
     if row["invoice_id"] and state.company["invoice_task_lock"]:
         refuse(401, _LOCKED)
-    errors = {**client_errors(call, required=False), **number_errors(call, "tasks", row), **_user_errors(call)}
+    errors = {**_client_errors(call, row.data), **number_errors(call, "tasks", row), **_user_errors(call)}
     entries = timelog.parse(call.data.get("time_log"))
     invalid(errors)
     values: dict[str, Any] = {**records.texts(call, _TEXTS), **_owner(call, row.data)}
@@ -80,6 +80,15 @@ def delete(call: Call, row_id: str) -> Any:
 def blank(call: Call) -> Any:
     """Answer GET /tasks/create."""
     return {"data": {**TASK, "user_id": records.owner_id(call.state)}}
+
+
+def _client_errors(call: Call, present: dict[str, Any]) -> dict[str, list[str]]:
+    """Validate the client that is sent, and the one to whom the sent project belongs (facts 2 section 5, 50)."""
+    if text(call.data.get("project_id")):
+        owner = call.state.tables["clients"].get(_owner(call, present)["client_id"])
+        if owner is not None and owner["is_deleted"]:
+            return {"client_id": ["The selected client id is invalid."]}
+    return client_errors(call, required=False)
 
 
 def _user_errors(call: Call) -> dict[str, list[str]]:
