@@ -47,7 +47,8 @@ from middleware.store.operations.workers import WorkerStore
 from middleware.traffic.traffic import Outages
 from middleware.version import VERSION
 from middleware.web.health import Health
-from middleware.web.server import listen_on, web_server
+from middleware.web.listen import listen_on
+from middleware.web.server import web_server
 
 log = structlog.get_logger()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 
 import click
 import structlog
@@ -13,7 +14,8 @@ from middleware.process import on_hangup, stop_on_signals
 from middleware.settings import Settings
 from middleware.store.database import migrate
 from middleware.version import VERSION
-from middleware.web.server import listen_on, web_server
+from middleware.web.listen import inherited_listener, listen_on
+from middleware.web.server import web_server
 
 log = structlog.get_logger()
 
@@ -25,16 +27,21 @@ def command() -> None:
         run(serve(settings))
 
 
+def listener_or_exit(settings: Settings) -> socket.socket:
+    """The socket that was passed to this process, else one on HOST and PORT."""
+    try:
+        return inherited_listener() or listen_on(settings.host, settings.port)
+    except OSError as error:
+        raise FailedError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; stop the program that uses it, "
+            "or set another HOST or PORT"
+        ) from error
+
+
 async def serve(settings: Settings) -> None:
     """Migrate, then receive until a signal comes; running requests are finished."""
     await migrate(settings.database_url.get_secret_value())
-    try:
-        listener = listen_on(settings.host, settings.port)
-    except OSError as error:
-        raise FailedError(
-            f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}; stop the program that uses it, "
-            "or set another HOST or PORT"
-        ) from error
+    listener = listener_or_exit(settings)
     server = web_server(
         create_app(settings),
         settings.host,

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -13,13 +14,14 @@ import structlog
 
 from middleware.bootstrap import load_mapping
 from middleware.commands.common import run, servers_behind, settings_or_exit
+from middleware.commands.serve import listener_or_exit
 from middleware.process import PARENT_VARIABLE, on_hangup, stop_on_signals
 from middleware.settings import Settings
 from middleware.store.database import migrate
+from middleware.web.listen import LISTENER_VARIABLE
 
 log = structlog.get_logger()
 
-PARTS = ("serve", "worker")
 LONGEST_RESTART_DELAY = 30.0
 # A part that ran this long has recovered: its next restart is quick again.
 HEALTHY_AFTER = 60.0
@@ -45,10 +47,13 @@ async def up(settings: Settings) -> None:
     environment = child_environment(settings)
     running: dict[str, asyncio.subprocess.Process] = {}
     on_hangup(lambda: _pass_on_hangup(running.values()))
-    async with asyncio.TaskGroup() as parts:
-        for part in PARTS:
-            parts.create_task(keep_running(part, environment, stop, settings.shutdown_seconds, running))
-        log.info("stack.started", address=f"http://{settings.host}:{settings.port}")
+    # Held here, so that webhooks wait in its queue while the receiver is started again.
+    with listener_or_exit(settings) as listener:
+        starts = (Start("serve", environment, listener.fileno()), Start("worker", environment))
+        async with asyncio.TaskGroup() as parts:
+            for start in starts:
+                parts.create_task(keep_running(start, stop, settings.shutdown_seconds, running))
+            log.info("stack.started", address=f"http://{settings.host}:{settings.port}")
 
 
 def child_environment(settings: Settings) -> Mapping[str, str]:
@@ -68,9 +73,28 @@ def _pass_on_hangup(processes: Iterable[asyncio.subprocess.Process]) -> None:
             process.send_signal(signal.SIGHUP)
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How one part is started; `listener` is the descriptor of the socket that it inherits."""
+
+    part: str
+    environment: Mapping[str, str]
+    listener: int | None = None
+
+    async def process(self) -> asyncio.subprocess.Process:
+        """Start it."""
+        passed = () if self.listener is None else (self.listener,)
+        named = {LISTENER_VARIABLE: str(self.listener)} if passed else {}
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "middleware", self.part),
+            env={**self.environment, **named},
+            start_new_session=True,
+            pass_fds=passed,
+        )
+
+
 async def keep_running(
-    part: str,
-    environment: Mapping[str, str],
+    start: Start,
     stop: asyncio.Event,
     grace: float,
     running: MutableMapping[str, asyncio.subprocess.Process],
@@ -79,10 +103,8 @@ async def keep_running(
     delay = 1.0
     while not stop.is_set():
         started = asyncio.get_running_loop().time()
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "middleware", part, env=environment, start_new_session=True
-        )
-        running[part] = process
+        process = await start.process()
+        running[start.part] = process
         try:
             await _first(process.wait(), stop.wait())
         finally:
@@ -91,7 +113,7 @@ async def keep_running(
             return
         if asyncio.get_running_loop().time() - started > HEALTHY_AFTER:
             delay = 1.0
-        log.error("part.died", part=part, exit_code=process.returncode, restart_in_s=delay)
+        log.error("part.died", part=start.part, exit_code=process.returncode, restart_in_s=delay)
         await _first(stop.wait(), asyncio.sleep(delay))
         delay = min(delay * 2, LONGEST_RESTART_DELAY)
 

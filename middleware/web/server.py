@@ -1,8 +1,6 @@
 """How every HTTP server of this program runs: uvicorn with guarded connections and a shutdown that cuts nobody off."""
 
-import asyncio
 import logging
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,11 +8,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from middleware.web.connection import BODY_SECONDS, FewLines, guarded
-from middleware.web.drain import drop_new_connections
 
 KEEP_ALIVE_SECONDS = 30
-# Connections that are being made are accepted within this time.
-LAST_CALL_SECONDS = 0.1
 MAX_CONNECTIONS = 400
 
 
@@ -25,14 +20,6 @@ class QuietServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave the handlers as they are."""
         yield
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let nobody new in, serve those who came in before, then close."""
-        listeners = [listener for server in self.servers for listener in server.sockets]
-        are_quiet = [drop_new_connections(listener.fileno()) for listener in listeners]
-        if any(are_quiet):
-            await asyncio.sleep(LAST_CALL_SECONDS)
-        await super().shutdown(sockets)
 
 
 def web_server(
@@ -77,12 +64,3 @@ def web_server(
             limit_concurrency=max_connections,
         )
     )
-
-
-def listen_on(host: str, port: int) -> socket.socket:
-    """A socket that listens; before the server runs, because uvicorn ends the whole process when it cannot.
-
-    Raises:
-        OSError: the address is taken, or is none of this machine.
-    """
-    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)

@@ -15,7 +15,8 @@ from middleware.lab.bench.load import SECRET, request_for, task_webhook
 from middleware.settings import Settings
 from middleware.sources.signing import sign_taiga
 from middleware.web import connection as guard
-from middleware.web.server import QuietServer, listen_on, web_server
+from middleware.web.listen import listen_on
+from middleware.web.server import QuietServer, web_server
 
 
 @asynccontextmanager
