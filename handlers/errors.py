@@ -18,16 +18,21 @@ The retry policy (`middleware.pipeline.retry`) decides by these classes alone.
 
 from collections.abc import Mapping, Sequence
 
+from mappings.codes import Code
+
 
 class WorkError(Exception):
-    """Base of all failures of a convergence."""
+    """Base of all failures of a convergence. `code` is what programs compare (`mappings.codes`)."""
+
+    code: Code
 
 
 class NeedsPerson(WorkError):
     """Only a person can repair this. `reason` says what is wrong, `hint` what to do."""
 
-    def __init__(self, reason: str, hint: str) -> None:
+    def __init__(self, code: Code, reason: str, hint: str) -> None:
         super().__init__(reason)
+        self.code = code
         self.reason = reason
         self.hint = hint
 
@@ -35,8 +40,9 @@ class NeedsPerson(WorkError):
 class RetryLater(WorkError):
     """Try again after `delay` seconds; does not count as a failed attempt."""
 
-    def __init__(self, reason: str, delay: float) -> None:
+    def __init__(self, code: Code, reason: str, delay: float) -> None:
         super().__init__(reason)
+        self.code = code
         self.reason = reason
         self.delay = delay
 
@@ -58,9 +64,13 @@ class RemoteError(WorkError):
 class Unreachable(RemoteError):
     """The connection could not be made: nothing was carried out."""
 
+    code = Code.UNREACHABLE
+
 
 class Suspended(Unreachable):
     """Not sent: the system is left alone for now. Try again after `delay` seconds; this try counts for nothing."""
+
+    code = Code.PAUSED
 
     def __init__(self, system: str, request: str, message: str, *, delay: float) -> None:
         super().__init__(system, request, message)
@@ -71,13 +81,19 @@ class Suspended(Unreachable):
 class Doubtful(RemoteError):
     """The answer is lost (timeout, cut connection) or is not what the API answers (HTML with 200): look it up."""
 
+    code = Code.NO_ANSWER
+
 
 class ServerError(RemoteError):
     """A 5xx answer: the request may have been carried out all the same."""
 
+    code = Code.SERVER_ERROR
+
 
 class Throttled(RemoteError):
     """Asked too much: wait `retry_after` seconds."""
+
+    code = Code.THROTTLED
 
     def __init__(
         self, system: str, request: str, message: str, *, retry_after: float, status: int | None = None
@@ -89,9 +105,13 @@ class Throttled(RemoteError):
 class Refused(RemoteError):
     """The credentials are not accepted."""
 
+    code = Code.CREDENTIALS_REFUSED
+
 
 class Rejected(RemoteError):
     """The server understood the request and refuses it. `errors` are its messages by field ("" for the record)."""
+
+    code = Code.REJECTED
 
     def __init__(
         self,
@@ -112,3 +132,5 @@ class Rejected(RemoteError):
 
 class NotFound(Rejected):
     """The record does not exist, or not for our account."""
+
+    code = Code.NOT_FOUND

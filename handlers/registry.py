@@ -13,6 +13,7 @@ from handlers.ports.context import Context
 from handlers.second_look import SECOND_LOOK, SOURCE, look_in_vain
 from handlers.time.mark_invoiced import mark_invoiced
 from handlers.time.record import record_time
+from mappings.codes import Code
 
 Handler = Callable[[Work, Context], Awaitable[Outcome]]
 
@@ -43,8 +44,8 @@ async def dispatch(work: Work, context: Context) -> Outcome:
     """Settle the work with its handler; what nobody handles is ignored with a reason."""
     event = work.newest
     if event.type == "test.test":
-        return Ignored("test")
+        return Ignored(Code.TEST_WEBHOOK, "test")
     handler = find_handler(event.source, event.type)
     if handler is None:
-        return Ignored(f"nothing is billed for events of type {event.type}")
+        return Ignored(Code.TYPE_NOT_HANDLED, f"nothing is billed for events of type {event.type}")
     return await handler(work, context)

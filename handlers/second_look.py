@@ -8,6 +8,7 @@ with it the handler, stays the same: that handler converges once more.
 from handlers.event import Event, Work
 from handlers.outcome import Ignored, Outcome
 from handlers.ports.context import Context
+from mappings.codes import Code
 
 SOURCE = "schedule"
 SECOND_LOOK = "second.look"
@@ -24,4 +25,4 @@ def is_second_look(event: Event) -> bool:
 
 async def look_in_vain(_work: Work, _context: Context) -> Outcome:
     """The newest event of a subject is the second look itself: all the others were discarded or are gone."""
-    return Ignored("nothing else is known of this subject any more")
+    return Ignored(Code.NOTHING_TO_RECHECK, "nothing else is known of this subject any more")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from mappings.codes import Code
+
 _SHOWN = 80
 _SHORT_INT_BITS = 256
 
@@ -39,13 +41,15 @@ class BadInput(Exception):
     """A person typed something that cannot be billed; only a person can repair it.
 
     Attributes:
+        code: what programs compare.
         field: the Taiga attribute or the part of mappings.json.
         value: what stands there, printable and shortened to 80 characters.
         problem: what is wrong with it.
         hint: what to do.
     """
 
-    def __init__(self, field: str, value: Any, problem: str, hint: str) -> None:
+    def __init__(self, code: Code, field: str, value: Any, problem: str, hint: str) -> None:
+        self.code = code
         self.field = field
         self.value = printable(value)
         self.problem = problem
@@ -55,6 +59,8 @@ class BadInput(Exception):
 
 class NotUnderstood(Exception):
     """A payload has another shape than the recorded ones. `path` is like `data.status.is_closed`."""
+
+    code = Code.NOT_UNDERSTOOD
 
     def __init__(self, path: str, problem: str) -> None:
         self.path = path

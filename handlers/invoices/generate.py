@@ -33,6 +33,7 @@ from handlers.outcome import Ignored, Outcome, Processed
 from handlers.ports.context import Context
 from handlers.ports.invoice_world import InvoiceWorld
 from handlers.second_look import is_second_look
+from mappings.codes import Code
 from mappings.invoiceninja.models import Invoice
 from mappings.invoices.difference import changes
 from mappings.invoices.draft import draft_of
@@ -61,10 +62,14 @@ async def generate_invoice(work: Work, context: Context) -> Outcome:
     if not dues:
         # What came meanwhile is left to the next run: a second look only puts right what is there.
         told += await _Client(read_due(work.newest), world, context).look_again()
-        return Processed("; ".join(told)) if told else Ignored("no invoice was made by a late request")
+        if not told:
+            return Ignored(Code.NOTHING_TO_RECHECK, "no invoice was made by a late request")
+        return Processed(Code.LATE_REQUESTS_SETTLED, "; ".join(told))
     for due in sorted(dues, key=lambda due: due.period.ends_at):
         told += await _Client(due, world, context).bill()
-    return Processed("; ".join(told)) if told else Ignored("nothing is unbilled")
+    if not told:
+        return Ignored(Code.NOTHING_TO_BILL, "nothing is unbilled")
+    return Processed(Code.INVOICES_MADE, "; ".join(told))
 
 
 @dataclass
@@ -101,9 +106,10 @@ class _Client:
             if await self._make_all(wanted, read):
                 break
         else:
-            raise RetryLater("the work changes while it is billed: looking again", 5)
+            raise RetryLater(Code.CHANGED_MEANWHILE, "the work changes while it is billed: looking again", 5)
         if problems:
             raise NeedsPerson(
+                Code.WORK_DIFFERS_FROM_PLAN,
                 f"the work for {self.due.period.name} is not as in plan {self.due.plan_id}: {'; '.join(problems)}",
                 f"look at `taiga-billing invoices plan --period {self.due.period.name}`, then apply the new plan",
             )
@@ -133,7 +139,9 @@ class _Client:
         read = await read_work(self.world, self.due.period, self.due.client_id, is_told=False)
         if any(event.is_in_hand for event in read.unresolved):
             # Left out now, these hours would wait for the next run.
-            raise RetryLater("changes in Taiga are being recorded at this moment: looking again", _SOON)
+            raise RetryLater(
+                Code.CHANGES_IN_PROGRESS, "changes in Taiga are being recorded at this moment: looking again", _SOON
+            )
         return read
 
     async def _wanted(self, read: PeriodWork) -> tuple[Sequence[PlannedInvoice], list[str]]:
@@ -207,4 +215,6 @@ class _Client:
             self._told.append(await conclude(intent, checked, checked.invoice, self.world, self.context))
             await finish(intent, checked.invoice, self.context)
         if any(is_marked(rival) for rival in checked.rivals):
-            raise RetryLater(f"{self._told[-1]}; the other invoice is one of ours: looking at it", _SOON)
+            raise RetryLater(
+                Code.INVOICE_RIVAL, f"{self._told[-1]}; the other invoice is one of ours: looking at it", _SOON
+            )

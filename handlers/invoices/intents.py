@@ -15,6 +15,7 @@ from handlers.invoices.unbilled import NOT_OWED
 from handlers.invoices.verify import Logs
 from handlers.ports.context import Context, Link
 from handlers.ports.invoice_world import BillingBooks
+from mappings.codes import Code
 from mappings.invoiceninja.models import Invoice
 from mappings.invoices.identity import mark
 from mappings.invoices.models import PlannedInvoice
@@ -133,7 +134,9 @@ def wait_if_young(intent: Intent, now: datetime) -> None:
     left = (intent.posted_at + STILL_ON_ITS_WAY - now).total_seconds()
     if left > 0:
         raise RetryLater(
-            "an invoice was asked for without an answer: looking for it again before another is made", left
+            Code.ANSWER_AWAITED,
+            "an invoice was asked for without an answer: looking for it again before another is made",
+            left,
         )
 
 

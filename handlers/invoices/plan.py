@@ -7,6 +7,7 @@ from handlers.invoices.unbilled import read_work
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.ports.context import Context
 from handlers.ports.invoice_world import InvoiceWorld
+from mappings.codes import Code
 from mappings.invoices.calendars import calendar_name, calendars_of
 from mappings.invoices.models import InvoicePlan, PeriodWork
 from mappings.invoices.period import Period
@@ -34,7 +35,7 @@ async def plan_invoices(work: Work, context: Context) -> Outcome:
     made = plan(read, context.mapping, only=_clients_of(calendar, read, context))
     if not made.invoices:
         await context.reviews.close(work.subject, REVIEW, "nothing is unbilled any more")
-        return Ignored(f"nothing to bill for {period.name} ({len(made.left_out)} left out)")
+        return Ignored(Code.NOTHING_TO_BILL, f"nothing to bill for {period.name} ({len(made.left_out)} left out)")
     await world.plans.save(made)
     automatic = sorted({invoice.client_id for invoice in made.invoices if invoice.approval == "automatic"})
     waiting = sorted({invoice.client_id for invoice in made.invoices} - set(automatic))
@@ -42,7 +43,7 @@ async def plan_invoices(work: Work, context: Context) -> Outcome:
     dues = [Due(made.id, client_id, period, is_strict=False) for client_id in automatic]
     await world.events.put([due_event(due, f"run-{event.id}", now) for due in dues])
     await _ask(work.subject, made, waiting, context)
-    return Processed(_told(made, len(automatic), len(waiting)))
+    return Processed(Code.INVOICES_PLANNED, _told(made, len(automatic), len(waiting)))
 
 
 def world_of(context: Context) -> InvoiceWorld:
@@ -52,7 +53,11 @@ def world_of(context: Context) -> InvoiceWorld:
         NeedsPerson: there are none.
     """
     if context.invoicing is None:
-        raise NeedsPerson("invoices cannot be made here", "configure Invoice Ninja, then replay this event")
+        raise NeedsPerson(
+            Code.INVOICING_NOT_CONFIGURED,
+            "invoices cannot be made here",
+            "configure Invoice Ninja, then replay this event",
+        )
     return context.invoicing
 
 

@@ -8,6 +8,7 @@ from handlers.invoices.plan import world_of
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.ports.context import Context
 from handlers.ports.invoice_world import BillingBooks
+from mappings.codes import Code
 from mappings.invoiceninja.models import Invoice, InvoiceStatus
 
 _TOGETHER = 50
@@ -34,8 +35,10 @@ async def send_invoices(work: Work, context: Context) -> Outcome:
     for start in range(0, len(ready), _TOGETHER):
         told += await _send(ready[start : start + _TOGETHER], books)
         if len(ready) > start + _TOGETHER:
-            raise RetryLater(f"{'; '.join(told)}; the others follow", 1.3)
-    return Processed("; ".join(told)) if ready else Ignored("; ".join(told))
+            raise RetryLater(Code.MORE_TO_SEND, f"{'; '.join(told)}; the others follow", 1.3)
+    if not ready:
+        return Ignored(Code.NOTHING_TO_SEND, "; ".join(told))
+    return Processed(Code.INVOICES_SENT, "; ".join(told))
 
 
 async def _present(event: Event, books: BillingBooks) -> tuple[Invoice | None, str]:

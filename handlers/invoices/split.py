@@ -19,6 +19,7 @@ from handlers.invoices.intents import STILL_ON_ITS_WAY
 from handlers.ports.context import Context, Link
 from handlers.ports.invoice_world import BillingBooks
 from handlers.time.ledger import KIND as TIME_ENTRY
+from mappings.codes import Code
 from mappings.invoices.models import Entry, LogEntry, LoggedTask
 from mappings.invoices.splitting import split_log
 from mappings.values.hours import seconds_to_hours
@@ -53,7 +54,9 @@ async def split(entry: Entry, task: LoggedTask, books: BillingBooks, context: Co
         except Rejected as error:
             await context.links.remove(intent)
             if error.names("number"):
-                raise RetryLater(f"{number} was taken at this moment: looking again", 1) from error
+                raise RetryLater(
+                    Code.CHANGED_MEANWHILE, f"{number} was taken at this moment: looking again", 1
+                ) from error
             raise
     await _cut_off(intent, task, rest, books, context)
 
@@ -90,7 +93,7 @@ async def _cut_off(intent: Link, task: LoggedTask, rest: LoggedTask, books: Bill
         cut = await books.replace_log(task, before)
         if cut.invoice_id:
             await books.replace_log(cut, task.log)
-            raise RetryLater(f"{task.number} was invoiced at this moment: looking again", 1)
+            raise RetryLater(Code.CHANGED_MEANWHILE, f"{task.number} was invoiced at this moment: looking again", 1)
         task = cut
     if intent.state["subject"]:
         await _remember(intent.state["subject"], task, rest, context)
@@ -124,6 +127,7 @@ async def _free_number(task: LoggedTask, rest_log: tuple[LogEntry, ...], books: 
         if found is None or is_the_rest:
             return number
     raise NeedsPerson(
+        Code.NO_FREE_NUMBER,
         f"{task.number} goes on after the end of the period, and has been divided or corrected so often that no number"
         f" up to {task.number}-{_MOST_PARTS - 1} is free for the rest",
         "bill this task by hand in Invoice Ninja, then replay this event",
@@ -133,4 +137,4 @@ async def _free_number(task: LoggedTask, rest_log: tuple[LogEntry, ...], books: 
 def _wait_if_young(state: Mapping[str, Any], now: datetime) -> None:
     left = (datetime.fromisoformat(state["posted_at"]) + STILL_ON_ITS_WAY - now).total_seconds()
     if left > 0:
-        raise RetryLater("a task was divided without an answer: looking for its rest again", left)
+        raise RetryLater(Code.ANSWER_AWAITED, "a task was divided without an answer: looking for its rest again", left)

@@ -14,6 +14,7 @@ from handlers.payment_links.models import LinkPlan, LinkRecord, LinkWorld
 from handlers.payment_links.steps import Pages
 from handlers.ports.billing import InvoiceBooks
 from handlers.ports.context import Context
+from mappings.codes import Code
 from mappings.invoiceninja.models import Invoice
 from mappings.stripe.payment_links import price_of, why_not_payable, with_address
 from mappings.values.money import MoneyError
@@ -70,7 +71,9 @@ class Keeper:
         obstacle = why_not_payable(invoice)
         if obstacle:
             await self._retire(records, obstacle)
-            raise NeedsPerson(f"no payment link: {obstacle}", "a payment link is for an invoice that is open")
+            raise NeedsPerson(
+                Code.NO_PAYMENT_LINK, f"no payment link: {obstacle}", "a payment link is for an invoice that is open"
+            )
         try:
             currency, amount = await self._price(invoice)
         except NeedsPerson as error:
@@ -132,7 +135,9 @@ class Keeper:
         try:
             return currency.code.upper(), price_of(invoice, currency.code)
         except MoneyError as error:
-            raise NeedsPerson(f"no payment link for invoice {invoice.number}: {error}", error.hint) from error
+            raise NeedsPerson(
+                Code.NO_PAYMENT_LINK, f"no payment link for invoice {invoice.number}: {error}", error.hint
+            ) from error
 
     async def _write(self, record: LinkRecord) -> tuple[str, str]:
         """Put the address into the invoice; returns where it stands and a remark for a person."""
@@ -162,7 +167,11 @@ def links_of(context: Context) -> LinkWorld:
         NeedsPerson: no key of Stripe is configured.
     """
     if context.payment_links is None:
-        raise NeedsPerson("payment links are made at Stripe, and no STRIPE_API_KEY is set", "set STRIPE_API_KEY")
+        raise NeedsPerson(
+            Code.PAYMENT_LINKS_NOT_CONFIGURED,
+            "payment links are made at Stripe, and no STRIPE_API_KEY is set",
+            "set STRIPE_API_KEY",
+        )
     return context.payment_links
 
 
@@ -186,6 +195,8 @@ async def find_invoice(reference: str, books: InvoiceBooks) -> Invoice:
             found = None
     if found is None:
         raise NeedsPerson(
-            f"there is no invoice {wanted!r} in Invoice Ninja", "give its number as Invoice Ninja shows it, or its id"
+            Code.INVOICE_UNKNOWN,
+            f"there is no invoice {wanted!r} in Invoice Ninja",
+            "give its number as Invoice Ninja shows it, or its id",
         )
     return found

@@ -9,6 +9,7 @@ from handlers.errors import NeedsPerson, NotFound, Rejected
 from handlers.payment_links.models import LinkRecord, LinkWorld
 from handlers.ports.billing import Json
 from handlers.ports.context import Clock
+from mappings.codes import Code
 from mappings.stripe.payment_links import bears, link_form
 from mappings.values.money import to_major
 
@@ -86,6 +87,7 @@ class Pages:
             intent = str(session.get("payment_intent") or "")
             if intent and await self._is_under_way(intent, session):
                 raise NeedsPerson(
+                    Code.PAID_THROUGH_LINK,
                     f"invoice {record.invoice_number} was paid through its link: {intent} is on its way or waits to "
                     "be recorded",
                     "wait until it has arrived; `taiga-billing payments unmatched` shows whether it waits for you",
@@ -108,6 +110,7 @@ class Pages:
         await self._save(record, state="retired", why=f"Stripe refused it: {error.message}")
         amount = to_major(record.amount, record.currency)
         raise NeedsPerson(
+            Code.NO_PAYMENT_LINK,
             f"Stripe refuses a payment link for invoice {record.invoice_number} over {amount} {record.currency}: "
             f"{error.message}",
             "see whether your Stripe account takes this currency and amount, then ask again",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from handlers.errors import NeedsPerson
+from mappings.codes import Code
 from mappings.invoiceninja.models import Currency, Invoice, InvoiceStatus, Payment
 from mappings.stripe import PaymentFacts, PaymentTarget
 from mappings.stripe.target import is_lost
@@ -53,7 +54,9 @@ def amounts_of(goal: PaymentTarget, facts: PaymentFacts) -> Amounts:
         moves = {key: Move(to_major(minor, currency), created) for created, key, minor in _moves(facts)}
         return Amounts(to_major(goal.paid, currency), to_major(goal.refunded, currency), currency, moves)
     except MoneyError as error:
-        raise NeedsPerson(f"payment {goal.key}: {error}", by_hand(goal.key, error.hint)) from error
+        raise NeedsPerson(
+            Code.PAYMENT_AMOUNT_BAD, f"payment {goal.key}: {error}", by_hand(goal.key, error.hint)
+        ) from error
 
 
 def _moves(facts: PaymentFacts) -> list[tuple[int, str, int]]:
@@ -73,6 +76,7 @@ def demand_precision(key: str, amounts: Amounts, currency: Currency) -> None:
     for amount in (amounts.paid, amounts.refunded):
         if not fits_precision(amount, currency.precision):
             raise NeedsPerson(
+                Code.PAYMENT_AMOUNT_BAD,
                 f"payment {key}: {amounts.shown(amount)} has more decimals than the {currency.precision} that Invoice "
                 f"Ninja keeps of {currency.code}",
                 by_hand(key, "Nothing was recorded."),

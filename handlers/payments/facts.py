@@ -13,6 +13,7 @@ from handlers.errors import NeedsPerson
 from handlers.event import Event
 from handlers.payments.stripe_objects import read_at_stripe
 from handlers.ports.billing import Json, PaymentWorld
+from mappings.codes import Code
 from mappings.stripe import BadStripeObject, PaymentFacts, Relevant, classify, from_api
 
 PAYMENT, INVOICE = "stripe:payment:", "stripe:invoice:"
@@ -73,6 +74,7 @@ def _demand_all(subject: str, events: Iterable[Event], objects: Sequence[Json]) 
     """
     if not objects and any(not event.payload for event in events if event.source != OPERATOR):
         raise NeedsPerson(
+            Code.PAYMENT_HISTORY_REMOVED,
             f"{subject}: older events of this payment were removed (RETENTION_DAYS), and Stripe cannot be asked",
             "set STRIPE_API_KEY and replay this event, or correct the payment in Invoice Ninja by hand",
         )
@@ -99,6 +101,7 @@ def _facts(objects: Sequence[Json], events: Iterable[Event], live: bool | None) 
         return from_api(None, others=objects, events=payloads)
     except BadStripeObject as error:
         raise NeedsPerson(
+            Code.PAYMENT_NOT_READABLE,
             f"Stripe's event cannot be read: {error}",
             "look at the payment in Stripe's dashboard, enter it in Invoice Ninja by hand with its id (pi_ or ch_) as "
             "transaction reference, and discard the event that cannot be read",

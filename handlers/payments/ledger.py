@@ -10,6 +10,7 @@ from decimal import Decimal
 from handlers.errors import NeedsPerson
 from handlers.payments.amounts import Amounts, open_amount, spare
 from handlers.payments.ledger_rows import PaymentRows
+from mappings.codes import Code
 from mappings.invoiceninja.models import Allocation
 
 _ZERO = Decimal(0)
@@ -29,6 +30,7 @@ class PaymentLedger(PaymentRows):
         if self.live and (total < amounts.paid or total - self.refunded > amounts.paid):
             numbers = ", ".join(row.number for row in self.live)
             raise NeedsPerson(
+                Code.PAYMENT_AMOUNT_DIFFERS,
                 f"Invoice Ninja's payment {numbers} is over {amounts.shown(total)}, Stripe's {self.key} over "
                 f"{amounts.shown(amounts.paid)}",
                 "correct or delete the payment in Invoice Ninja, then replay this event",
@@ -118,6 +120,7 @@ class PaymentLedger(PaymentRows):
                 await self.apply(row, part)
                 return
         raise NeedsPerson(
+            Code.REFUND_TOO_LARGE,
             f"{due} {self.record.currency} of payment {self.key} went back at Stripe, but Invoice Ninja's payment "
             f"{self.record.payment_number} has nothing left to refund",
             "correct the payment in Invoice Ninja by hand, then replay this event",

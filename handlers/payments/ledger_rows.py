@@ -23,6 +23,7 @@ from handlers.errors import (
 from handlers.payments.amounts import used_for
 from handlers.ports.billing import PaymentRecord, PaymentWorld
 from handlers.ports.context import Clock
+from mappings.codes import Code
 from mappings.invoiceninja.models import Allocation, Invoice, Payment, PaymentDraft
 
 APART = timedelta(seconds=1.2)
@@ -94,6 +95,7 @@ class PaymentRows:
         for row in self.live:
             if row.client_id != self.draft.client_id:
                 raise NeedsPerson(
+                    Code.PAYMENT_CLIENT_DIFFERS,
                     f"payment {self.key} is recorded for client {row.client_id} (payment {row.number}), but its "
                     f"invoice belongs to client {self.draft.client_id}",
                     "correct or delete that payment in Invoice Ninja, then replay this event",
@@ -133,7 +135,11 @@ class PaymentRows:
         # A moment in the future is another worker's clock: waiting for it could take for ever.
         if last is not None and timedelta(0) <= now - last < APART:
             left = (last + APART - now).total_seconds()
-            raise RetryLater(f"an equal payment of client {self.draft.client_id} was sent a moment ago", left)
+            raise RetryLater(
+                Code.EQUAL_PAYMENT_RECENT,
+                f"an equal payment of client {self.draft.client_id} was sent a moment ago",
+                left,
+            )
         await self.save(
             client_id=self.draft.client_id,
             invoice_id=self.invoice_id,
@@ -201,7 +207,9 @@ class PaymentRows:
             return
         now = await self.look_again()
         if now is not None and (now.balance, now.status_id) != (before.balance, before.status_id):
-            raise RetryLater(f"invoice {now.number} changed at this moment: looking again", 1) from error
+            raise RetryLater(
+                Code.CHANGED_MEANWHILE, f"invoice {now.number} changed at this moment: looking again", 1
+            ) from error
 
 
 async def find_recorded(record: PaymentRecord, references: Sequence[str], world: PaymentWorld) -> list[Payment]:

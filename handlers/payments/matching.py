@@ -8,6 +8,7 @@ from handlers.errors import NeedsPerson, NotFound
 from handlers.payments.candidates import Proposals, candidate, propose
 from handlers.payments.facts import Told
 from handlers.ports.billing import Candidate, PaymentWorld
+from mappings.codes import Code
 from mappings.config.file import MappingFile
 from mappings.invoiceninja.models import Invoice, InvoiceStatus
 from mappings.stripe import InvoiceConflict, InvoiceRef, PaymentFacts, ReferenceNames, invoice_reference
@@ -111,6 +112,7 @@ class InvoiceMatcher:
         problem = f'there is no invoice "{text}" in Invoice Ninja' if invoice is None else await self._obstacle(invoice)
         if invoice is None or problem:
             raise CannotMatch(
+                Code.PAYMENT_MATCH_REFUSED,
                 f"payment {self._facts.identity} cannot be matched as {who} decided: {problem}",
                 f"choose another invoice: taiga-billing payments match {self._facts.identity} INVOICE",
             )

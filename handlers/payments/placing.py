@@ -7,6 +7,7 @@ from handlers.payments.facts import Told
 from handlers.payments.ledger_rows import find_recorded
 from handlers.payments.matching import InvoiceMatcher, Matched, Unmatched, decided_by
 from handlers.ports.billing import PaymentRecord, PaymentWorld
+from mappings.codes import Code
 from mappings.invoiceninja.models import Invoice, Payment
 from mappings.stripe import PaymentTarget
 
@@ -63,6 +64,7 @@ async def _as_recorded(told: Told, record: PaymentRecord, world: PaymentWorld) -
     if payment.is_deleted:
         return None
     raise NeedsPerson(
+        Code.PAYMENT_RECORDED_ELSEWHERE,
         f"{decision.who} matched payment {record.identity} with invoice {decision.invoice}, but it is recorded as "
         f"payment {payment.number} of invoice {invoice.number} already",
         f"delete payment {payment.number} in Invoice Ninja, then replay this event; or leave it there: "

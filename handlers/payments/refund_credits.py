@@ -13,6 +13,7 @@ from handlers.errors import Doubtful, NeedsPerson, Rejected, ServerError, Thrott
 from handlers.payments.amounts import Amounts, open_amount, used_for
 from handlers.payments.ledger import PaymentLedger
 from handlers.payments.overdue import day_of
+from mappings.codes import Code
 from mappings.invoiceninja.models import Allocation, Invoice, InvoiceDraft, InvoiceLine, LineType, Payment, PaymentDraft
 
 _ZERO = Decimal(0)
@@ -137,6 +138,7 @@ async def _close(ledger: PaymentLedger, closer: Closer, missing: Decimal, amount
         credit = await _make_credit(ledger, missing, date, closer.number)
     if credit.amount != missing:
         raise NeedsPerson(
+            Code.REFUND_CREDIT_DIFFERS,
             f"credit {credit.number} for the refund of payment {ledger.key} came out as {credit.amount} instead of "
             f"{missing}",
             "look which taxes or surcharges Invoice Ninja adds to credits, correct that credit, then replay this event",

@@ -5,6 +5,7 @@ give what Invoice Ninja should hold, and the difference is made. Order and repet
 section 5.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from handlers.errors import NeedsPerson
@@ -16,12 +17,15 @@ from handlers.payments.settlement import Settlement
 from handlers.ports.billing import PaymentRecord, PaymentWorld, lock_of
 from handlers.ports.context import Context
 from handlers.second_look import is_second_look
+from mappings.codes import Code
 from mappings.stripe import BadStripeObject, Relevant, classify
 
-_WORDS = {
-    "thin_event": "a thin event (v2) carries no payment: let the webhook send snapshot events",
-    "connect_account": "it belongs to a connected account, not to ours",
-    "not_about_a_payment": "it is not about a payment",
+_REFUSALS = {
+    "thin_event": Ignored(
+        Code.THIN_EVENT, "a thin event (v2) carries no payment: let the webhook send snapshot events"
+    ),
+    "connect_account": Ignored(Code.CONNECTED_ACCOUNT, "it belongs to a connected account, not to ours"),
+    "not_about_a_payment": Ignored(Code.NOT_ABOUT_PAYMENTS, "it is not about a payment"),
 }
 
 
@@ -35,10 +39,10 @@ async def settle_payment(work: Work, context: Context) -> Outcome:
     """
     world = context.payments
     if world is None:
-        return Ignored("payments are not taken by this worker")
-    refusals = [_refusal(event, world.live) for event in work.due]
-    if all(refusals):
-        return Ignored(refusals[-1])
+        return Ignored(Code.PAYMENTS_NOT_CONFIGURED, "payments are not taken by this worker")
+    refusals = [refusal for event in work.due if (refusal := _refusal(event, world.live))]
+    if len(refusals) == len(work.due):
+        return refusals[-1]
     return await settle_subject(work.subject, context, world)
 
 
@@ -53,27 +57,29 @@ async def settle_subject(subject: str, context: Context, world: PaymentWorld) ->
     return await _settle(subject, context, world)
 
 
-def _refusal(event: Event, live: bool | None) -> str:
-    """Why an event changes nothing; "" when it may."""
+def _refusal(event: Event, live: bool | None) -> Ignored | None:
+    """Why an event changes nothing; None when it may."""
     if event.source == OPERATOR or is_second_look(event):
-        return ""
+        return None
     try:
         verdict = classify(event.payload, live=live)
     except BadStripeObject:
-        return ""
+        return None
     if isinstance(verdict, Relevant):
-        return ""
+        return None
     if verdict.reason == "other_mode":
         theirs, ours = ("test", "live") if live else ("live", "test")
-        return f"it is of {theirs} mode, and taiga-billing works in {ours} mode (STRIPE_MODE)"
-    return _WORDS.get(verdict.reason, f"events of type {event.type} say nothing about payments")
+        reason = f"it is of {theirs} mode, and taiga-billing works in {ours} mode (STRIPE_MODE)"
+        return Ignored(Code.OTHER_MODE, reason)
+    unused = Ignored(Code.NOT_ABOUT_PAYMENTS, f"events of type {event.type} say nothing about payments")
+    return _REFUSALS.get(verdict.reason, unused)
 
 
 async def _settle_stripe_invoice(subject: str, context: Context, world: PaymentWorld) -> Outcome:
     """The events of a Stripe invoice tell about its payments; those paid past Stripe are a payment of their own."""
     told = await gather(subject, world)
     if told is None:
-        return Ignored("no event of this Stripe invoice is for us")
+        return Ignored(Code.NO_PAYMENT_EVENT, "no event of this Stripe invoice is for us")
     if world.stripe is not None:
         await _link_payments(subject, told, world)
     identity = told.facts.identity
@@ -87,8 +93,13 @@ async def _settle_stripe_invoice(subject: str, context: Context, world: PaymentW
         if is_own and (not payments or told.facts.received):
             outcomes.append(await _converge(subject, told, context, world))
     outcomes += [await _settle(payment, context, world) for payment in payments]
-    reason = "; ".join(outcome.reason for outcome in outcomes)
-    return Processed(reason) if any(isinstance(one, Processed) for one in outcomes) else Ignored(reason)
+    return _together(outcomes)
+
+
+def _together(outcomes: Sequence[Outcome]) -> Outcome:
+    """The outcomes of a Stripe invoice's payments as one: the last of those that changed something says the code."""
+    lead = next((one for one in reversed(outcomes) if isinstance(one, Processed)), outcomes[-1])
+    return replace(lead, reason="; ".join(outcome.reason for outcome in outcomes))
 
 
 async def _link_payments(subject: str, told: Told, world: PaymentWorld) -> None:
@@ -104,7 +115,7 @@ async def _settle(subject: str, context: Context, world: PaymentWorld) -> Outcom
     async with world.exclusive(lock_of(subject)):
         told = await gather(subject, world)
         if told is None:
-            return Ignored("no event of this payment is for us")
+            return Ignored(Code.NO_PAYMENT_EVENT, "no event of this payment is for us")
         return await _converge(subject, told, context, world)
 
 

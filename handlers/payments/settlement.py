@@ -18,6 +18,7 @@ from handlers.payments.record import credit_note, refreshed
 from handlers.payments.refund_credits import settle_reopened
 from handlers.ports.billing import PaymentRecord, PaymentWorld
 from handlers.ports.context import Context
+from mappings.codes import Code
 from mappings.config.rules import BillingRules
 from mappings.invoiceninja.models import PaymentDraft
 from mappings.invoiceninja.payment_types import payment_type
@@ -25,13 +26,13 @@ from mappings.stripe import target
 
 UNMATCHED = "unmatched_payment"
 
+_UNPAID = (Code.PAYMENT_UNPAID, "nothing was paid yet")
 _NO_MONEY = {
-    "unpaid": "nothing was paid yet",
-    "processing": "the payment is on its way (processing)",
-    "failed": "the payment failed",
-    "overdue": "the Stripe invoice is overdue",
-    "canceled": "the payment was canceled",
-    "by_its_payments": "the money of this Stripe invoice comes with payments of its own",
+    "processing": (Code.PAYMENT_PROCESSING, "the payment is on its way (processing)"),
+    "failed": (Code.PAYMENT_FAILED, "the payment failed"),
+    "overdue": (Code.PAYMENT_OVERDUE, "the Stripe invoice is overdue"),
+    "canceled": (Code.PAYMENT_CANCELED, "the payment was canceled"),
+    "by_its_payments": (Code.PAID_BY_ITS_PAYMENTS, "the money of this Stripe invoice comes with payments of its own"),
 }
 
 
@@ -51,7 +52,7 @@ class Settlement:
         decision = self._told.decision
         if self._facts.own_gateway:
             await self._save(status="own_gateway", reason="recorded by Invoice Ninja's own Stripe gateway")
-            return Ignored("Invoice Ninja's own Stripe gateway records this payment itself")
+            return Ignored(Code.OWN_GATEWAY, "Invoice Ninja's own Stripe gateway records this payment itself")
         if decision is not None and decision.action == "ignore":
             return await self._ignored(f"{decision.who} decided to ignore it: {decision.why or 'no reason given'}")
         return await (self._with_money() if self._goal.paid else self._without_money())
@@ -62,7 +63,9 @@ class Settlement:
             await self._report_problems()
         amounts = await self._readable()
         if amounts is None:
-            return Processed(f"entered by a person as payment {self._record.payment_number}")
+            return Processed(
+                Code.PAYMENT_ENTERED_BY_PERSON, f"entered by a person as payment {self._record.payment_number}"
+            )
         placement = await place(self._told, self._goal, self._record, self._matcher(amounts.paid), self._world)
         if isinstance(placement, Unmatched):
             return await self._unmatched(placement, amounts)
@@ -83,7 +86,7 @@ class Settlement:
         await self._save(status="ignored", reason=reason, candidates=())
         await self._close_review(reason)
         kept = f"; it stays recorded as payment {self._record.payment_number}" if self._record.payment_id else ""
-        return Ignored(f"{reason}{kept}")
+        return Ignored(Code.PAYMENT_IGNORED, f"{reason}{kept}")
 
     async def _report_problems(self, disagreement: str = "") -> None:
         subject, problems = self._record.subject, [*self._goal.problems, *filter(None, [disagreement])]
@@ -117,13 +120,16 @@ class Settlement:
         if not isinstance(matched, Matched):
             await self._report_problems()
             await self._save(status=self._goal.status, reason=matched.reason if matched else word)
-            return Ignored(f"{word}; {matched.reason}" if matched else word)
+            return Ignored(self._no_money()[0], f"{word}; {matched.reason}" if matched else word)
         return await self._missed(matched, word)
 
     def _why_no_money(self) -> str:
-        word, failure = _NO_MONEY.get(self._goal.status, "nothing was paid yet"), self._facts.failure
+        word, failure = self._no_money()[1], self._facts.failure
         said = (failure.message or failure.code or "").rstrip(".") if failure and self._goal.status in MISSED else ""
         return f"{word}: {said}" if said else word
+
+    def _no_money(self) -> tuple[Code, str]:
+        return _NO_MONEY.get(self._goal.status, _UNPAID)
 
     async def _missed(self, matched: Matched, word: str) -> Outcome:
         invoice, overdue_since = matched.invoice, self._facts.overdue_since
@@ -141,7 +147,8 @@ class Settlement:
             healed = forgotten(overdue_since)
             await ledger.save(status=state, reason=settled or word, matched_by=matched.how, **healed)
         reason = "; ".join([f"{word} (invoice {invoice.number})", *ledger.done])
-        return Processed(reason) if ledger.done else Ignored(reason)
+        code = self._no_money()[0]
+        return Processed(code, reason) if ledger.done else Ignored(code, reason)
 
     async def _unmatched(self, match: Unmatched, amounts: Amounts) -> Outcome:
         record = self._record
@@ -150,7 +157,7 @@ class Settlement:
         if not self._goal.kept:
             await self._save(status=self._goal.status)
             await self._close_review("the money went back")
-            return Ignored(f"{amounts.shown(amounts.paid)} came and went back: {match.reason}")
+            return Ignored(Code.PAYMENT_RETURNED, f"{amounts.shown(amounts.paid)} came and went back: {match.reason}")
         details = {
             "payment": record.identity,
             "amount": amounts.shown(amounts.paid),
@@ -164,8 +171,9 @@ class Settlement:
         )
         await self._context.reviews.open(record.subject, UNMATCHED, f"{summary}invoice yet: {match.reason}", details)
         return Processed(
+            Code.PAYMENT_UNMATCHED,
             f"{amounts.shown(amounts.paid)} wait for a person: {match.reason} "
-            f"(taiga-billing payments match {record.identity} INVOICE)"
+            f"(taiga-billing payments match {record.identity} INVOICE)",
         )
 
     async def _recorded(self, placement: Placement, amounts: Amounts) -> Outcome:
@@ -195,7 +203,8 @@ class Settlement:
         await self._close_review(f"recorded as payment {ledger.record.payment_number}")
         held = f"payment {ledger.record.payment_number} of invoice {ledger.record.invoice_number or 'none'}"
         return Processed(
-            "; ".join([*(ledger.done or ["Invoice Ninja holds it already"]), held, *disagreement, *credit])
+            Code.PAYMENT_RECORDED,
+            "; ".join([*(ledger.done or ["Invoice Ninja holds it already"]), held, *disagreement, *credit]),
         )
 
     async def _disagreement(self, ledger: PaymentLedger, amounts: Amounts) -> list[str]:

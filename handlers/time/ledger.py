@@ -10,6 +10,7 @@ from decimal import Decimal
 from handlers.errors import Doubtful, NeedsPerson, NotFound, Rejected, RemoteError, RetryLater, ServerError
 from handlers.ports.context import Context, Link
 from handlers.time.held import Held, has_stored_log, hours_on_line, is_as_sent, sent_as_json, stored_as_json
+from mappings.codes import Code
 from mappings.config.rules import InvoiceStatusValues
 from mappings.time.entry import correction
 from mappings.time.models import NinjaTask, TimeEntry, WorkItem
@@ -168,7 +169,9 @@ class TimeLedger:
         held = Held(Link(self._subject, KIND, entry.number, task.id, {}), task)
         await self._save(held.link, task)
         if held.is_locked:
-            raise RetryLater(f"{entry.number} is on an invoice already: looking again at what it bills", 1)
+            raise RetryLater(
+                Code.CHANGED_MEANWHILE, f"{entry.number} is on an invoice already: looking again at what it bills", 1
+            )
         if task.is_deleted:
             await self._ninja.restore_task(task.id)
         return await self._update(held, task, entry, client_id, "adopted")
@@ -179,12 +182,14 @@ class TimeLedger:
         except Rejected as error:
             # With its task lock on, Invoice Ninja refuses to write what was invoiced between our look and our write.
             if await self._has_changed(task):
-                raise RetryLater(f"{entry.number} was changed at this moment: looking again", 1) from error
+                raise RetryLater(
+                    Code.CHANGED_MEANWHILE, f"{entry.number} was changed at this moment: looking again", 1
+                ) from error
             raise self._explained(error, entry) from error
         if updated.is_invoiced:
             # Without the lock it was written all the same: put back what the invoice bills.
             await self._put_back(held, task)
-            raise RetryLater(f"{entry.number} was invoiced at this moment: looking again", 1)
+            raise RetryLater(Code.CHANGED_MEANWHILE, f"{entry.number} was invoiced at this moment: looking again", 1)
         await self._remember(entry, client_id, updated)
         await self._check_echo(updated, entry, client_id)
         return f"{entry.number} {word}: {entry.hours} h at {entry.rate}"
@@ -216,6 +221,7 @@ class TimeLedger:
         if task.client_id != client_id:
             await self._ninja.delete_task(task.id)
             raise NeedsPerson(
+                Code.PROJECT_OF_OTHER_CLIENT,
                 f"{self._named()}: Invoice Ninja's project {entry.project_id} belongs to client {task.client_id}, not "
                 f"to {client_id}; the entry was taken out again",
                 "correct invoiceninja_project_id or invoiceninja_client_id in mappings.json, then replay this event",
@@ -246,7 +252,7 @@ class TimeLedger:
         if (await self._ninja.task(task.id)).is_invoiced:
             # Not even its lock keeps Invoice Ninja from deleting what an invoice bills.
             await self._ninja.restore_task(task.id)
-            raise RetryLater(f"{number} was invoiced at this moment: looking again", 1)
+            raise RetryLater(Code.CHANGED_MEANWHILE, f"{number} was invoiced at this moment: looking again", 1)
 
     async def _propose_credit(self, billed: Decimal, now: Decimal, why: str) -> None:
         summary = f"{self._named()}: {billed} h were invoiced, now {now} h are right: credit {billed - now} h? ({why})"
@@ -257,6 +263,7 @@ class TimeLedger:
         client_id = await self._ninja.find_client(entry.client_ref)
         if client_id is None:
             raise NeedsPerson(
+                Code.CLIENT_UNKNOWN,
                 f'{self._named()}: Invoice Ninja has no client "{entry.client_ref}"',
                 "correct the client in Taiga, or invoiceninja_client_id in mappings.json, then replay this event",
             )
@@ -266,6 +273,7 @@ class TimeLedger:
         if not error.names("client_id"):
             return error
         return NeedsPerson(
+            Code.CLIENT_REFUSED,
             f'{self._named()}: Invoice Ninja refuses the client "{entry.client_ref}": {error.message}',
             "restore or correct the client, then replay this event",
         )

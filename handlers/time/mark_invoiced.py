@@ -9,6 +9,7 @@ from handlers.outcome import Ignored, Outcome, Processed
 from handlers.ports.context import Context
 from handlers.time.handlers_write_back import write_back
 from handlers.time.ledger import TimeLedger
+from mappings.codes import Code
 from mappings.time.models import WorkKind
 
 _KINDS: dict[str, WorkKind] = {"task": "task", "userstory": "userstory", "issue": "issue"}
@@ -22,17 +23,19 @@ async def mark_invoiced(work: Work, context: Context) -> Outcome:
         RemoteError: Taiga or Invoice Ninja failed.
     """
     if context.taiga is None:
-        return Ignored("no credentials for Taiga: its status is not written")
+        return Ignored(Code.TAIGA_NOT_CONFIGURED, "no credentials for Taiga: its status is not written")
     _source, _, name = work.subject.partition(":")
     kind, _, item_id = name.partition(":")
     if kind not in _KINDS or not item_id.isdigit():
-        raise NeedsPerson(f"{work.subject} is no Taiga item", "discard this event")
+        raise NeedsPerson(Code.NOT_A_TAIGA_ITEM, f"{work.subject} is no Taiga item", "discard this event")
     try:
         item = await context.taiga.item(_KINDS[kind], int(item_id))
     except NotFound:
-        return Ignored("the item is gone from Taiga")
+        return Ignored(Code.DELETED_IN_TAIGA, "the item is gone from Taiga")
     ledger = TimeLedger(work.subject, item, context)
     await ledger.load()
     rules = context.mapping.rules_for(item.project_id)
     note = await write_back(item, ledger.status_text(rules.statuses), rules, context)
-    return Processed(note) if note else Ignored("its status is as it should be")
+    if not note:
+        return Ignored(Code.STATUS_UNCHANGED, "its status is as it should be")
+    return Processed(Code.STATUS_WRITTEN, note)

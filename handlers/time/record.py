@@ -14,6 +14,7 @@ from handlers.second_look import is_second_look
 from handlers.time.handlers_write_back import write_back
 from handlers.time.ledger import TimeLedger
 from handlers.time.restore_overwritten import give_back
+from mappings.codes import Code
 from mappings.config.file import ProjectRules
 from mappings.errors import BadInput
 from mappings.taiga.webhook import is_own_echo, read_webhook
@@ -30,19 +31,21 @@ async def record_time(work: Work, context: Context) -> Outcome:
     """
     is_asked_for = any(event.id == work.newest.id or is_second_look(event) for event in work.due)
     if context.taiga is None and not is_asked_for:
-        return Ignored(f"superseded by event {work.newest.id}, which tells a newer state")
+        return Ignored(Code.SUPERSEDED, f"superseded by event {work.newest.id}, which tells a newer state")
     told = read_webhook(work.newest.payload)
     rules = context.mapping.rules_for(told.project_id)
     if told.kind not in rules.rules.billable_types:
-        return Ignored(f"nothing is billed for type {told.kind} (billable_types in mappings.json)")
+        return Ignored(
+            Code.TYPE_NOT_BILLED, f"nothing is billed for type {told.kind} (billable_types in mappings.json)"
+        )
     if context.taiga is not None and await _is_our_echo(work, context, rules):
-        return Ignored("caused by our own write-back")
+        return Ignored(Code.OWN_ECHO, "caused by our own write-back")
     given_back = (
         await give_back(work, told, rules, context.taiga, context) if context.taiga and not told.is_deleted else ""
     )
     item = await _present(told, context)
     outcome = await _converge(item, work.subject, context)
-    return Processed(f"{given_back}; {outcome.reason}") if given_back else outcome
+    return Processed(Code.VALUES_RESTORED, f"{given_back}; {outcome.reason}") if given_back else outcome
 
 
 async def _is_our_echo(work: Work, context: Context, rules: ProjectRules) -> bool:
@@ -74,12 +77,12 @@ async def _converge(item: WorkItem, subject: str, context: Context) -> Outcome:
     try:
         plan = plan_time(item, rules, existing_end=ledger.known_end)
     except BadInput as error:
-        raise NeedsPerson(f"{item.kind} #{item.ref} ({item.permalink}): {error}", error.hint) from error
+        raise NeedsPerson(error.code, f"{item.kind} #{item.ref} ({item.permalink}): {error}", error.hint) from error
     if isinstance(plan, NotBillable):
         removed = await ledger.withdraw(plan.reason)
         note = await write_back(item, ledger.status_text(rules.statuses), rules, context)
         reason = "; ".join(part for part in (plan.reason, removed, note) if part)
-        return Processed(reason) if removed else Ignored(reason)
+        return Processed(Code.TIME_REMOVED, reason) if removed else Ignored(plan.code, reason)
     done = await ledger.settle(plan)
     note = await write_back(item, ledger.status_text(rules.statuses), rules, context)
-    return Processed("; ".join(part for part in (done, note) if part))
+    return Processed(Code.TIME_RECORDED, "; ".join(part for part in (done, note) if part))

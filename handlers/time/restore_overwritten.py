@@ -6,6 +6,7 @@ from handlers.errors import RetryLater
 from handlers.event import Event, Work
 from handlers.ports.context import Context, TaigaWork
 from handlers.time.write_back import remembered, replace_values
+from mappings.codes import Code
 from mappings.config.file import ProjectRules
 from mappings.taiga.overwritten import Overwritten, attribute_changes, last_words, overwritten
 from mappings.taiga.webhook import actor_id
@@ -39,7 +40,7 @@ async def give_back(work: Work, told: WorkItem, rules: ProjectRules, taiga: Taig
     )
     names = ", ".join(sorted(f'"{name}"' for name in lost if ids.get(name) in back))
     if written.version != present.version + 1:
-        raise RetryLater(f"{names}: somebody wrote at the moment in which it was given back", 1)
+        raise RetryLater(Code.CHANGED_MEANWHILE, f"{names}: somebody wrote at the moment in which it was given back", 1)
     return f"{names} given back: our write had overwritten it"
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from mappings.codes import Code
 from mappings.config.file import MappingFile, ProjectRules
 from mappings.errors import BadInput
 from mappings.time.models import NotBillable, TimeEntry, WorkItem, WorkKind
@@ -14,14 +15,6 @@ from mappings.time.rates import pick_rate
 from mappings.time.rounding import round_hours
 from mappings.values.hours import hours_to_seconds, parse_checkbox, parse_hours, seconds_to_hours
 from mappings.values.text import one_line, shortened
-
-DELETED = "deleted in Taiga"
-NOT_CLOSED = "not closed"
-CLOSED_BEFORE = "closed before"
-NOT_MARKED_BILLABLE = "not marked billable"
-NO_HOURS_YET = "no hours yet"
-BELOW_MINIMUM = "below the minimum of"
-ROUNDS_TO_NOTHING = "rounds down to nothing"
 
 _LETTERS: Mapping[WorkKind, str] = {"task": "T", "userstory": "US", "issue": "I"}
 _WORDS: Mapping[WorkKind, str] = {"task": "Task", "userstory": "User story", "issue": "Issue"}
@@ -46,7 +39,7 @@ def plan_time(item: WorkItem, rules: ProjectRules | None, *, existing_end: int |
     values = item.attributes or {}
     refusal = _refusal(item, values, effective, is_recorded=existing_end is not None)
     if refusal is not None:
-        return NotBillable(refusal)
+        return refusal
     if not effective.is_mapped:
         raise _unmapped(item)
     hours = _hours(values, effective)
@@ -93,24 +86,31 @@ def is_too_early(item: WorkItem, rules: ProjectRules) -> bool:
     return closed_at.astimezone(ZoneInfo(rules.rules.timezone)).date() < date.fromisoformat(first_day)
 
 
-def _refusal(item: WorkItem, values: Mapping[str, Any], rules: ProjectRules, *, is_recorded: bool) -> str | None:
+def _refusal(
+    item: WorkItem, values: Mapping[str, Any], rules: ProjectRules, *, is_recorded: bool
+) -> NotBillable | None:
     """Why the item is not to be billed, whatever its hours are; these come before any complaint about a value."""
     if item.kind not in rules.rules.billable_types:
-        return f"{_WORDS[item.kind].lower()}: this type is not in billable_types"
+        reason = f"{_WORDS[item.kind].lower()}: this type is not in billable_types"
+        return NotBillable(Code.TYPE_NOT_BILLED, reason)
     if item.is_deleted:
-        return DELETED
+        return NotBillable(Code.DELETED_IN_TAIGA, "deleted in Taiga")
     if not item.is_closed:
-        return NOT_CLOSED
+        return NotBillable(Code.NOT_CLOSED, "not closed")
     if not is_recorded and is_too_early(item, rules):
-        return f"{CLOSED_BEFORE} {rules.rules.billable_from}"
+        return NotBillable(Code.CLOSED_TOO_EARLY, f"closed before {rules.rules.billable_from}")
     name = rules.attributes.billable
-    return None if parse_checkbox(values.get(name), field=name) else NOT_MARKED_BILLABLE
+    if not parse_checkbox(values.get(name), field=name):
+        return NotBillable(Code.NOT_MARKED_BILLABLE, "not marked billable")
+    return None
 
 
 def _unmapped(item: WorkItem) -> BadInput:
     project = f"{item.project_id} ({item.project_name})" if item.project_name else str(item.project_id)
     hint = f'add taiga_project_id {item.project_id} ("{item.project_name}") with its client to project_mappings'
-    return BadInput("taiga_project_id", project, "mappings.json does not name this project", hint)
+    return BadInput(
+        Code.PROJECT_NOT_MAPPED, "taiga_project_id", project, "mappings.json does not name this project", hint
+    )
 
 
 def _hours(values: Mapping[str, Any], rules: ProjectRules) -> tuple[Decimal, Decimal] | NotBillable:
@@ -118,11 +118,11 @@ def _hours(values: Mapping[str, Any], rules: ProjectRules) -> tuple[Decimal, Dec
     name, rule = rules.attributes.hours, rules.rules
     raw = parse_hours(values.get(name), field=name, max_hours=rule.max_hours)
     if not raw:
-        return NotBillable(NO_HOURS_YET)
+        return NotBillable(Code.NO_HOURS, "no hours yet")
     billed = round_hours(raw, rule.rounding, rule.rounding_mode, rule.min_billable_hours, rule.below_minimum)
     if billed is None:
-        return NotBillable(f"{BELOW_MINIMUM} {rule.min_billable_hours} h")
-    return (raw, billed) if billed else NotBillable(ROUNDS_TO_NOTHING)
+        return NotBillable(Code.BELOW_MINIMUM, f"below the minimum of {rule.min_billable_hours} h")
+    return (raw, billed) if billed else NotBillable(Code.ROUNDS_TO_NOTHING, "rounds down to nothing")
 
 
 def _entry(
@@ -167,7 +167,7 @@ def _client(values: Mapping[str, Any], rules: ProjectRules) -> str:
         hint = (
             "type the id or the number of a client of Invoice Ninja into Taiga, or clear it to use the project's client"
         )
-        raise BadInput(name, value, "this is no client", hint)
+        raise BadInput(Code.BAD_CLIENT, name, value, "this is no client", hint)
     return typed or rules.client_id
 
 

@@ -6,6 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+from mappings.codes import Code
+
 WorkKind = Literal["task", "userstory", "issue"]
 
 
@@ -54,8 +56,9 @@ class TimeEntry:
 
 @dataclass(frozen=True, slots=True)
 class NotBillable:
-    """Why a piece of work calls for no time entry; `reason` begins with one of the words of `mappings.time.entry`."""
+    """Why a piece of work calls for no time entry."""
 
+    code: Code
     reason: str
 
 

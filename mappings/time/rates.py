@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from mappings.codes import Code
 from mappings.config.file import ProjectRules
 from mappings.config.types import MAX_RATE
 from mappings.errors import BadInput
@@ -45,6 +46,7 @@ def pick_rate(own: Any, assignee: str | None, rules: ProjectRules) -> Rate:
         if amount is not None:
             return Rate(amount.quantize(_CENT), source)
     raise BadInput(
+        Code.NO_RATE,
         rules.attributes.hourly_rate,
         None,
         "there is no hourly rate for this work",
@@ -57,17 +59,27 @@ def _own_rate(value: Any, field: str) -> Decimal:
     number = read_number(value)
     if number is None:
         raise BadInput(
-            field, value, "this is no hourly rate", "type a number such as 75 or 75.50 in Taiga, or clear it"
+            Code.BAD_RATE,
+            field,
+            value,
+            "this is no hourly rate",
+            "type a number such as 75 or 75.50 in Taiga, or clear it",
         )
     if number <= 0:
         hint = "type the rate in Taiga, clear it to use the configured one, or untick the billable attribute"
-        raise BadInput(field, value, "this is no rate above 0", hint)
+        raise BadInput(Code.BAD_RATE, field, value, "this is no rate above 0", hint)
     if number > MAX_RATE:
-        raise BadInput(field, value, f"this is more than {MAX_RATE} an hour", "correct the rate in Taiga")
+        raise BadInput(
+            Code.BAD_RATE, field, value, f"this is more than {MAX_RATE} an hour", "correct the rate in Taiga"
+        )
     noiseless = number.quantize(_FLOAT_NOISE, ROUND_HALF_UP)
     amount = noiseless.quantize(_CENT, ROUND_HALF_UP)
     if amount != noiseless or not amount:
         raise BadInput(
-            field, value, "this has more than two decimals", "round the rate in Taiga: invoices carry two decimals"
+            Code.BAD_RATE,
+            field,
+            value,
+            "this has more than two decimals",
+            "round the rate in Taiga: invoices carry two decimals",
         )
     return amount

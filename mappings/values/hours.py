@@ -4,6 +4,7 @@ import re
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from mappings.codes import Code
 from mappings.errors import BadInput
 from mappings.values.numbers import read_number, read_number_text
 from mappings.values.text import one_line
@@ -47,12 +48,12 @@ def parse_hours(value: Any, *, field: str = "Duration (Hours)", max_hours: Decim
         return None
     hours = _typed_hours(value)
     if hours is None:
-        raise BadInput(field, value, "this is no number of hours", _HINT)
+        raise BadInput(Code.BAD_HOURS, field, value, "this is no number of hours", _HINT)
     if hours < 0:
-        raise BadInput(field, value, "this is negative", _HINT)
+        raise BadInput(Code.BAD_HOURS, field, value, "this is negative", _HINT)
     if hours > max_hours:
         hint = f"{_HINT}; if it is meant, raise max_hours in mappings.json"
-        raise BadInput(field, value, f"this is more than {max_hours} hours", hint)
+        raise BadInput(Code.BAD_HOURS, field, value, f"this is more than {max_hours} hours", hint)
     return seconds_to_hours(hours_to_seconds(hours))
 
 
@@ -89,5 +90,9 @@ def parse_checkbox(value: Any, *, field: str = "Billable") -> bool:
     elif (number := read_number(value)) is not None and number in (0, 1):
         return number == 1
     raise BadInput(
-        field, value, "this is neither yes nor no", "make the attribute a checkbox in Taiga, and tick it or not"
+        Code.BAD_CHECKBOX,
+        field,
+        value,
+        "this is neither yes nor no",
+        "make the attribute a checkbox in Taiga, and tick it or not",
     )

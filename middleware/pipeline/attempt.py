@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from handlers.event import Event, Work
+from mappings.codes import Code
 from mappings.errors import NotUnderstood
 from middleware.clients.http.calls import Call
 from middleware.clients.http.json_codec import read_json
@@ -58,19 +59,21 @@ def ended(claim: Claim, verdict: Verdict, took: Took, now: datetime) -> Ended:
     next_attempt_at = now + timedelta(seconds=verdict.delay) if verdict.status == "retrying" else None
     if verdict.is_free:
         return _put_off(claim, verdict, took, next_attempt_at)
-    own = Settlement(lead.id, verdict.status, verdict.reason, verdict.hint, next_attempt_at)
+    own = Settlement(lead.id, verdict.status, verdict.code, verdict.reason, verdict.hint, next_attempt_at)
     reason = f"taken together with event {lead.id} of the same subject"
-    others = [Settlement(event.id, "ignored", reason) for event in claim.due if event.id != lead.id]
-    return Ended(claim, (own, *others), _record(lead, verdict.status, verdict.reason, took), _doubt(claim, took))
+    others = [
+        Settlement(event.id, "ignored", Code.TAKEN_TOGETHER, reason) for event in claim.due if event.id != lead.id
+    ]
+    return Ended(claim, (own, *others), _record(lead, verdict, took), _doubt(claim, took))
 
 
 def _put_off(claim: Claim, verdict: Verdict, took: Took, next_attempt_at: datetime | None) -> Ended:
     """All events of a claim wait as if nobody had looked at them; a try without any request leaves no trace."""
     settlements = tuple(
-        Settlement(event.id, "retrying", verdict.reason, next_attempt_at=next_attempt_at, is_free=True)
+        Settlement(event.id, "retrying", verdict.code, verdict.reason, next_attempt_at=next_attempt_at, is_free=True)
         for event in claim.due
     )
-    record = _record(lead_of(claim), verdict.status, verdict.reason, took) if took.calls else None
+    record = _record(lead_of(claim), verdict, took) if took.calls else None
     return Ended(claim, settlements, record, _doubt(claim, took))
 
 
@@ -84,10 +87,13 @@ def _doubt(claim: Claim, took: Took) -> Doubt | None:
 
 def handed_back(claim: Claim, now: datetime) -> Ended:
     """All events of a claim back to work at once: their try was cut short."""
-    settlements = tuple(Settlement(event.id, "retrying", HANDED_BACK, next_attempt_at=now) for event in claim.due)
+    verdict = Verdict("retrying", Code.HANDED_BACK, HANDED_BACK)
+    settlements = tuple(
+        Settlement(event.id, "retrying", verdict.code, verdict.reason, next_attempt_at=now) for event in claim.due
+    )
     lead = lead_of(claim)
     doubt = Doubt(claim.subject, lead.id, HANDED_BACK)
-    return Ended(claim, settlements, _record(lead, "retrying", HANDED_BACK, Took(now)), doubt)
+    return Ended(claim, settlements, _record(lead, verdict, Took(now)), doubt)
 
 
 def call_as_json(call: Call) -> dict[str, object]:
@@ -102,9 +108,12 @@ def call_as_json(call: Call) -> dict[str, object]:
     }
 
 
-def _record(lead: ClaimedEvent, outcome: str, reason: str, took: Took) -> AttemptRecord:
+def _record(lead: ClaimedEvent, verdict: Verdict, took: Took) -> AttemptRecord:
     calls = [call_as_json(call) for call in took.calls]
-    return AttemptRecord(lead.id, lead.attempts, took.started_at, round(took.seconds * 1000), outcome, reason, calls)
+    milliseconds = round(took.seconds * 1000)
+    return AttemptRecord(
+        lead.id, lead.attempts, took.started_at, milliseconds, verdict.status, verdict.code, verdict.reason, calls
+    )
 
 
 def _event(row: ClaimedEvent) -> Event:

@@ -17,6 +17,7 @@ import structlog
 from handlers.errors import Refused, Suspended, Unreachable
 from handlers.event import Work
 from handlers.outcome import Outcome
+from mappings.codes import Code
 from middleware.clients.http.calls import Call, acting_for, recorded_calls
 from middleware.pipeline.attempt import Ended, Took, ended, handed_back, lead_of, work_of
 from middleware.pipeline.reporting import report
@@ -224,7 +225,9 @@ class Processor:
         except Exception as error:
             # Whatever the policy stumbles over, the subject must be free again.
             log.exception("policy.failed")
-            return Verdict("retrying", f"unforeseen {type(error).__name__}: {error}", delay=LONGEST_DELAY)
+            return Verdict(
+                "retrying", Code.UNFORESEEN, f"unforeseen {type(error).__name__}: {error}", delay=LONGEST_DELAY
+            )
 
     async def _learn(self, calls: Sequence[Call], result: Outcome | BaseException) -> None:
         """Pass on what the calls of a try say about the remote systems."""

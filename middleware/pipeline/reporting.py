@@ -6,6 +6,7 @@ import structlog
 
 from handlers.errors import Refused, Suspended
 from handlers.outcome import Outcome
+from mappings.codes import Code
 from middleware import metrics
 from middleware.pipeline.retry import Verdict
 from middleware.store.events.claim_records import ClaimedEvent
@@ -26,6 +27,7 @@ def report(lead: ClaimedEvent, verdict: Verdict, seconds: float, result: Outcome
         "type": lead.type,
         "attempt": lead.attempts,
         "outcome": verdict.status,
+        "code": verdict.code,
         "reason": verdict.reason,
         "duration_ms": round(seconds * 1000, 1),
     }
@@ -36,7 +38,7 @@ def report(lead: ClaimedEvent, verdict: Verdict, seconds: float, result: Outcome
     if isinstance(result, Suspended):
         # The outage has a line of its own.
         log.debug("event.attempted", **line)
-    elif verdict.reason.startswith("unforeseen"):
+    elif verdict.code is Code.UNFORESEEN:
         log.error("event.attempted", **line, exc_info=result)
     elif verdict.status in ("processed", "ignored"):
         log.info("event.attempted", **line)

@@ -14,6 +14,7 @@ from handlers.errors import (
     WorkError,
 )
 from handlers.outcome import Ignored, Outcome, Processed
+from mappings.codes import Code
 from mappings.errors import BadInput, NotUnderstood
 from middleware.store.database import StoreUnavailableError
 
@@ -32,6 +33,7 @@ class Verdict:
     """What becomes of an event. `delay` in seconds, for `retrying` only; `is_free`: the try counts for nothing."""
 
     status: str
+    code: Code
     reason: str
     hint: str = ""
     delay: float = 0.0
@@ -61,17 +63,19 @@ def judge(result: Outcome | BaseException, this: Try, keep_trying: timedelta) ->
     outage of the whole system and waits asked for by a handler go on for as long as it takes.
     """
     match result:
-        case Processed(reason) | Ignored(reason):
-            return Verdict("processed" if isinstance(result, Processed) else "ignored", reason)
+        case Processed(code, reason) | Ignored(code, reason):
+            return Verdict("processed" if isinstance(result, Processed) else "ignored", code, reason)
         case NeedsPerson() | BadInput() | NotUnderstood() | Rejected():
             return _dead(result)
         case Suspended():
-            return Verdict("retrying", str(result), delay=result.delay + this.jitter, is_free=True)
+            return Verdict("retrying", result.code, str(result), delay=result.delay + this.jitter, is_free=True)
         case RetryLater():
-            return Verdict("retrying", result.reason, delay=result.delay)
+            return Verdict("retrying", result.code, result.reason, delay=result.delay)
         case Refused():
             delay = backoff(this.attempt + 5, this.jitter, longest=LONGEST_REFUSED_DELAY)
-            return Verdict("retrying", str(result), _credentials_hint(result), delay=max(REFUSED_DELAY, delay))
+            return Verdict(
+                "retrying", result.code, str(result), _credentials_hint(result), delay=max(REFUSED_DELAY, delay)
+            )
         case _:
             return _failed(result, this, keep_trying)
 
@@ -84,27 +88,45 @@ def _dead(error: NeedsPerson | BadInput | NotUnderstood | Rejected) -> Verdict:
             hint = "the sender's format is not known: please report it with this event"
         case Rejected():
             hint = "correct what the server complains about, then replay this event"
-    return Verdict("dead", str(error), hint)
+    return Verdict("dead", error.code, str(error), hint)
 
 
 def _failed(error: BaseException, this: Try, keep_trying: timedelta) -> Verdict:
-    foreseen = isinstance(error, WorkError | StoreUnavailableError | TimeoutError)
+    code = code_of(error)
+    foreseen = code is not Code.UNFORESEEN
     reason = str(error) or type(error).__name__
     if not foreseen:
         reason = f"unforeseen {type(error).__name__}: {reason}"
     if not foreseen and this.attempt >= UNFORESEEN_TRIES:
-        return Verdict("dead", reason, "this is most likely a mistake in taiga-billing: see the log, and report it")
+        return Verdict(
+            "dead", code, reason, "this is most likely a mistake in taiga-billing: see the log, and report it"
+        )
     is_outage = isinstance(error, RemoteError) and error.is_outage
     is_over = this.attempt >= GIVE_UP_TRIES and this.now - this.series_started_at >= keep_trying
     if is_over and not is_outage:
         hours = int(keep_trying.total_seconds() // 3600)
         return Verdict(
-            "dead", f"gave up after {hours} hours: {reason}", "when the cause is repaired, replay this event"
+            "dead",
+            Code.GAVE_UP,
+            f"gave up after {hours} hours: {reason}",
+            "when the cause is repaired, replay this event",
         )
     delay = backoff(this.attempt, this.jitter)
     if isinstance(error, Throttled):
         delay = max(error.retry_after, error.retry_after * (1 + this.jitter / 4))
-    return Verdict("retrying", reason, delay=delay)
+    return Verdict("retrying", code, reason, delay=delay)
+
+
+def code_of(error: BaseException) -> Code:
+    """The code of a failure; `unforeseen` for one that nobody expected."""
+    match error:
+        case WorkError():
+            return error.code
+        case StoreUnavailableError():
+            return Code.STORE_UNAVAILABLE
+        case TimeoutError():
+            return Code.TIMED_OUT
+    return Code.UNFORESEEN
 
 
 def _credentials_hint(error: RemoteError) -> str:

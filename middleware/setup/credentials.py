@@ -9,7 +9,7 @@ from middleware.clients.connect import connect_invoice_ninja, connect_taiga
 from middleware.clients.invoiceninja import InvoiceNinja
 from middleware.clients.stripe.client import Stripe, connect_stripe
 from middleware.clients.taiga import Credentials, Taiga
-from middleware.setup.prompts import MISSING, Asker
+from middleware.setup.prompts import Asker
 
 Values = Mapping[str, str]
 
@@ -120,4 +120,5 @@ class Interview:
 
     def _refused(self, message: str, values: Values) -> None:
         missing = [name for name, value in values.items() if not value]
-        self.asker.refused(f"{MISSING}{', '.join(missing)} ({message})" if missing else message)
+        shown = f"missing: {', '.join(missing)} ({message})" if missing else message
+        self.asker.refused(shown, is_missing=bool(missing))

@@ -30,8 +30,8 @@ class Asker(Protocol):
         """One of the labels by its index; None for none of them."""
         ...
 
-    def refused(self, message: str) -> None:
-        """What was answered cannot be used; returns when it is asked for again."""
+    def refused(self, message: str, *, is_missing: bool = False) -> None:
+        """What was answered cannot be used, or something is missing; returns when it is asked for again."""
         ...
 
 
@@ -72,7 +72,7 @@ class Conversation:
             shown = found[:MOST_SHOWN]
             click.echo(f"{len(found)} names fit {answer!r}" if found else f"no name holds {answer!r}")
 
-    def refused(self, message: str) -> None:
+    def refused(self, message: str, *, is_missing: bool = False) -> None:  # noqa: ARG002 - the same for everybody
         """Print the server's words; the question comes again."""
         click.echo(f"  this does not work: {message}")
 
@@ -104,16 +104,13 @@ class Unattended:
         """What is proposed; proposals that are not sure are not passed on."""
         return proposed
 
-    def refused(self, message: str) -> None:
+    def refused(self, message: str, *, is_missing: bool = False) -> None:
         """End: nobody can answer again.
 
         Raises:
             WrongUseError: something is missing.
             FailedError: a server refused what was given.
         """
-        if message.startswith(MISSING):
+        if is_missing:
             raise WrongUseError(message)
         raise FailedError(message)
-
-
-MISSING = "missing: "

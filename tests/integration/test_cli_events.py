@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from click.testing import CliRunner, Result
 
+from mappings.codes import Code
 from middleware import cli
 from middleware.commands import common
 from middleware.store.database import open_pool
@@ -39,8 +40,8 @@ async def pool(clean_database: str) -> AsyncIterator[asyncpg.Pool]:
             calls = [
                 {"system": "invoiceninja", "method": "POST", "path": "/tasks", "status": None, "ms": 3, "error": "x"}
             ]
-            attempt = AttemptRecord(stored.event_id, 1, BASE_TIME, 5, status, REASON, calls)
-            settlement = Settlement(stored.event_id, status, REASON, "type them again", BASE_TIME)
+            attempt = AttemptRecord(stored.event_id, 1, BASE_TIME, 5, status, Code.BAD_HOURS, REASON, calls)
+            settlement = Settlement(stored.event_id, status, Code.BAD_HOURS, REASON, "type them again", BASE_TIME)
             await held.settle(claim.hold, [settlement], [attempt], [subject])
         await store.store([new_event("taiga:task:3", body=STRANGE)])
         yield opened

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from handlers.ports.context import Link
+from mappings.codes import Code
 from mappings.invoiceninja.models import Invoice
 from middleware.store.billing.links import LinkStore
 from middleware.store.billing.mirror import STATES, BookStore
@@ -35,16 +36,18 @@ async def add(pool: asyncpg.Pool, number: int, **changes: Any) -> int:
     """Store an event as it stands, `number` minutes before the tests began, or before another moment."""
     moment = changes.pop("before", NOW) - timedelta(minutes=number)
     values = {"source": "taiga", "type": "task.change", "status": "ignored", "subject": "taiga:task:1", "reason": ""}
+    values["code"] = ""
     values |= changes
     event_id: int = await pool.fetchval(
-        "INSERT INTO events (source, type, key, subject, occurred_at, received_at, body, status, reason)"
-        " VALUES ($1, $2, gen_random_uuid()::text, $3, $4, $4, '{}', $5, $6) RETURNING id",
+        "INSERT INTO events (source, type, key, subject, occurred_at, received_at, body, status, reason, outcome_code)"
+        " VALUES ($1, $2, gen_random_uuid()::text, $3, $4, $4, '{}', $5, $6, $7) RETURNING id",
         values["source"],
         values["type"],
         values["subject"],
         moment,
         values["status"],
         values["reason"],
+        values["code"],
     )
     return event_id
 
@@ -102,7 +105,7 @@ class TestSearch:
         ids = [
             await add(pool, 50, status="dead", reason="100% wrong_word"),
             await add(pool, 40, source="stripe", type="charge.refunded", subject="stripe:payment:pi_1"),
-            await add(pool, 30, status="processed", subject="taiga:task:2"),
+            await add(pool, 30, status="processed", subject="taiga:task:2", code=Code.TIME_RECORDED),
             await add(pool, 20, status="retrying"),
         ]
         search = EventSearch(pool)
@@ -114,6 +117,7 @@ class TestSearch:
             (EventFilter(source="stripe"), [1]),
             (EventFilter(type="task.change"), [3, 2, 0]),
             (EventFilter(subject="taiga:task:2"), [2]),
+            (EventFilter(code=Code.TIME_RECORDED), [2]),
             (EventFilter(text="100%"), [0]),
             (EventFilter(text="WRONG_w"), [0]),
             (EventFilter(text="%"), [0]),
@@ -268,14 +272,16 @@ class TestRecordedTime:
 
     async def test_why_work_has_no_entry(self, pool: asyncpg.Pool) -> None:
         """The newest telling outcome of closed work without an entry; open, deleted and recorded work is left out."""
-        await add(pool, 90, subject="taiga:task:1", status="dead", reason="about two is no number")
-        await add(pool, 80, subject="taiga:task:2", reason="not closed")
-        await add(pool, 70, subject="taiga:task:3", reason="no hours yet")
-        await add(pool, 60, subject="taiga:task:3", reason="not marked billable; nothing to do")
-        await add(pool, 50, subject="taiga:task:3", reason="caused by our own write-back")
-        await add(pool, 40, subject="taiga:task:4", reason="no hours yet")
-        await add(pool, 30, subject="taiga:task:5", reason="no hours yet")
-        await add(pool, 20, subject="taiga:task:5", reason="deleted in Taiga")
+        await add(pool, 90, subject="taiga:task:1", status="dead", code=Code.BAD_HOURS, reason="about two is no number")
+        await add(pool, 80, subject="taiga:task:2", code=Code.NOT_CLOSED, reason="not closed")
+        await add(pool, 70, subject="taiga:task:3", code=Code.NO_HOURS, reason="no hours yet")
+        await add(
+            pool, 60, subject="taiga:task:3", code=Code.NOT_MARKED_BILLABLE, reason="not marked billable; nothing to do"
+        )
+        await add(pool, 50, subject="taiga:task:3", code=Code.OWN_ECHO, reason="caused by our own write-back")
+        await add(pool, 40, subject="taiga:task:4", code=Code.NO_HOURS, reason="no hours yet")
+        await add(pool, 30, subject="taiga:task:5", code=Code.NO_HOURS, reason="no hours yet")
+        await add(pool, 20, subject="taiga:task:5", code=Code.DELETED_IN_TAIGA, reason="deleted in Taiga")
         await LinkStore(pool).save(Link("taiga:task:4", "time_entry", "TAIGA-T4", "n", time_link().state))
         rows = await Reports(pool).unrecorded(None, 10)
         assert [(row.subject, row.reason) for row in rows] == [

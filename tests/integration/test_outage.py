@@ -12,6 +12,7 @@ import pytest
 from handlers.errors import ServerError, Suspended, Throttled
 from handlers.event import Work
 from handlers.outcome import Outcome, Processed
+from mappings.codes import Code
 from middleware.clients.connect import connect_invoice_ninja
 from middleware.clients.http.calls import acting_for
 from middleware.clients.invoiceninja import InvoiceNinja
@@ -92,7 +93,7 @@ class World:
 
             async def dispatch(work: Work) -> Outcome:
                 await client.task(work.subject.rpartition(":")[2])
-                return Processed("asked")
+                return Processed(Code.TIME_RECORDED, "asked")
 
             processor = Processor(self.url, dispatch, _observe, LIMITS, held_sources=outages.held_sources)
             task = asyncio.create_task(processor.run())

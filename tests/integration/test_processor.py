@@ -9,6 +9,7 @@ import pytest
 from handlers.errors import NeedsPerson, Refused, RetryLater, Throttled, Unreachable
 from handlers.event import Work
 from handlers.outcome import Ignored, Outcome, Processed
+from mappings.codes import Code
 from middleware.clients.http.calls import Call, record
 from middleware.pipeline import processor as processor_module
 from middleware.store.database import StoreUnavailableError
@@ -28,7 +29,11 @@ from tests.support.processor_bench import (
 
 
 @pytest.mark.parametrize(
-    ("outcome", "status"), [(Processed("the entry is there"), "processed"), (Ignored("not closed"), "ignored")]
+    ("outcome", "status"),
+    [
+        (Processed(Code.NOT_CLOSED, "the entry is there"), "processed"),
+        (Ignored(Code.NOT_CLOSED, "not closed"), "ignored"),
+    ],
 )
 async def test_outcome_and_attempt(bench: Bench, outcome: Outcome, status: str) -> None:
     """An outcome becomes the status with its reason, and the attempt keeps the calls that were made."""
@@ -65,7 +70,7 @@ async def test_burst_is_one_try(bench: Bench) -> None:
 
 async def test_needs_a_person(bench: Bench) -> None:
     """What only a person can repair is dead at once, with reason and hint."""
-    bench.handle = failing(NeedsPerson("bad hours", "type them again"))
+    bench.handle = failing(NeedsPerson(Code.BAD_HOURS, "bad hours", "type them again"))
     await bench.store.store([new_event()])
     async with bench.running():
         await bench.settled("dead")
@@ -78,7 +83,7 @@ async def test_needs_a_person(bench: Bench) -> None:
     [
         (Unreachable(NINJA, "GET /x", "no connection"), 0, 2),
         (Throttled(NINJA, "GET /x", "slowly", retry_after=40, status=429), 39, 50),
-        (RetryLater("not yet", 20), 19, 20),
+        (RetryLater(Code.CHANGED_MEANWHILE, "not yet", 20), 19, 20),
         (Refused(NINJA, "GET /x", "bad token", status=403), 55, 70),
         (StoreUnavailableError("PostgreSQL: too many connections"), 0, 2),
         (KeyError("oops"), 0, 2),
@@ -105,7 +110,7 @@ async def test_wrong_clock_of_a_worker(bench: Bench, monkeypatch: pytest.MonkeyP
 
     for module in (processor_module, claims_module):
         monkeypatch.setattr(module, "datetime", Wrong, raising=False)
-    bench.handle = failing(RetryLater("not yet", 20))
+    bench.handle = failing(RetryLater(Code.CHANGED_MEANWHILE, "not yet", 20))
     await bench.store.store([new_event()])
     async with bench.running(sweep_seconds=60):
         await until(partial(waits_after, bench, 1))
@@ -155,7 +160,7 @@ async def test_try_that_takes_too_long(bench: Bench) -> None:
 
     async def hang(_work: Work) -> Outcome:
         await asyncio.sleep(60)
-        return Processed("never")
+        return Processed(Code.TIME_RECORDED, "never")
 
     bench.handle = hang
     await bench.store.store([new_event()])
@@ -194,7 +199,7 @@ async def test_numbers_keep_their_digits(bench: Bench) -> None:
 
 async def test_first_look_and_later_ones(bench: Bench) -> None:
     """The handler is told whether an event is looked at for the first time: not after a try, not after a replay."""
-    bench.handle = failing(RetryLater("again", 0))
+    bench.handle = failing(RetryLater(Code.CHANGED_MEANWHILE, "again", 0))
     await bench.store.store([new_event()])
     async with bench.running():
         await until(lambda: looked(bench, 2))

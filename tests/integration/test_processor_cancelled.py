@@ -5,6 +5,7 @@ from functools import partial
 
 from handlers.event import Work
 from handlers.outcome import Outcome, Processed
+from mappings.codes import Code
 from tests.support.pipeline import new_event, until
 from tests.support.processor_bench import Bench, done, failing, finished, hurry, unlocked, waits_after
 
@@ -36,11 +37,11 @@ async def test_try_that_outlives_its_lock_spoils_no_other(bench: Bench) -> None:
             except asyncio.CancelledError:
                 cancelled.set()
             await last.wait()
-            return Processed("too late")
+            return Processed(Code.TIME_RECORDED, "too late")
         if work.subject == "new":
             await go.wait()
             last.set()
-        return Processed("done")
+        return Processed(Code.TIME_RECORDED, "done")
 
     bench.handle = handle
     await bench.store.store([new_event("late")])

@@ -9,6 +9,7 @@ import pytest
 from handlers.errors import Unreachable
 from handlers.event import Work
 from handlers.outcome import Outcome, Processed
+from mappings.codes import Code
 from middleware.pipeline import processor as processor_module
 from middleware.store.events.claims import Claims
 from tests.support.pipeline import claims, new_event, statuses, until
@@ -34,7 +35,7 @@ async def test_one_subject_at_a_time_over_two_workers(bench: Bench) -> None:
         await asyncio.sleep(0.002)
         seen.extend(event.id for event in work.due)
         busy.discard(work.subject)
-        return Processed("done")
+        return Processed(Code.TIME_RECORDED, "done")
 
     bench.handle = handle
     async with bench.running() as one, bench.running() as other:
@@ -56,7 +57,7 @@ async def test_failing_subject_does_not_hold_up_others(bench: Bench) -> None:
             raise Unreachable(NINJA, "GET /x", "no connection")
         if work.subject == "slow":
             await hanging.wait()
-        return Processed("done")
+        return Processed(Code.TIME_RECORDED, "done")
 
     bench.handle = handle
     async with bench.running(concurrency=2):
@@ -75,7 +76,7 @@ async def test_no_more_at_a_time_than_configured(bench: Bench) -> None:
         most = max(most, running)
         await asyncio.sleep(0.002)
         running -= 1
-        return Processed("done")
+        return Processed(Code.TIME_RECORDED, "done")
 
     bench.handle = handle
     await bench.store.store([new_event(f"s{number}") for number in range(30)])
@@ -98,7 +99,7 @@ async def test_stop_finishes_what_is_in_hand(bench: Bench) -> None:
     async def handle(_work: Work) -> Outcome:
         started.set()
         await go.wait()
-        return Processed("done")
+        return Processed(Code.TIME_RECORDED, "done")
 
     bench.handle = handle
     await bench.store.store([new_event("a")])
@@ -122,7 +123,7 @@ async def test_stop_hands_back_what_does_not_finish(bench: Bench) -> None:
     async def hang(_work: Work) -> Outcome:
         started.set()
         await asyncio.sleep(60)
-        return Processed("never")
+        return Processed(Code.TIME_RECORDED, "never")
 
     bench.handle = hang
     await bench.store.store([new_event("a", seconds) for seconds in (1, 2)])
@@ -172,7 +173,7 @@ async def test_cancelled_without_stop(bench: Bench) -> None:
             await asyncio.sleep(60)
         finally:
             ended.set()
-        return Processed("never")
+        return Processed(Code.TIME_RECORDED, "never")
 
     bench.handle = hang
     await bench.store.store([new_event()])
@@ -195,14 +196,14 @@ async def test_lost_locks_cancel_the_work(bench: Bench) -> None:
 
     async def handle(work: Work) -> Outcome:
         if len(bench.works) > 1:
-            return Processed("done")
+            return Processed(Code.TIME_RECORDED, "done")
         started.set()
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
             cancelled.append(work.newest.id)
             raise
-        return Processed("never")
+        return Processed(Code.TIME_RECORDED, "never")
 
     bench.handle = handle
     await bench.store.store([new_event()])
@@ -265,7 +266,7 @@ async def test_room(bench: Bench) -> None:
 
     async def handle(_work: Work) -> Outcome:
         await go.wait()
-        return Processed("done")
+        return Processed(Code.TIME_RECORDED, "done")
 
     bench.handle = handle
     async with bench.running(concurrency=1) as processor:

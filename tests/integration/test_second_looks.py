@@ -12,6 +12,7 @@ import pytest
 from handlers.event import Work
 from handlers.outcome import Outcome, Processed
 from handlers.second_look import SECOND_LOOK
+from mappings.codes import Code
 from middleware.clients.http.calls import Call, record
 from middleware.pipeline.attempt import HANDED_BACK
 from middleware.store.events.claim_records import Doubt
@@ -165,7 +166,7 @@ async def test_answer_lost_in_a_try_that_succeeds(bench: Bench) -> None:
 
     async def handle(_work: Work) -> Outcome:
         record(Call(NINJA, "PUT", "/api/v1/tasks/x", None, 12, "Doubtful: the answer was lost", is_unsettled=True))
-        return Processed("done")
+        return Processed(Code.TIME_RECORDED, "done")
 
     bench.handle = handle
     await bench.store.store([new_event()])
@@ -182,7 +183,7 @@ async def test_cut_short(bench: Bench) -> None:
 
     async def handle(_work: Work) -> Outcome:
         await asyncio.Event().wait()
-        return Processed("never")
+        return Processed(Code.TIME_RECORDED, "never")
 
     bench.handle = handle
     await bench.store.store([new_event()])

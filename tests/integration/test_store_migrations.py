@@ -65,6 +65,49 @@ def test_indexes_of_big_tables_are_built_beside_the_work() -> None:
             assert not re.search(rf"ALTER TABLE {table}\b[^;]*(SET NOT NULL|TYPE)", migration.sql), migration.name
 
 
+SENTENCES_BEFORE_CODES = {
+    "taken together with event 7 of the same subject": "taken_together",
+    "caused by our own write-back": "own_echo",
+    "superseded by event 5, which tells a newer state": "superseded",
+    "not closed; TAIGA-T7 removed (2 h)": "not_closed",
+    "closed before 2026-11-21": "closed_too_early",
+    "deleted in Taiga": "deleted_in_taiga",
+    "nothing is billed for type issue (billable_types in mappings.json)": "type_not_billed",
+    "issue: this type is not in billable_types": "type_not_billed",
+    "nothing is billed for events of type epic.create": "type_not_handled",
+    "no hours yet": "no_hours",
+    "below the minimum of 1 h": "below_minimum",
+    "unforeseen KeyError: 'x'": "unforeseen",
+    "gave up after 72 hours: invoiceninja: GET /x: no connection": "gave_up",
+    "2 hours": "",
+}
+
+
+async def test_outcomes_of_before_get_their_codes(blank_database: str) -> None:
+    """Sentences of the time before codes become the codes; what is under work, or has a code, is left alone."""
+    await migrate(blank_database)
+    connection = await asyncpg.connect(blank_database)
+    add = (
+        "INSERT INTO events (source, type, key, subject, occurred_at, body, status, reason, outcome_code)"
+        " VALUES ('taiga', 'task.change', gen_random_uuid()::text, 'taiga:task:1', now(), '{}', $1, $2, $3)"
+    )
+    for sentence in SENTENCES_BEFORE_CODES:
+        await connection.execute(add, "ignored", sentence, "")
+    await connection.execute(add, "discarded", "a person's words", "")
+    await connection.execute(add, "retrying", "not closed", "")
+    await connection.execute(add, "dead", "not closed", "bad_hours")
+    await connection.execute("DELETE FROM migrations WHERE name = '0016_outcome_code_backfill'")
+    await migrate(blank_database)
+    found = await connection.fetch("SELECT reason, outcome_code FROM events ORDER BY id")
+    await connection.close()
+    assert [tuple(row) for row in found] == [
+        *SENTENCES_BEFORE_CODES.items(),
+        ("a person's words", "discarded"),
+        ("not closed", ""),
+        ("not closed", "bad_hours"),
+    ]
+
+
 async def test_work_goes_on_beside_an_index(blank_database: str) -> None:
     """While an index of events is built, waiting for somebody's long transaction, events are stored all the same."""
     await migrate(blank_database)

@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 
+from mappings.codes import Code
 from middleware.store.database import open_pool
 from middleware.store.events.claim_records import AttemptRecord, Claim, Settlement
 from middleware.store.events.claims import Claims
@@ -59,8 +60,8 @@ async def finish(held: Claims, claim: Claim, status: str = "processed") -> None:
 def settlement(claim: Claim, status: str = "processed") -> tuple[list[Settlement], list[AttemptRecord]]:
     """All events of a claim end alike, with one attempt."""
     lead = claim.due[-1]
-    attempt = AttemptRecord(lead.id, lead.attempts, BASE_TIME, 1, status, "")
-    return [Settlement(event.id, status, f"{status} in a test") for event in claim.due], [attempt]
+    attempt = AttemptRecord(lead.id, lead.attempts, BASE_TIME, 1, status, Code.TIME_RECORDED, "")
+    return [Settlement(event.id, status, Code.TIME_RECORDED, f"{status} in a test") for event in claim.due], [attempt]
 
 
 async def statuses(pool: asyncpg.Pool) -> dict[str, int]:

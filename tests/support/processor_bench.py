@@ -11,6 +11,7 @@ import asyncpg
 
 from handlers.event import Work
 from handlers.outcome import Outcome, Processed
+from mappings.codes import Code
 from middleware.pipeline.processor import Limits, Processor
 from middleware.store.events.events import EventRow, EventStore
 from tests.support.pipeline import statuses, until
@@ -68,7 +69,7 @@ class Bench:
 
 async def done(_work: Work) -> Outcome:
     """A handler that is always done."""
-    return Processed("done")
+    return Processed(Code.TIME_RECORDED, "done")
 
 
 def failing(error: BaseException) -> Callable[[Work], Awaitable[Outcome]]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from handlers.errors import NeedsPerson
+from mappings.codes import Code
 from mappings.invoiceninja.models import Allocation, CustomField, InvoiceDraft, InvoiceLine, PaymentDraft
 
 _LONGEST_NUMBER = 64
@@ -62,7 +63,9 @@ def payment_body(draft: PaymentDraft) -> dict[str, Any]:
         raise ValueError(f"payment number {draft.number!r} is not 1 to {_LONGEST_NUMBER} characters long")
     if draft.amount < 0 or (draft.amount == 0 and not draft.credits):
         raise NeedsPerson(
-            f"payment {draft.number} has the amount {draft.amount}", "look at this payment where it was made"
+            Code.PAYMENT_AMOUNT_BAD,
+            f"payment {draft.number} has the amount {draft.amount}",
+            "look at this payment where it was made",
         )
     optional: dict[str, Any] = {
         "type_id": draft.type_id,

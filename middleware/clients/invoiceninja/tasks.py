@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 
 from handlers.errors import Doubtful, NeedsPerson, Rejected
+from mappings.codes import Code
 from mappings.invoiceninja.decode import read_task
 from mappings.invoiceninja.task_log import time_log
 from mappings.time.models import NinjaTask, TimeEntry
@@ -96,6 +97,7 @@ def _task_body(entry: TimeEntry, client_id: str) -> dict[str, Any]:
     if not entry.rate.is_finite() or entry.rate <= 0:
         # Invoice Ninja would take the project's, the client's or its own default rate instead.
         raise NeedsPerson(
+            Code.NO_RATE,
             f"time entry {entry.number} has the rate {entry.rate}",
             "give the task, the person or the project an hourly rate above 0",
         )

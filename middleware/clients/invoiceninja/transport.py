@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from handlers.errors import NeedsPerson
+from mappings.codes import Code
 from middleware.clients.http.client import Params, Record, RemoteClient, Reply, Row
 from middleware.clients.http.failures import Dialect, not_the_api
 
@@ -97,6 +98,7 @@ class NinjaTransport(RemoteClient):
         """
         if got != sent:
             raise NeedsPerson(
+                Code.ECHO_DIFFERS,
                 f"{request} was not understood by Invoice Ninja: record {record_id!r} came back with {name} {got!r}"
                 f" instead of {sent!r}",
                 "delete that record if it is empty; see whether a proxy before Invoice Ninja drops request bodies",

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
+from mappings.codes import Code
 from middleware.commands.options import Ago
 from middleware.sources.table import INTERNAL, SOURCES
 from middleware.store.events.events import STATUSES
@@ -13,6 +14,7 @@ from middleware.store.events.search import EventFilter
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+_CODES = click.Choice([code.value for code in Code])
 _OPTIONS = (
     click.option("--status", type=click.Choice(STATUSES), help="Only events in this status."),
     click.option("--source", type=click.Choice([*SOURCES, *INTERNAL]), help="Only events of this source."),
@@ -20,6 +22,7 @@ _OPTIONS = (
     click.option("--subject", help="Only events of this subject, e.g. taiga:task:123."),
     click.option("--since", type=Ago(), help="Only events that arrived since: 30d, 12h, 90m, or 2026-11-01."),
     click.option("--until", type=Ago(), help="Only events that arrived before this."),
+    click.option("--code", type=_CODES, metavar="CODE", help="Only events with this outcome code, e.g. no_hours."),
     click.option("--reason-like", help="Only events whose reason holds this text."),
     click.option("--text", help="Only events with this text in reason, hint, subject, type or key."),
 )
@@ -40,6 +43,7 @@ def wanted(
     subject: str | None,
     since: datetime | None,
     until: datetime | None,
+    code: str | None,
     reason_like: str | None,
     text: str | None,
 ) -> EventFilter:
@@ -52,5 +56,6 @@ def wanted(
         text=text or "",
         since=since,
         until=until,
+        code=code or "",
         reason=reason_like or "",
     )

@@ -6,6 +6,7 @@ from decimal import Decimal
 from rich.console import Console
 from rich.table import Table
 
+from mappings.codes import Code
 from mappings.time.entry import entry_number
 from mappings.time.models import NinjaTask
 from middleware.lab.demo.work import Expected, Story
@@ -20,6 +21,7 @@ class Seen:
     story: Story
     entry: NinjaTask | None
     status: str
+    code: str
     reason: str
 
     @property
@@ -30,11 +32,11 @@ class Seen:
 
     @property
     def is_as_expected(self) -> bool:
-        """Whether Invoice Ninja holds just what it should, and the reason is the right one."""
+        """Whether Invoice Ninja holds just what it should, and the outcome is the right one."""
         expected: Expected = self.story.expected
         if expected.hours is not None:
             return self.entry is not None and (self.hours, self.entry.rate) == (expected.hours, expected.rate)
-        return self.entry is None and expected.reason in self.reason
+        return self.entry is None and expected.code == self.code
 
 
 async def look(stories: list[Story], entries: list[NinjaTask], pool: Pool) -> list[Seen]:
@@ -49,12 +51,12 @@ async def look(stories: list[Story], entries: list[NinjaTask], pool: Pool) -> li
     return seen
 
 
-def _explanation(rows: list[EventRow], wanted: str) -> tuple[str, str]:
+def _explanation(rows: list[EventRow], wanted: str) -> tuple[str, str, str]:
     """The newest outcome that says more than that another event was taken; one about the entry, if there is one."""
-    own = [row for row in rows if not row.reason.startswith(("taken together", "caused by our own"))]
+    own = [row for row in rows if row.outcome_code not in (Code.TAKEN_TOGETHER, Code.OWN_ECHO)]
     telling = [row for row in own if wanted in row.reason and "already" not in row.reason] or own
     newest = max(telling, key=lambda row: row.finished_at or row.received_at, default=None)
-    return (newest.status, newest.reason) if newest else ("", "no event arrived")
+    return (newest.status, newest.outcome_code, newest.reason) if newest else ("", "", "no event arrived")
 
 
 def print_report(seen: list[Seen]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from mappings.codes import Code
 from middleware.lab.sandbox.taiga.people import Card, StoryCard, Team
 
 HOURS, BILLABLE, RATE, CLIENT = "Duration (Hours)", "Billable", "Hourly Rate", "Client Invoice ID"
@@ -11,11 +12,11 @@ HOURS, BILLABLE, RATE, CLIENT = "Duration (Hours)", "Billable", "Hourly Rate", "
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What should arrive: billed hours and rate, or a reason that holds these words."""
+    """What should arrive: billed hours and rate, or the code of the outcome."""
 
     hours: Decimal | None = None
     rate: Decimal | None = None
-    reason: str = ""
+    code: Code | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +53,19 @@ def play(team: Team, hook: str) -> list[Story]:
             "not billable",
             build,
             lambda card: card.fill({HOURS: 8, BILLABLE: False}).close(),
-            _not("not marked billable"),
+            _not(Code.NOT_MARKED_BILLABLE),
         ),
-        ("reopened and left open", care, lambda card: _filled(card, 2).close().reopen(), _not("not closed")),
-        ("still in progress", care, lambda card: _filled(card, 6).move("In progress"), _not("not closed")),
-        ("closed without hours", care, lambda card: card.fill({BILLABLE: True}).close(), _not("no hours yet")),
-        ("nonsense in the hours", build, lambda card: _filled(card, "about two").close(), _not("about two")),
+        ("reopened and left open", care, lambda card: _filled(card, 2).close().reopen(), _not(Code.NOT_CLOSED)),
+        ("still in progress", care, lambda card: _filled(card, 6).move("In progress"), _not(Code.NOT_CLOSED)),
+        ("closed without hours", care, lambda card: card.fill({BILLABLE: True}).close(), _not(Code.NO_HOURS)),
+        ("nonsense in the hours", build, lambda card: _filled(card, "about two").close(), _not(Code.BAD_HOURS)),
         (
             "client that does not exist",
             care,
             lambda card: _filled(card, 1).set(CLIENT, "C-404").close(),
-            _not('no client "C-404"'),
+            _not(Code.CLIENT_UNKNOWN),
         ),
-        ("deleted after closing", care, _closed_and_deleted, _not("deleted in Taiga")),
+        ("deleted after closing", care, _closed_and_deleted, _not(Code.DELETED_IN_TAIGA)),
     ]
     stories = []
     for told, story, act, expected in plots:
@@ -107,5 +108,5 @@ def _bills(hours: str, rate: str) -> Expected:
     return Expected(Decimal(hours), Decimal(rate))
 
 
-def _not(reason: str) -> Expected:
-    return Expected(reason=reason)
+def _not(code: Code) -> Expected:
+    return Expected(code=code)

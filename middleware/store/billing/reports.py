@@ -72,6 +72,7 @@ class Unrecorded:
     event_id: int
     subject: str
     status: str
+    outcome_code: str
     reason: str
     hint: str
     received_at: datetime
@@ -133,19 +134,18 @@ _WANTED = (
 )
 # Outcomes that say nothing of the work itself.
 _TELLING = (
-    "reason NOT LIKE 'taken together%' AND reason NOT LIKE 'caused by our own%' AND reason NOT LIKE 'superseded%'"
+    "outcome_code NOT IN ('taken_together', 'own_echo', 'superseded')"
     " AND status IN ('ignored', 'dead', 'retrying', 'discarded', 'processed')"
 )
 # Work that is open or gone is not asked about.
 _ASKED = (
     "status IN ('ignored', 'dead', 'retrying') AND source = 'taiga' AND subject ~ '^taiga:(task|userstory|issue):'"
-    " AND reason NOT LIKE 'not closed%' AND reason NOT LIKE 'deleted in Taiga%'"
-    " AND reason NOT LIKE 'nothing is billed%'"
+    " AND outcome_code NOT IN ('not_closed', 'deleted_in_taiga', 'type_not_billed', 'type_not_handled')"
 )
 # Asked row by row, newest first, so that the search ends when a page is full: a join would look at the whole window.
 _UNRECORDED = f"""
-SELECT id AS event_id, subject, status, reason, hint, received_at FROM (
-    SELECT id, source, subject, status, reason, hint, received_at, occurred_at FROM events
+SELECT id AS event_id, subject, status, outcome_code, reason, hint, received_at FROM (
+    SELECT id, source, subject, status, outcome_code, reason, hint, received_at, occurred_at FROM events
     WHERE $1::bigint IS NULL OR id < $1 ORDER BY id DESC LIMIT $2
 ) AS looked_at
 WHERE {_ASKED} AND {_TELLING}

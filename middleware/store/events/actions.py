@@ -20,11 +20,12 @@ _LOCK = (
 _HAS_BODY = "SELECT id FROM events WHERE id = ANY ($1::bigint[]) AND octet_length(body) > 0 ORDER BY id"
 _REPLAY = """
 UPDATE events SET status = 'received', attempts = 0, next_attempt_at = now(), series_started_at = now(),
-    finished_at = NULL, reason = '', hint = ''
+    finished_at = NULL, outcome_code = '', reason = '', hint = ''
 WHERE id = ANY ($1::bigint[])
 """
 _DISCARD = """
-UPDATE events SET status = 'discarded', finished_at = now(), reason = $2, hint = '' WHERE id = ANY ($1::bigint[])
+UPDATE events SET status = 'discarded', finished_at = now(), outcome_code = 'discarded', reason = $2, hint = ''
+WHERE id = ANY ($1::bigint[])
 """
 
 

@@ -47,6 +47,7 @@ class Settlement:
 
     event_id: int
     status: str
+    code: str
     reason: str
     hint: str = ""
     next_attempt_at: datetime | None = None
@@ -71,6 +72,7 @@ class AttemptRecord:
     started_at: datetime
     duration_ms: int
     outcome: str
+    code: str
     reason: str
     calls: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
 
@@ -115,6 +117,7 @@ def settlement_columns(settlements: Sequence[Settlement]) -> tuple[list[object],
         [storable(item.hint) for item in settlements],
         [item.next_attempt_at for item in settlements],
         [int(item.is_free) for item in settlements],
+        [str(item.code) for item in settlements],
     )
 
 
@@ -128,4 +131,5 @@ def attempt_columns(attempts: Sequence[AttemptRecord]) -> tuple[list[object], ..
         [item.outcome for item in attempts],
         [storable(item.reason) for item in attempts],
         [json.dumps(storable_json(list(item.calls))) for item in attempts],
+        [str(item.code) for item in attempts],
     )

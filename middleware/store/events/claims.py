@@ -73,21 +73,22 @@ ORDER BY claimed.occurred_at, claimed.id
 """
 
 # One statement, so that one commit carries both: how the events left their tries, and the tries. How long to wait is
-# counted from our moment ($14), and waited by the clock of PostgreSQL, which tells what is due: ours may be wrong.
+# counted from our moment ($16), and waited by the clock of PostgreSQL, which tells what is due: ours may be wrong.
 SETTLE = """
 WITH settled AS (
-    UPDATE events e SET status = s.status, reason = s.reason, hint = s.hint,
-        next_attempt_at = coalesce(now() + (s.next_attempt_at - $14::timestamptz), e.next_attempt_at),
+    UPDATE events e SET status = s.status, outcome_code = s.code, reason = s.reason, hint = s.hint,
+        next_attempt_at = coalesce(now() + (s.next_attempt_at - $16::timestamptz), e.next_attempt_at),
         attempts = e.attempts - s.free,
         finished_at = CASE WHEN s.status IN ('processed', 'ignored', 'dead') THEN now() END
-    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::int[])
-        AS s (id, status, reason, hint, next_attempt_at, free)
+    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::int[], $7::text[])
+        AS s (id, status, reason, hint, next_attempt_at, free, code)
     WHERE e.id = s.id AND e.status = 'processing'
 )
-INSERT INTO attempts (event_id, number, started_at, duration_ms, outcome, reason, calls)
-SELECT event_id, number, started_at, duration_ms, outcome, reason, calls::jsonb
-FROM unnest($7::bigint[], $8::int[], $9::timestamptz[], $10::int[], $11::text[], $12::text[], $13::text[])
-    AS a (event_id, number, started_at, duration_ms, outcome, reason, calls)
+INSERT INTO attempts (event_id, number, started_at, duration_ms, outcome, outcome_code, reason, calls)
+SELECT event_id, number, started_at, duration_ms, outcome, code, reason, calls::jsonb
+FROM unnest(
+    $8::bigint[], $9::int[], $10::timestamptz[], $11::int[], $12::text[], $13::text[], $14::text[], $15::text[]
+) AS a (event_id, number, started_at, duration_ms, outcome, reason, calls, code)
 ON CONFLICT DO NOTHING
 """
 

@@ -55,6 +55,7 @@ class EventRow:
     attempts: int
     next_attempt_at: datetime
     finished_at: datetime | None
+    outcome_code: str
     reason: str
     hint: str
 
@@ -67,13 +68,14 @@ class AttemptRow:
     started_at: datetime
     duration_ms: int
     outcome: str
+    outcome_code: str
     reason: str
     calls: Sequence[Mapping[str, Any]]
 
 
 COLUMNS = (
     "id, source, type, key, subject, occurred_at, received_at, status, attempts, next_attempt_at, finished_at,"
-    " reason, hint"
+    " outcome_code, reason, hint"
 )
 
 # New rows and their ids in one statement, so that requests which arrive together share one commit. In the order of
@@ -94,7 +96,7 @@ RETURNING id, source, key
 # A person who presses "resend" on a dead event wants it done: it begins a new series of attempts.
 REVIVE = """
 UPDATE events SET status = 'received', attempts = 0, next_attempt_at = now(), series_started_at = now(),
-    finished_at = NULL, reason = '', hint = ''
+    finished_at = NULL, outcome_code = '', reason = '', hint = ''
 FROM unnest($1::text[], $2::text[]) AS sent (source, key)
 WHERE events.source = sent.source AND events.key = sent.key AND status = 'dead'
 RETURNING id
@@ -193,7 +195,7 @@ class EventStore:
     async def attempts(self, event_id: int) -> list[AttemptRow]:
         """The tries of an event, oldest first."""
         rows = await self._pool.fetch(
-            "SELECT number, started_at, duration_ms, outcome, reason, calls FROM attempts"
+            "SELECT number, started_at, duration_ms, outcome, outcome_code, reason, calls FROM attempts"
             " WHERE event_id = $1 ORDER BY started_at, number",
             event_id,
         )

@@ -50,6 +50,7 @@ class EventFilter:
     since: datetime | None = None
     until: datetime | None = None
     reason: str = ""
+    code: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -173,6 +174,8 @@ def _add_tried(conditions: _Conditions, wanted: EventFilter) -> None:
         conditions.attempt("received_at >= $", wanted.since)
     if wanted.until is not None:
         conditions.attempt("received_at < $", wanted.until)
+    if wanted.code:
+        conditions.attempt("outcome_code = $", wanted.code)
     if wanted.reason:
         conditions.attempt("reason ILIKE $", f"%{_literal(wanted.reason)}%")
     if wanted.text:

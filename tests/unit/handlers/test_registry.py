@@ -5,6 +5,7 @@ import pytest
 from handlers.outcome import Ignored
 from handlers.registry import HANDLERS, dispatch, find_handler
 from handlers.time.record import record_time
+from mappings.codes import Code
 from mappings.taiga.webhook import describe
 from tests.support.recorded import taiga_webhooks
 from tests.support.webhook_story import Feed, Story, world
@@ -40,12 +41,14 @@ async def test_unhandled_types_end_with_a_reason() -> None:
     story.kind = "task"
     event = story.tell()
     object.__setattr__(event, "type", "epic.create")
-    assert await Feed(world()).deliver(event) == Ignored("nothing is billed for events of type epic.create")
+    assert await Feed(world()).deliver(event) == Ignored(
+        Code.TYPE_NOT_HANDLED, "nothing is billed for events of type epic.create"
+    )
 
 
 async def test_test_button() -> None:
     """Taiga's test button ends as a test."""
     event = Story().tell()
     object.__setattr__(event, "type", "test.test")
-    assert await Feed(world()).deliver(event) == Ignored("test")
+    assert await Feed(world()).deliver(event) == Ignored(Code.TEST_WEBHOOK, "test")
     assert callable(dispatch)

@@ -11,6 +11,7 @@ from handlers.event import Event, Work
 from handlers.outcome import Ignored, Processed
 from handlers.registry import dispatch
 from handlers.second_look import SECOND_LOOK, SOURCE, is_second_look
+from mappings.codes import Code
 from mappings.time.models import NinjaTask
 from tests.support.fakes import NINJA
 from tests.support.webhook_story import Feed, Story, world
@@ -49,8 +50,8 @@ async def test_late_update_is_repaired(*, reads_taiga: bool) -> None:
     await told_then_older(feed, story)
     assert feed.world.ninja.hours == {"TAIGA-T7": 2}
     look = look_after(story.events[-1])
-    assert await feed.deliver(look) == Processed("TAIGA-T7 updated: 3 h at 75.00")
-    assert await feed.deliver(look) == Processed("TAIGA-T7 has 3 h already")
+    assert await feed.deliver(look) == Processed(Code.TIME_RECORDED, "TAIGA-T7 updated: 3 h at 75.00")
+    assert await feed.deliver(look) == Processed(Code.TIME_RECORDED, "TAIGA-T7 has 3 h already")
     assert feed.world.ninja.hours == {"TAIGA-T7": 3}
 
 
@@ -77,7 +78,9 @@ async def test_late_deletion_is_undone(*, reads_taiga: bool) -> None:
     feed, story = Feed(world(reads_taiga=reads_taiga)), story_of()
     await feed.told(story)
     feed.world.ninja.delete("TAIGA-T7")
-    assert await feed.deliver(look_after(story.events[-1])) == Processed("TAIGA-T7 restored: 2 h at 75.00")
+    assert await feed.deliver(look_after(story.events[-1])) == Processed(
+        Code.TIME_RECORDED, "TAIGA-T7 restored: 2 h at 75.00"
+    )
 
 
 async def test_nothing_else_is_known() -> None:
@@ -85,6 +88,6 @@ async def test_nothing_else_is_known() -> None:
     moment = datetime(2026, 11, 21, tzinfo=UTC)
     look = Event(1, SOURCE, SECOND_LOOK, "look", "taiga:task:7", moment, moment, {})
     outcome = await dispatch(Work(look.subject, (look,), look), world().context)
-    assert outcome == Ignored("nothing else is known of this subject any more")
+    assert outcome == Ignored(Code.NOTHING_TO_RECHECK, "nothing else is known of this subject any more")
     assert is_second_look(look)
     assert not is_second_look(replace(look, source="taiga"))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mappings.codes import Code
 from middleware.cli import COMMANDS
 from middleware.metrics import REGISTRY
 from middleware.settings import Settings
@@ -74,6 +75,21 @@ class TestSettings:
         default = Settings.model_fields[name.lower()].default
         value = getattr(default, "get_secret_value", lambda: default)()
         assert shown == ("" if value in ("", ()) else f"{value:g}" if isinstance(value, float) else str(value))
+
+
+class TestOutcomeCodes:
+    """docs/outcome-codes.md against the program."""
+
+    rows = table("docs/outcome-codes.md", 3)
+
+    def test_lists_exactly_the_codes(self) -> None:
+        """No code is missing, none is invented, none stands twice."""
+        assert sorted(code for code, _status, _meaning in self.rows) == sorted(Code)
+
+    def test_names_known_statuses(self) -> None:
+        """Each status is one of those in which an attempt leaves an event."""
+        told = {part for _code, status, _meaning in self.rows for part in status.split(", ")}
+        assert told == {"processed", "ignored", "dead", "discarded", "tried again"}
 
 
 class TestMetrics:

@@ -12,6 +12,7 @@ from handlers.invoices.late_requests import REMEMBERED
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.registry import dispatch
 from handlers.second_look import SECOND_LOOK
+from mappings.codes import Code
 from tests.support.invoicing.invoicing_bench import Office, office
 
 
@@ -60,7 +61,9 @@ async def test_second_invoice_is_deleted() -> None:
         assert f"was made by a late request for the hours of invoice {kept.number}: deleted again" in outcome.reason
         assert [invoice.id for invoice in await bureau.invoices()] == [kept.id]
         await bureau.check_books()
-        assert await looked_again(bureau, event) == Ignored("no invoice was made by a late request")
+        assert await looked_again(bureau, event) == Ignored(
+            Code.NOTHING_TO_RECHECK, "no invoice was made by a late request"
+        )
 
 
 async def test_only_invoice_is_taken_over() -> None:

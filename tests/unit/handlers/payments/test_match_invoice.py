@@ -9,6 +9,7 @@ from handlers.errors import NeedsPerson
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.payments.matching import unpayable
 from handlers.ports.billing import PaymentRecord
+from mappings.codes import Code
 from tests.support.payments.payment_bench import Bench, bench, intent, stripe_event
 from tests.support.payments.stripe_story import Json, changed
 
@@ -359,7 +360,7 @@ class TestDecisions:
         """Ignored first, matched later."""
         invoice = await desk.invoice(await desk.client(), "100", "R-1")
         outcome = await self.decided(desk, "ignore", why="our own test")
-        assert outcome == Ignored("eva decided to ignore it: our own test")
+        assert outcome == Ignored(Code.PAYMENT_IGNORED, "eva decided to ignore it: our own test")
         assert (desk.memory.records["pi_1"].status, desk.reviews.kinds) == ("ignored", [])
         await desk.deliver(paid())
         assert desk.payments() == []
@@ -414,6 +415,6 @@ class TestDecisions:
 async def test_decision_without_any_event_is_for_nobody(desk: Bench) -> None:
     """A decision about a payment that Stripe never told of changes nothing."""
     outcome = await desk.decide("pi_7", "ignore", why="?")
-    assert outcome == Ignored("no event of this payment is for us")
+    assert outcome == Ignored(Code.NO_PAYMENT_EVENT, "no event of this payment is for us")
     assert desk.memory.records == {}
     assert PaymentRecord("pi_7", "stripe:payment:pi_7").status == "unpaid"

@@ -10,6 +10,7 @@ import pytest
 
 from handlers.errors import NeedsPerson, Rejected
 from handlers.outcome import Ignored, Processed
+from mappings.codes import Code
 from mappings.invoiceninja.models import PaymentDraft
 from middleware.lab.sandbox.invoiceninja import reference
 from tests.support.payments.payment_bench import Bench, bench, charge_paid, open_invoice, paid
@@ -89,7 +90,7 @@ class TestAmounts:
         body = {"client_id": client, "amount": 10000, "transaction_reference": "pi_1", "invoices": used}
         made = await desk.post("/payments", body)
         outcome = await desk.converge("stripe:payment:pi_1")
-        assert outcome == Processed(f"entered by a person as payment {made['number']}")
+        assert outcome == Processed(Code.PAYMENT_ENTERED_BY_PERSON, f"entered by a person as payment {made['number']}")
         assert len(desk.payments()) == 1
 
     async def test_nothing_is_no_payment(self, desk: Bench) -> None:

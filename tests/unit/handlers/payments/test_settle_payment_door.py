@@ -12,6 +12,7 @@ from handlers.event import Work
 from handlers.outcome import Ignored
 from handlers.payments.amounts import open_amount
 from handlers.payments.settle import settle_payment
+from mappings.codes import Code
 from mappings.invoiceninja.models import Invoice
 from mappings.invoiceninja.payment_types import payment_type
 from tests.support.payments.payment_bench import Bench, bench, charge_paid, open_invoice, paid, stripe_event
@@ -51,7 +52,7 @@ class TestDoor:
         desk.store("stripe", "payment_intent.succeeded", "stripe:payment:pi_1", paid(99) | {"livemode": False}, DAY)
         desk.store("operator", "payment.match", "stripe:payment:pi_1", {"invoice": "R-1"})
         outcome = await desk.converge("stripe:payment:pi_1")
-        assert outcome == Ignored("no event of this payment is for us")
+        assert outcome == Ignored(Code.NO_PAYMENT_EVENT, "no event of this payment is for us")
 
     async def test_stripe_invoice_of_the_other_mode_is_nothing(self, desk: Bench) -> None:
         """The same for the subject of a Stripe invoice."""
@@ -59,7 +60,9 @@ class TestDoor:
         subject = "stripe:invoice:in_1"
         desk.store("stripe", event["type"], subject, event, DAY)
         desk.store("operator", "payment.match", subject, {"invoice": "R-1"})
-        assert await desk.converge(subject) == Ignored("no event of this Stripe invoice is for us")
+        assert await desk.converge(subject) == Ignored(
+            Code.NO_PAYMENT_EVENT, "no event of this Stripe invoice is for us"
+        )
 
     async def test_unreadable_event_needs_a_person(self, desk: Bench) -> None:
         """What cannot be read is let in, and dies where a person sees it."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from handlers.outcome import Ignored, Processed
+from mappings.codes import Code
 from tests.support.payments.payment_bench import Bench, bench, stripe_event
 from tests.support.payments.stripe_story import Json
 
@@ -152,7 +153,7 @@ async def test_failure_without_a_name_changes_nothing(desk: Bench) -> None:
     """A failed payment that names no invoice is only remembered."""
     await open_invoice(desk)
     outcome = await desk.deliver(stripe_invoice("payment_failed", FAILED_AT, metadata={}))
-    assert outcome == Ignored("the Stripe invoice is overdue")
+    assert outcome == Ignored(Code.PAYMENT_OVERDUE, "the Stripe invoice is overdue")
     assert desk.memory.records["in_1"].status == "overdue"
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from handlers.errors import NeedsPerson, Rejected
 from handlers.event import Event
 from handlers.outcome import Ignored, Processed
+from mappings.codes import Code
 from tests.support.fakes import TAIGA
 from tests.support.webhook_story import Feed, Story, show, world
 
@@ -95,7 +96,7 @@ async def test_closed_before_the_hours(*, reads_taiga: bool) -> None:
     story, feed = Story(), Feed(world(reads_taiga=reads_taiga))
     story.type(billable=True)
     story.close()
-    assert await feed.told(story) == Ignored("no hours yet")
+    assert await feed.told(story) == Ignored(Code.NO_HOURS, "no hours yet")
     story.type(hours=2)
     assert isinstance(await feed.told(story), Processed)
     assert feed.world.ninja.hours == {"TAIGA-T7": 2}
@@ -145,7 +146,7 @@ async def test_gone_before_it_was_read() -> None:
     feed.world.taiga.items.clear()
     story.type(hours=8)
     outcome = await feed.deliver(story.events[-1])
-    assert outcome == Processed("deleted in Taiga; TAIGA-T7 removed (1.5 h)")
+    assert outcome == Processed(Code.TIME_REMOVED, "deleted in Taiga; TAIGA-T7 removed (1.5 h)")
 
 
 async def test_hidden_task_is_an_error() -> None:
@@ -173,7 +174,9 @@ async def test_superseded_names_the_newer_event() -> None:
     """Without Taiga credentials the reason names the event that tells the newer state."""
     story, feed = closed_story(), Feed(world())
     await feed.told(story)
-    assert await feed.deliver(story.events[0]) == Ignored("superseded by event 5, which tells a newer state")
+    assert await feed.deliver(story.events[0]) == Ignored(
+        Code.SUPERSEDED, "superseded by event 5, which tells a newer state"
+    )
 
 
 @BOTH
@@ -209,7 +212,7 @@ async def test_unmapped_project_that_bills_nothing() -> None:
     """Open work of an unmapped project bothers nobody."""
     story, feed = Story(project_id=9), Feed(world())
     story.tell(action="create")
-    assert await feed.told(story) == Ignored("not closed")
+    assert await feed.told(story) == Ignored(Code.NOT_CLOSED, "not closed")
 
 
 @BOTH
@@ -232,7 +235,9 @@ async def test_other_types_switched_on(kind: Any, number: str, *, reads_taiga: b
         Feed(world(reads_taiga=reads_taiga)),
         Feed(world(reads_taiga=reads_taiga, billing_rules={"billable_types": ["task", "userstory", "issue"]})),
     )
-    assert await off.told(story) == Ignored(f"nothing is billed for type {kind} (billable_types in mappings.json)")
+    assert await off.told(story) == Ignored(
+        Code.TYPE_NOT_BILLED, f"nothing is billed for type {kind} (billable_types in mappings.json)"
+    )
     await on.told(story)
     assert on.world.ninja.hours == {number: Decimal("1.5")}
 
@@ -243,7 +248,7 @@ async def test_own_echo_is_ignored() -> None:
     await feed.told(story)
     story.echo()
     feed.world.ninja.calls.clear()
-    assert await feed.told(story) == Ignored("caused by our own write-back")
+    assert await feed.told(story) == Ignored(Code.OWN_ECHO, "caused by our own write-back")
     assert feed.world.ninja.calls == []
 
 

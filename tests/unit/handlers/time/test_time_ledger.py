@@ -10,6 +10,7 @@ import pytest
 from handlers.errors import NeedsPerson, Rejected, RetryLater
 from handlers.outcome import Ignored, Processed
 from handlers.time.ledger import CREDIT, UNKNOWN_PROJECT
+from mappings.codes import Code
 from tests.support.fakes import FakeNinja, rejected
 from tests.support.webhook_story import Feed, Story, world
 
@@ -95,7 +96,7 @@ async def test_same_hours_after_the_invoice(feed: Feed, story: Story) -> None:
     """A change that leaves the hours alone writes nothing."""
     feed.world.ninja.invoice("TAIGA-T7")
     story.tell(subject="Another name")
-    assert await feed.told(story) == Processed("2 h are on an invoice already: nothing to change")
+    assert await feed.told(story) == Processed(Code.TIME_RECORDED, "2 h are on an invoice already: nothing to change")
     assert feed.world.ninja.count("update_task") == 0
 
 
@@ -117,7 +118,9 @@ async def test_invoiced_and_reopened(feed: Feed, story: Story) -> None:
     """Reopened work keeps what is invoiced, and nobody is asked for a credit before it is closed again."""
     feed.world.ninja.invoice("TAIGA-T7")
     story.reopen()
-    assert await feed.told(story) == Processed("not closed; the 2 h on an invoice stay until the work is closed again")
+    assert await feed.told(story) == Processed(
+        Code.TIME_REMOVED, "not closed; the 2 h on an invoice stay until the work is closed again"
+    )
     assert feed.world.reviews.kinds == []
 
 
@@ -167,7 +170,7 @@ async def test_entry_changed_by_hand(feed: Feed, story: Story) -> None:
     feed.world.ninja.tasks[task.id] = replace(task, rate=Decimal(1))
     assert "TAIGA-T7 updated" in (await feed.told(story)).reason
     assert feed.world.ninja.live["TAIGA-T7"].rate == 75
-    assert await feed.told(story) == Processed("TAIGA-T7 has 2 h already")
+    assert await feed.told(story) == Processed(Code.TIME_RECORDED, "TAIGA-T7 has 2 h already")
     assert feed.world.ninja.count("update_task") == 1
 
 
@@ -175,7 +178,7 @@ async def test_server_that_rounds_is_not_fought(feed: Feed, story: Story) -> Non
     """What the server stores rounded is recognised as ours, and not written again at every event."""
     feed.world.ninja.rounds_to = 900
     await change(feed, story, hours="1:01")
-    assert await feed.told(story) == Processed("TAIGA-T7 has 1.0167 h already")
+    assert await feed.told(story) == Processed(Code.TIME_RECORDED, "TAIGA-T7 has 1.0167 h already")
     assert feed.world.ninja.count("update_task") == 1
 
 
@@ -207,7 +210,7 @@ async def test_unknown_project() -> None:
     story.close()
     await feed.told(story)
     assert (feed.world.ninja.live["TAIGA-T7"].project_id, feed.world.reviews.kinds) == ("", [UNKNOWN_PROJECT])
-    assert await feed.told(story) == Processed("TAIGA-T7 has 2 h already")
+    assert await feed.told(story) == Processed(Code.TIME_RECORDED, "TAIGA-T7 has 2 h already")
     feed.world.ninja.projects["gone"] = "acme"
     await change(feed, story, hours=3)
     assert (feed.world.ninja.live["TAIGA-T7"].project_id, feed.world.reviews.kinds) == ("gone", [])
@@ -326,4 +329,4 @@ async def test_below_the_minimum() -> None:
     story.close()
     await feed.told(story)
     assert "below the minimum of 1 h; TAIGA-T7 removed" in await change(feed, story, hours=0.5)
-    assert await feed.told(story) == Ignored("below the minimum of 1 h")
+    assert await feed.told(story) == Ignored(Code.BELOW_MINIMUM, "below the minimum of 1 h")

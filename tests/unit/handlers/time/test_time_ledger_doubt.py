@@ -6,6 +6,7 @@ import pytest
 
 from handlers.errors import Doubtful, Rejected, RetryLater, ServerError, Throttled, Unreachable, WorkError
 from handlers.outcome import Ignored, Processed
+from mappings.codes import Code
 from tests.support.fakes import NINJA, FakeNinja
 from tests.support.webhook_story import Feed, Story, world
 
@@ -36,9 +37,9 @@ async def test_answer_lost_after_the_effect(error: Callable[[], WorkError]) -> N
     """An entry that was made although its answer was lost is adopted in the same try."""
     feed, story = Feed(world()), story_of()
     feed.world.ninja.after("create_task", error())
-    assert await feed.told(story) == Processed("TAIGA-T7 adopted: 2 h at 75.00")
+    assert await feed.told(story) == Processed(Code.TIME_RECORDED, "TAIGA-T7 adopted: 2 h at 75.00")
     assert feed.world.ninja.hours == {"TAIGA-T7": 2}
-    assert await feed.told(story) == Processed("TAIGA-T7 has 2 h already")
+    assert await feed.told(story) == Processed(Code.TIME_RECORDED, "TAIGA-T7 has 2 h already")
 
 
 @LOST
@@ -59,7 +60,7 @@ async def test_effect_that_comes_later_than_the_look() -> None:
     feed.world.ninja.before("find_task", lost())
     with pytest.raises(Doubtful):
         await feed.told(story)
-    assert await feed.told(story) == Processed("TAIGA-T7 has 2 h already")
+    assert await feed.told(story) == Processed(Code.TIME_RECORDED, "TAIGA-T7 has 2 h already")
     assert len(feed.world.ninja.tasks) == 1
 
 
@@ -86,7 +87,7 @@ async def test_killed_between_request_and_commit() -> None:
     with pytest.raises(ConnectionError):
         await feed.told(story)
     feed.world.links.rows.clear()
-    assert await feed.told(story) == Processed("TAIGA-T7 adopted: 2 h at 75.00")
+    assert await feed.told(story) == Processed(Code.TIME_RECORDED, "TAIGA-T7 adopted: 2 h at 75.00")
     assert len(feed.world.ninja.tasks) == 1
 
 
@@ -151,7 +152,7 @@ async def test_answer_to_an_update_lost() -> None:
     story.type(hours=4)
     with pytest.raises(Doubtful):
         await feed.told(story)
-    assert await feed.told(story) == Processed("TAIGA-T7 has 4 h already")
+    assert await feed.told(story) == Processed(Code.TIME_RECORDED, "TAIGA-T7 has 4 h already")
     assert feed.world.ninja.count("update_task") == 1
 
 
@@ -177,5 +178,5 @@ async def test_intent_that_never_became_an_entry() -> None:
     with pytest.raises(Unreachable):
         await feed.told(story)
     story.type(billable=False)
-    assert await feed.told(story) == Ignored("not marked billable")
+    assert await feed.told(story) == Ignored(Code.NOT_MARKED_BILLABLE, "not marked billable")
     assert feed.world.ninja.tasks == {}

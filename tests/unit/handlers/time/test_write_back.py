@@ -6,6 +6,7 @@ import pytest
 
 from handlers.errors import Doubtful, NotFound, Rejected
 from handlers.outcome import Ignored, Processed
+from mappings.codes import Code
 from mappings.time.models import AttributeDefinition, AttributeValues, WorkKind
 from tests.support.fakes import TAIGA, FakeTaiga
 from tests.support.webhook_story import Feed, Story, show, world
@@ -106,7 +107,7 @@ async def test_work_that_was_never_ours() -> None:
     feed, story = Feed(world(reads_taiga=True)), Story()
     story.type(billable=False, hours=2)
     story.close()
-    assert await feed.told(story) == Ignored("not marked billable")
+    assert await feed.told(story) == Ignored(Code.NOT_MARKED_BILLABLE, "not marked billable")
     assert taiga_of(feed).count("replace_attribute_values") == 0
 
 
@@ -118,7 +119,8 @@ async def test_refusal_is_noted() -> None:
     )
     outcome = await feed.told(story)
     assert outcome == Processed(
-        'TAIGA-T7 created: 2 h at 75.00; "Invoice Status" was not written to Taiga: You do not have permission'
+        Code.TIME_RECORDED,
+        'TAIGA-T7 created: 2 h at 75.00; "Invoice Status" was not written to Taiga: You do not have permission',
     )
 
 
@@ -126,7 +128,7 @@ async def test_task_gone_meanwhile() -> None:
     """A task deleted right before the write needs none."""
     feed, story = Feed(world(reads_taiga=True)), closed()
     taiga_of(feed).before("attribute_values", NotFound(TAIGA, "GET", "gone", status=404))
-    assert await feed.told(story) == Processed("TAIGA-T7 created: 2 h at 75.00")
+    assert await feed.told(story) == Processed(Code.TIME_RECORDED, "TAIGA-T7 created: 2 h at 75.00")
 
 
 async def test_lost_answer_is_tried_again() -> None:
@@ -136,7 +138,9 @@ async def test_lost_answer_is_tried_again() -> None:
     taiga.after("replace_attribute_values", Doubtful(TAIGA, "PATCH", "the answer was lost"))
     with pytest.raises(Doubtful):
         await feed.told(story)
-    assert await feed.deliver(story.events[-1], is_fresh=False) == Processed("TAIGA-T7 has 2 h already")
+    assert await feed.deliver(story.events[-1], is_fresh=False) == Processed(
+        Code.TIME_RECORDED, "TAIGA-T7 has 2 h already"
+    )
     assert taiga.count("replace_attribute_values") == 1
 
 
@@ -161,7 +165,7 @@ async def test_switched_off(without: str) -> None:
     feed, story = Feed(world(reads_taiga=True, **parts)), closed()
     if without == "attribute":
         taiga_of(feed).definitions.pop()
-    assert await feed.told(story) == Processed("TAIGA-T7 created: 2 h at 75.00")
+    assert await feed.told(story) == Processed(Code.TIME_RECORDED, "TAIGA-T7 created: 2 h at 75.00")
 
 
 async def test_own_names_and_words() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from handlers.reconcile.taiga import TaigaReconciliation
 from handlers.reconcile.taiga_models import Difference, Newest, Scope, Seen
+from mappings.codes import Code
 from mappings.config.file import MappingFile
 from mappings.time.entry import is_too_early, plan_time
 from mappings.time.models import NotBillable, TimeEntry, WorkItem, WorkKind
@@ -43,7 +44,7 @@ def plan(file: MappingFile, existing_end: int | None = None, **changes: Any) -> 
 
 def test_work_closed_before_the_day_gets_no_entry() -> None:
     """The eve is too early, with the day as reason; without the key, or from the eve on, it is billed."""
-    assert plan(mapping()) == NotBillable("closed before 2026-11-21")
+    assert plan(mapping()) == NotBillable(Code.CLOSED_TOO_EARLY, "closed before 2026-11-21")
     assert isinstance(plan(mapping(None)), TimeEntry)
     assert isinstance(plan(mapping("2026-11-20")), TimeEntry)
     assert isinstance(plan(mapping(billable_from=None)), TimeEntry)
@@ -58,8 +59,10 @@ def test_what_counts_is_the_last_closing() -> None:
     """Closed again later it is billed; without a date of closing the last change counts; open work is only open."""
     assert isinstance(plan(mapping(), finished_at=ITEM.changed_at), TimeEntry)
     assert isinstance(plan(mapping(), finished_at=None), TimeEntry)
-    assert plan(mapping(), finished_at=None, changed_at=EVE) == NotBillable("closed before 2026-11-21")
-    assert plan(mapping(), is_closed=False) == NotBillable("not closed")
+    assert plan(mapping(), finished_at=None, changed_at=EVE) == NotBillable(
+        Code.CLOSED_TOO_EARLY, "closed before 2026-11-21"
+    )
+    assert plan(mapping(), is_closed=False) == NotBillable(Code.NOT_CLOSED, "not closed")
     assert not is_too_early(replace(ITEM, is_closed=False), mapping().rules_for(1))
 
 
@@ -71,7 +74,7 @@ def test_what_is_recorded_is_kept() -> None:
 def test_nonsense_in_old_work_asks_nobody() -> None:
     """What a person typed wrongly years ago is not complained about."""
     typed = {"Billable": "perhaps", "Duration (Hours)": "some"}
-    assert plan(mapping(), attributes=typed) == NotBillable("closed before 2026-11-21")
+    assert plan(mapping(), attributes=typed) == NotBillable(Code.CLOSED_TOO_EARLY, "closed before 2026-11-21")
 
 
 class Taiga:

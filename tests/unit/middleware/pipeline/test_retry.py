@@ -19,6 +19,7 @@ from handlers.errors import (
     Unreachable,
 )
 from handlers.outcome import Ignored, Processed
+from mappings.codes import Code
 from mappings.errors import BadInput, NotUnderstood
 from middleware.pipeline.retry import GIVE_UP_TRIES, LONGEST_DELAY, Try, Verdict, backoff, judge
 from middleware.store.database import StoreUnavailableError
@@ -35,15 +36,15 @@ def verdict(result: Any, attempt: int = 1, hours: float = 0, jitter: float = 0.5
 
 def test_outcomes() -> None:
     """What the handler says is the end."""
-    assert verdict(Processed("done")) == Verdict("processed", "done")
-    assert verdict(Ignored("test")) == Verdict("ignored", "test")
+    assert verdict(Processed(Code.TIME_RECORDED, "done")) == Verdict("processed", Code.TIME_RECORDED, "done")
+    assert verdict(Ignored(Code.TEST_WEBHOOK, "test")) == Verdict("ignored", Code.TEST_WEBHOOK, "test")
 
 
 @pytest.mark.parametrize(
     ("error", "hint"),
     [
-        (NeedsPerson("why", "do this"), "do this"),
-        (BadInput("field", "value", "problem", "do that"), "do that"),
+        (NeedsPerson(Code.BAD_HOURS, "why", "do this"), "do this"),
+        (BadInput(Code.BAD_HOURS, "field", "value", "problem", "do that"), "do that"),
         (NotUnderstood("data.id", "is missing"), "report"),
         (Rejected(NINJA, "POST /tasks", "no", status=422), "replay"),
         (NotFound(NINJA, "GET /tasks/x", "no", status=400), "replay"),
@@ -91,8 +92,8 @@ def test_refused_by_a_system_of_tomorrow() -> None:
 
 def test_handler_that_asks_for_another_look() -> None:
     """A wait that the handler asks for is obeyed, also after the time is over."""
-    result = verdict(RetryLater("invoiced at this moment", 1), attempt=900, hours=900)
-    assert result == Verdict("retrying", "invoiced at this moment", delay=1)
+    result = verdict(RetryLater(Code.CHANGED_MEANWHILE, "invoiced at this moment", 1), attempt=900, hours=900)
+    assert result == Verdict("retrying", Code.CHANGED_MEANWHILE, "invoiced at this moment", delay=1)
 
 
 @given(wait=st.floats(0, 86_400), jitter=st.floats(0, 1, exclude_max=True))

@@ -19,7 +19,7 @@ from middleware.settings import load_settings
 from middleware.setup.files import UnwritableError, changed_env, changed_mapping, read_env, write_whole
 from middleware.setup.matching import propose, targets_of, words
 from middleware.setup.projects import Wish, read_wish
-from middleware.setup.prompts import MISSING, Conversation, Unattended
+from middleware.setup.prompts import Conversation, Unattended
 
 ENV_EXAMPLE = (Path(__file__).parents[4] / ".env.example").read_text()
 ACME = NinjaClient("c1", "0001", "Acme GmbH")
@@ -226,6 +226,6 @@ class TestUnattended:
     def test_refusals_end_it(self) -> None:
         """What is missing is wrong use, what a server refuses a failure."""
         with pytest.raises(WrongUseError):
-            Unattended().refused(f"{MISSING}TAIGA_API")
+            Unattended().refused("missing: TAIGA_API", is_missing=True)
         with pytest.raises(FailedError):
             Unattended().refused("403")
