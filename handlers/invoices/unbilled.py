@@ -34,6 +34,8 @@ async def read_work(world: InvoiceWorld, period: Period, client_id: str = "", *,
         books.company(),
         books.statics(),
     )
+    # Most installations have no groups of clients: then nobody is asked for them.
+    groups = await books.client_groups() if any(client.group_id for client in clients.values()) else {}
     begun = [task for task in tasks if task.log and task.started_at < period.ends_at]
     links = await plans.time_links([task.id for task in begun])
     return PeriodWork(
@@ -48,6 +50,7 @@ async def read_work(world: InvoiceWorld, period: Period, client_id: str = "", *,
         unresolved=await plans.unresolved(None if is_told else {link.subject for link in links.values()}),
         credits=await plans.credit_proposals() if is_told else (),
         billed_by=await _billed_by(books, begun, period, client_id),
+        groups=groups,
     )
 
 
@@ -78,7 +81,7 @@ async def _billed_by(
     books: BillingBooks, tasks: Sequence[LoggedTask], period: Period, client_id: str
 ) -> Mapping[str, str]:
     found = await overlapping(books, tasks, period, client_id)
-    return {task_id: invoice.number for invoice in found for task_id in invoice.task_ids}
+    return {task_id: invoice.name for invoice in found for task_id in invoice.task_ids}
 
 
 async def _clients(books: BillingBooks, client_id: str) -> Mapping[str, NinjaClient]:

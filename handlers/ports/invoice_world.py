@@ -32,6 +32,10 @@ class BillingBooks(Protocol):
         """
         ...
 
+    async def client_groups(self) -> Mapping[str, Mapping[str, Any]]:
+        """The settings of the groups of clients by id; {} for a group that decides nothing any more."""
+        ...
+
     async def client_list(self) -> list[NinjaClient]:
         """All clients that are not deleted."""
         ...

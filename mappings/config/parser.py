@@ -106,10 +106,11 @@ def path_of(loc: Sequence[int | str]) -> str:
     """A place in the file as people write it: `project_mappings[2].user_rates["j.doe"]`."""
     path = ""
     for part in loc:
-        if part == "[key]":
-            continue
         if isinstance(part, int):
             path += f"[{part}]"
+        elif part.startswith("["):
+            # No part of the file: pydantic's mark for the key of an object, or ours for one of several kinds of value.
+            continue
         elif _PLAIN_KEY.fullmatch(part):
             path += f".{part}"
         else:
@@ -139,6 +140,8 @@ def _keys_at(loc: Sequence[int | str], schema: dict[str, Any]) -> set[str]:
     """The keys that the schema knows at a place."""
     node = schema
     for part in loc:
+        if isinstance(part, str) and part.startswith("["):
+            continue
         node = _resolve(node, schema)
         step = node.get("items") if isinstance(part, int) else node.get("properties", {}).get(part)
         node = step if step is not None else _any_key(node)
@@ -152,10 +155,10 @@ def _any_key(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """Follow a reference, and the one choice of an optional part that is an object."""
-    for choice in node.get("anyOf", []):
-        if "$ref" in choice:
-            node = choice
+    """Follow a reference, and the one choice that has parts, of what may also be another kind of value or nothing."""
+    for choice in (*node.get("anyOf", []), *node.get("oneOf", [])):
+        if choice.keys() & {"$ref", "items", "oneOf"}:
+            return _resolve(choice, schema)
     if "$ref" in node:
         found: dict[str, Any] = schema["$defs"][node["$ref"].rpartition("/")[2]]
         return found

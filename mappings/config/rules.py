@@ -1,9 +1,9 @@
 """The billing rules of mappings.json with their defaults; docs/mapping.md explains each."""
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool
+from pydantic import Discriminator, Field, StrictBool, Tag
 
 from mappings.config.types import (
     Amount,
@@ -54,6 +54,18 @@ class Tax(Part):
     rate: Percent
 
 
+def _whose_taxes(value: Any) -> str:
+    return "[theirs]" if isinstance(value, str) else "[own]"
+
+
+Taxes = Annotated[
+    Annotated[tuple[Tax, ...], Field(max_length=3), Tag("[own]")]
+    | Annotated[Literal["invoice_ninja"], Tag("[theirs]")],
+    Discriminator(_whose_taxes),
+]
+"""Up to three taxes, or "invoice_ninja": the default taxes that Invoice Ninja has for the client."""
+
+
 class Discount(Part):
     """A discount on a whole invoice: a percentage, or an amount in the client's currency."""
 
@@ -95,10 +107,12 @@ class InvoiceRules(TimeRules):
     auto_send: StrictBool = False
     auto_bill: StrictBool = False
     product_key: Annotated[Notes, Field(max_length=200)] = ""
-    taxes: Annotated[tuple[Tax, ...], Field(max_length=3)] = ()
-    inclusive_taxes: StrictBool = False
+    taxes: Taxes | None = None
+    inclusive_taxes: StrictBool | None = None
     discount: Discount | None = None
     notes: Notes = ""
+    terms: Notes = ""
+    footer: Notes = ""
     invoice_mark_field: Literal["custom_value1", "custom_value2", "custom_value3", "custom_value4"] = "custom_value4"
 
 

@@ -16,8 +16,9 @@ from mappings.invoiceninja.models import (
     Statics,
     Tax,
 )
+from mappings.invoiceninja.settings import SETTINGS
 from mappings.invoiceninja.task_log import read_time_log
-from mappings.time.models import NinjaClient, NinjaTask
+from mappings.time.models import Contact, NinjaClient, NinjaTask
 
 Row = Mapping[str, Any]
 
@@ -50,7 +51,16 @@ def read_client(row: Row) -> NinjaClient:
         id_number=text(row, "id_number"),
         currency_id=text(_nested(row, "settings"), "currency_id"),
         is_deleted=flag(row, "is_deleted"),
+        group_id=text(row, "group_settings_id"),
+        settings=_settings(_nested(row, "settings")),
+        contacts=tuple(_read_contact(contact) for contact in _rows(row, "contacts")),
     )
+
+
+def read_group(row: Row) -> tuple[str, Mapping[str, Any]]:
+    """A row of /group_settings: its id and its settings; none when it is archived or deleted, which ends its power."""
+    is_live = not flag(row, "is_deleted") and whole(row, "archived_at") == 0
+    return record_id(row), _settings(_nested(row, "settings")) if is_live else {}
 
 
 def read_project(row: Row) -> Project:
@@ -124,12 +134,10 @@ def read_company(row: Row) -> Company:
         timezone_id=text(settings, "timezone_id"),
         lock_invoices=text(settings, "lock_invoices") or "off",
         locks_invoiced_tasks=flag(row, "invoice_task_lock"),
-        round_to_nearest=whole(settings, "task_round_to_nearest") or 1,
-        rounds_up=flag(settings, "task_round_up"),
         updates_products=flag(row, "update_products"),
         mails_receipts=flag(settings, "client_manual_payment_notification"),
         default_task_rate=amount(settings, "default_task_rate"),
-        payment_terms=text(settings, "payment_terms"),
+        settings=_settings(settings),
     )
 
 
@@ -186,6 +194,14 @@ def whole(row: Row, name: str) -> int:
 def flag(row: Row, name: str) -> bool:
     """A yes or no field, also as 1, "1" or "true"."""
     return str(row.get(name)).lower() in {"true", "1"}
+
+
+def _settings(settings: Row) -> Mapping[str, Any]:
+    return {name: value for name, value in settings.items() if name in SETTINGS}
+
+
+def _read_contact(row: Row) -> Contact:
+    return Contact(text(row, "id"), text(row, "email").strip(), gets_mail=flag(row, "send_email"))
 
 
 def _read_line(row: Row) -> InvoiceLine:

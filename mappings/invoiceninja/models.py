@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 CustomField = Literal["custom_value1", "custom_value2", "custom_value3", "custom_value4"]
 
@@ -122,6 +122,11 @@ class Invoice:
         return self.status_id == InvoiceStatus.PAID and self.paid_to_date >= self.amount > 0
 
     @property
+    def name(self) -> str:
+        """What people know it by: its number, or its id and amount as long as it has none (`when_sent`)."""
+        return self.number or f"without a number yet ({self.id}, {self.amount.normalize():f})"
+
+    @property
     def task_ids(self) -> tuple[str, ...]:
         """The tasks that its lines bill."""
         return tuple(line.task_id for line in self.lines if line.task_id)
@@ -204,7 +209,8 @@ class Project:
 class Company:
     """The settings of the company that change what our writes end up as.
 
-    `round_to_nearest` is in seconds (1: times are kept as sent), `timezone_id` and `currency_id` are keys of `Statics`.
+    `timezone_id` and `currency_id` are keys of `Statics`. `settings` are those that a group or a client may override:
+    `mappings.invoiceninja.settings.effective_settings` says what holds.
     """
 
     id: str
@@ -213,12 +219,10 @@ class Company:
     timezone_id: str
     lock_invoices: str
     locks_invoiced_tasks: bool
-    round_to_nearest: int
-    rounds_up: bool
     updates_products: bool
     mails_receipts: bool
     default_task_rate: Decimal
-    payment_terms: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ def draft_of(invoice: PlannedInvoice, period: Period, today: date) -> InvoiceDra
     }
     if terms.discount:
         extra["discount"] = invoice.totals.discount if terms.is_amount_discount else terms.discount
+    extra |= {name: text for name, text in (("terms", terms.terms), ("footer", terms.footer)) if text}
     if terms.auto_bill:
         extra["auto_bill_enabled"] = True
     return InvoiceDraft(

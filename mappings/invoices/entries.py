@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 
 from mappings.config.rules import BillingRules
-from mappings.invoiceninja.models import Tax
+from mappings.invoiceninja.settings import EffectiveSettings
 from mappings.invoices.models import Entry, LeftOut, LogEntry, LoggedTask, PeriodWork, TimeLink
 from mappings.invoices.period import local_date
 from mappings.invoices.scopes import Scopes
 from mappings.invoices.splitting import split_log
+from mappings.invoices.taxes import taxes_of
 from mappings.invoices.totals import COST, quantity_of
 from mappings.values.hours import hours_to_seconds, seconds_to_hours
 from mappings.values.text import one_line
@@ -42,6 +43,7 @@ class _Selector:
     scopes: Scopes
     selection: Selection = field(default_factory=Selection)
     _uninvited: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    _settings_of: dict[str, EffectiveSettings] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._unresolved = {event.subject: event for event in self.work.unresolved}
@@ -81,15 +83,15 @@ class _Selector:
             yield "it has no client", "give the task a client in Invoice Ninja, or restore the client"
         if task.is_running:
             yield "its timer is running", "stop the timer; the time is billed by the next run"
-        if invoice := self.work.billed_by.get(task.id):
+        if (invoice := self.work.billed_by.get(task.id)) is not None:
             yield f"it is on invoice {invoice} already", "save that invoice once, which links its tasks again"
         if event is not None:
             yield f"event {event.event_id} about it is not done ({event.status}: {event.reason})", event.hint
-        if not task.seconds:
-            yield "it has no billable time", "delete it, or mark its time as billable"
+        if not task.seconds and self._hours_as_sent(task, link) is None:
+            yield self._nothing_billable(task)
         if not self._rate(task, rules):
             yield "no rate", "give the task, its project or the client in mappings.json an hourly rate"
-        if task.ended_at > self._end and not self._can_split(rules):
+        if task.ended_at > self._end and not self._can_split(task, link, rules):
             yield "it ends after the period", "it is billed with the period in which it ends"
 
     def _bill(self, task: LoggedTask, link: TimeLink | None, rules: BillingRules) -> None:
@@ -101,7 +103,7 @@ class _Selector:
         if not quantity_of(seconds):
             if border:
                 return
-            self._leave_out(task, seconds, "it is shorter than 0.001 h", "delete it")
+            self._leave_out(task, seconds, "it is shorter than 0.001 h", "archive it: no invoice line can show it")
             return
         project = self.work.projects.get(task.project_id)
         taiga_id = link.taiga_project_id if link else None
@@ -120,7 +122,7 @@ class _Selector:
                 day=local_date(max(entry.ended_at for entry in log) - 1, zone),
                 seconds=seconds,
                 rate=self._rate(task, rules),
-                taxes=tuple(Tax(tax.name, tax.rate) for tax in rules.taxes),
+                taxes=taxes_of(rules, self._settings(task.client_id)),
                 product_key=rules.product_key,
                 raw_hours=link.raw_hours if link else None,
                 subject=link.subject if link else "",
@@ -128,11 +130,16 @@ class _Selector:
             )
         )
 
+    @staticmethod
+    def _hours_as_sent(task: LoggedTask, link: TimeLink | None) -> Decimal | None:
+        """The hours that we sent, if nobody changed them since: Invoice Ninja may have rounded them."""
+        return link.sent_hours if link is not None and link.stored_log == task.spans else None
+
     def _seconds(self, task: LoggedTask, link: TimeLink | None, *, is_cut: bool, of_part: int) -> int:
         """The time to bill: what we sent, if nobody changed it since; Invoice Ninja may have rounded it again."""
         if is_cut or link is None or link.sent_hours is None:
             return of_part
-        if link.stored_log != task.spans:
+        if self._hours_as_sent(task, link) is None:
             if hours_to_seconds(link.sent_hours) != of_part:
                 self.selection.warnings.append(
                     f"{task.number}: somebody changed it in Invoice Ninja from {link.sent_hours} h to"
@@ -154,8 +161,23 @@ class _Selector:
                 return cents
         return Decimal(0)
 
-    def _can_split(self, rules: BillingRules) -> bool:
-        return rules.split_at_period_end and self.work.company.round_to_nearest <= 1
+    def _can_split(self, task: LoggedTask, link: TimeLink | None, rules: BillingRules) -> bool:
+        """Never where Invoice Ninja rounds, nor twice at one border: rounded over it, it would be divided for ever."""
+        is_divided = link is not None and link.divided_at == self._end
+        return rules.split_at_period_end and not self._settings(task.client_id).rounding and not is_divided
+
+    def _nothing_billable(self, task: LoggedTask) -> tuple[str, str]:
+        rounding = self._settings(task.client_id).rounding
+        if rounding and not rounding.is_up and any(entry.is_billable for entry in task.log):
+            return (
+                f"Invoice Ninja rounded its time to nothing ({rounding})",
+                "switch the rounding off there, then enter the time of this task again",
+            )
+        return "it has no billable time", "mark its time as billable; archive it if there is nothing to bill"
+
+    def _settings(self, client_id: str) -> EffectiveSettings:
+        found = self._settings_of.get(client_id)
+        return found or self._settings_of.setdefault(client_id, self.work.settings(client_id))
 
     def _leave_out(self, task: LoggedTask, seconds: int, reason: str, hint: str) -> None:
         what = f"{task.number} {one_line(task.description)}".strip()

@@ -44,7 +44,9 @@ def _content(invoice: PlannedInvoice) -> list[Any]:
 def _plain(invoice: PlannedInvoice) -> list[object]:
     terms = invoice.terms
     discount = [terms.discount.normalize(), terms.is_amount_discount, terms.inclusive_taxes]
-    return [terms.payment_terms, terms.invoice_date, terms.notes, terms.auto_send, terms.auto_bill, *discount]
+    plain = [terms.payment_terms, terms.invoice_date, terms.notes, terms.auto_send, terms.auto_bill, *discount]
+    # Without them, plans keep the ids that they had before there were terms and footers.
+    return [*plain, terms.terms, terms.footer] if terms.terms or terms.footer else plain
 
 
 def _digest(content: Any) -> str:

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from mappings.invoiceninja.models import Company, CustomField, Project, Statics, Tax
+from mappings.invoiceninja.settings import EffectiveSettings, effective_settings
 from mappings.invoices.period import Period
 from mappings.time.models import NinjaClient
 
@@ -65,7 +67,10 @@ class LoggedTask:
 
 @dataclass(frozen=True, slots=True)
 class TimeLink:
-    """What we remember of a task that we made: the hours we sent, and what the server stored then."""
+    """What we remember of a task that we made: the hours we sent, and what the server stored then.
+
+    `divided_at` is the border (unix seconds) at which it was divided last, 0 when it is whole.
+    """
 
     subject: str
     sent_hours: Decimal | None = None
@@ -73,6 +78,7 @@ class TimeLink:
     stored_log: tuple[tuple[int, int], ...] = ()
     person: str = ""
     taiga_project_id: int | None = None
+    divided_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,10 @@ class CreditProposal:
 
 @dataclass(frozen=True, slots=True)
 class PeriodWork:
-    """Everything that a plan looks at. `billed_by` names the live invoice whose lines bill an unlinked task."""
+    """Everything that a plan looks at. `billed_by` names the live invoice whose lines bill an unlinked task.
+
+    `groups` are the settings of client groups by id.
+    """
 
     period: Period
     tasks: Sequence[LoggedTask]
@@ -116,6 +125,11 @@ class PeriodWork:
     unresolved: Sequence[Unresolved] = ()
     credits: Sequence[CreditProposal] = ()
     billed_by: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def settings(self, client_id: str) -> EffectiveSettings:
+        """What Invoice Ninja's settings are for a client; those of the company for one that is not known."""
+        return effective_settings(self.clients.get(client_id), self.company, self.groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +192,9 @@ class Terms:
     notes: str = ""
     auto_send: bool = False
     auto_bill: bool = False
+    terms: str = ""
+    footer: str = ""
+    rounds_to_rappen: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,15 @@ from itertools import groupby
 from mappings.config.file import MappingFile
 from mappings.config.rules import BillingRules
 from mappings.invoiceninja.models import Currency
+from mappings.invoiceninja.settings import EffectiveSettings
 from mappings.invoices.entries import select
 from mappings.invoices.identity import plan_id
 from mappings.invoices.lines import lines_of
 from mappings.invoices.models import Entry, InvoicePlan, LeftOut, PeriodWork, PlannedInvoice, Terms
+from mappings.invoices.period import Period
 from mappings.invoices.scopes import Scopes, scopes_of
+from mappings.invoices.settings_warnings import settings_warnings
+from mappings.invoices.taxes import includes_taxes
 from mappings.invoices.totals import sums
 from mappings.values.hours import seconds_to_hours
 from mappings.values.words import counted
@@ -37,7 +41,7 @@ def plan(work: PeriodWork, mapping: MappingFile, only: Collection[str] | None = 
         period=work.period,
         invoices=tuple(invoices),
         left_out=tuple(sorted(left_out, key=lambda one: (one.client_name, one.client_id, one.what))),
-        warnings=(*_company_warnings(work), *_late(work, invoices), *selection.warnings),
+        warnings=(*settings_warnings(work, scopes, selection.entries), *_late(work, invoices), *selection.warnings),
     )
 
 
@@ -81,7 +85,7 @@ def _invoice(
     scope: str, members: list[Entry], rules: BillingRules, work: PeriodWork, currency: Currency
 ) -> PlannedInvoice:
     client = work.clients[members[0].client_id]
-    terms = _terms(rules, work)
+    terms = _terms(rules, work.settings(client.id), work.period)
     lines = lines_of(members, rules.group_by, work.period)
     return PlannedInvoice(
         client_id=client.id,
@@ -98,26 +102,29 @@ def _invoice(
     )
 
 
-def _terms(rules: BillingRules, work: PeriodWork) -> Terms:
+def _terms(rules: BillingRules, theirs: EffectiveSettings, period: Period) -> Terms:
     discount = rules.discount
     return Terms(
         payment_terms=rules.payment_terms,
         invoice_date=rules.invoice_date,
-        timezone=work.period.timezone,
+        timezone=period.timezone,
         mark_field=rules.invoice_mark_field,
         group_by=rules.group_by,
-        inclusive_taxes=rules.inclusive_taxes,
+        inclusive_taxes=includes_taxes(rules, theirs),
         discount=discount.value if discount else Decimal(0),
         is_amount_discount=discount is not None and discount.kind == "amount",
         notes=rules.notes,
         auto_send=rules.auto_send,
         auto_bill=rules.auto_bill,
+        terms=rules.terms,
+        footer=rules.footer,
+        rounds_to_rappen=theirs.rounds_to_rappen,
     )
 
 
 def _currency(client_id: str, rules: BillingRules, work: PeriodWork) -> Currency | str:
     """The client's currency, or why it cannot be billed in it."""
-    currency_id = work.clients[client_id].currency_id or work.company.currency_id
+    currency_id = work.settings(client_id).currency_id
     currency = work.statics.currencies.get(currency_id)
     if currency is None:
         return f'currency conflict: Invoice Ninja has no currency "{currency_id}"'
@@ -161,13 +168,3 @@ def _late(work: PeriodWork, invoices: Iterable[PlannedInvoice]) -> Iterator[str]
                 f"{invoice.client_name}: {hours} h are older than {work.period.name} (since"
                 f" {min(entry.first_day for entry in late)}) and on no invoice yet: they are billed now"
             )
-
-
-def _company_warnings(work: PeriodWork) -> Iterator[str]:
-    if work.company.round_to_nearest > 1:
-        direction = "up" if work.company.rounds_up else "down"
-        yield (
-            f"Invoice Ninja rounds the time of tasks {direction} to {work.company.round_to_nearest} s"
-            " (task_round_to_nearest): hours that it rounds are not the hours of Taiga, and entries cannot be divided;"
-            " switch it off there, rounding belongs into mappings.json"
-        )

@@ -4,6 +4,7 @@ Each line is rounded to the currency for the sum. Taxes are computed for each li
 rounded to two decimals whatever the currency, as is a discount in percent; only the total is rounded to the currency
 again. Halves go away from zero. Lines are taxed rounded when the discount is in percent (or there is none), but
 unrounded when it is an amount: `is_amount_discount` must be sent, because Invoice Ninja's default for it is true.
+With `enable_rappen_rounding` the total, and nothing else, goes to the next 0.05.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ _NOTHING = Decimal(0)
 QUANTITY = Decimal("0.001")
 COST = Decimal("0.01")
 _TAX_PLACES = 2
+_RAPPEN = Decimal("0.05")
 _SECONDS_PER_HOUR = 3600
 
 
@@ -42,8 +44,10 @@ def sums(lines: Sequence[Line], terms: Terms, precision: int) -> Totals:
         for tax in line.taxes:
             taxes[tax] = taxes.get(tax, _NOTHING) + _tax(taxable, tax, terms)
     total_taxes = sum(taxes.values(), _NOTHING)
-    total = subtotal - discount + (_NOTHING if terms.inclusive_taxes else total_taxes)
-    return Totals(subtotal, discount, tuple(taxes.items()), total_taxes, rounded(total, precision))
+    total = rounded(subtotal - discount + (_NOTHING if terms.inclusive_taxes else total_taxes), precision)
+    if terms.rounds_to_rappen:
+        total = rounded(total / _RAPPEN, 0) * _RAPPEN
+    return Totals(subtotal, discount, tuple(taxes.items()), total_taxes, total)
 
 
 def _discount(subtotal: Decimal, terms: Terms) -> Decimal:

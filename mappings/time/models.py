@@ -85,8 +85,20 @@ class NinjaTask:
 
 
 @dataclass(frozen=True, slots=True)
+class Contact:
+    """A person of a client. Only one with `gets_mail` and an address is e-mailed."""
+
+    id: str
+    email: str
+    gets_mail: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class NinjaClient:
-    """An Invoice Ninja client; `currency_id` is "" when the company's currency applies."""
+    """An Invoice Ninja client; `currency_id` is "" when its group's or the company's currency applies.
+
+    `settings` are its own, of the keys in `mappings.invoiceninja.settings.SETTINGS`; `group_id` is "" without a group.
+    """
 
     id: str
     number: str
@@ -94,6 +106,9 @@ class NinjaClient:
     id_number: str = ""
     currency_id: str = ""
     is_deleted: bool = False
+    group_id: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    contacts: tuple[Contact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from mappings.config.file import MappingFile
 from mappings.config.rules import BillingRules
 from mappings.invoiceninja.models import Company, Statics
 from middleware.checks.findings import Finding, finding_of
+from middleware.checks.invoiceninja_settings import check_settings
 from middleware.clients.invoiceninja import InvoiceNinja
 
 WRONG_TOKEN = "set INVOICE_NINJA_TOKEN to an API token of an administrator (Settings, Account Management, API Tokens)"  # noqa: S105 - a hint
@@ -30,6 +31,8 @@ async def check_invoice_ninja(
     try:
         company, tables = await ninja.company(), await ninja.statics()
         for finding in company_findings(company, tables, mapping.billing_rules if mapping else BillingRules()):
+            yield finding
+        async for finding in check_settings(ninja, company, mapping or MappingFile()):
             yield finding
     except RemoteError as error:
         yield Finding("invoice ninja settings", "warning", f"could not be read: {error}", WRONG_TOKEN)
@@ -63,13 +66,6 @@ def company_findings(company: Company, tables: Statics, rules: BillingRules) -> 
 
 
 def _time_findings(company: Company) -> Iterator[Finding]:
-    if company.round_to_nearest > 1:
-        yield Finding(
-            "invoice ninja rounding",
-            "warning",
-            f"rounds task times to {company.round_to_nearest} s itself: hours would be rounded twice",
-            "turn task rounding off in Invoice Ninja (Settings, Task Settings); mappings.json rounds",
-        )
     if company.locks_invoiced_tasks:
         message = "invoiced tasks are locked: corrections become entries of their own (as they do anyway)"
         yield Finding("invoice ninja invoice_task_lock", "ok", message)

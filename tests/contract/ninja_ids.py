@@ -15,6 +15,7 @@ from tests.contract.replay import Exchange
 
 _TABLES = (
     "clients|projects|tasks|invoices|payments|credits|webhooks|users|task_statuses|payment_terms|companies|contacts"
+    "|group_settings"
 )
 _ID = re.compile(r"[A-Za-z0-9]{10}")
 _COLUMNS = {
@@ -32,6 +33,7 @@ _COLUMNS = {
     "project_tasks": "projects",
     "assigned_user": "users",
     "task_status": "task_statuses",
+    "group_settings_id": "group_settings",
     "payable": "clients",
 }
 _NESTED = {

@@ -52,12 +52,9 @@ class FakeBooks:
             timezone_id="1",
             lock_invoices="off",
             locks_invoiced_tasks=False,
-            round_to_nearest=0,
-            rounds_up=False,
             updates_products=False,
             mails_receipts=False,
             default_task_rate=Decimal(0),
-            payment_terms="",
         )
 
     async def statics(self) -> Statics:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from handlers.errors import NotFound
-from mappings.invoiceninja.decode import read_client, read_invoice, read_project, record_id, text
+from mappings.invoiceninja.decode import read_client, read_group, read_invoice, read_project, record_id, text
 from mappings.invoiceninja.models import Invoice, Project
 from mappings.invoiceninja.reading import read_logged_task, write_log
 from mappings.invoices.models import LogEntry, LoggedTask
@@ -99,6 +99,10 @@ class BillingApi(WideReading, InvoicesApi, CompanyApi):
             with contextlib.suppress(NotFound):
                 found[task_id] = await self._get(read_logged_task, f"/tasks/{segment(task_id)}")
         return found
+
+    async def client_groups(self) -> Mapping[str, Mapping[str, Any]]:
+        """GET /group_settings: the settings of groups of clients by id; {} for one that is archived or deleted."""
+        return dict(await self._all(read_group, "/group_settings", {}, lambda _group: True))
 
     async def client_list(self) -> list[NinjaClient]:
         """GET /clients: all that are not deleted."""

@@ -226,6 +226,7 @@ def read_time_link(subject: str, state: Mapping[str, Any]) -> TimeLink:
         stored_log=tuple((start, end) for start, end in stored.get("time_log", ())),
         person=origin.get("person") or "",
         taiga_project_id=origin.get("taiga_project_id"),
+        divided_at=state.get("divided_at") or 0,
     )
 
 

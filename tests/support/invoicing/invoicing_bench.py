@@ -221,8 +221,9 @@ class Office:
         )
 
     async def client(self, name: str = "Acme", **fields: Any) -> str:
-        """A client of Invoice Ninja; returns its id."""
-        return (await self.ninja._write(read_client, "POST", "/clients", {"name": name, **fields})).id
+        """A client of Invoice Ninja whose only contact has an e-mail address; returns its id."""
+        body = {"name": name, "contacts": [{"email": f"{name.casefold()}@customers.test"}], **fields}
+        return (await self.ninja._write(read_client, "POST", "/clients", body)).id
 
     async def project(self, client_id: str, name: str, **fields: Any) -> str:
         """A project of a client; returns its id."""

@@ -39,6 +39,7 @@ _TEXTS = (
     "routing_id",
     "classification",
     "assigned_user_id",
+    "group_settings_id",
     *CUSTOM_FIELDS,
 )
 _CONTACT_TEXTS = ("first_name", "last_name", "phone", *CUSTOM_FIELDS)
@@ -49,8 +50,10 @@ def create(call: Call) -> Any:
     _validate(call, None)
     state = call.state
     settings = {**(call.data.get("settings") or {}), "entity": "App\\Models\\Client", "industry_id": "", "size_id": ""}
-    currency = currency_id_of(call.data.get("currency_code"))
-    settings["currency_id"] = currency or settings.get("currency_id") or state.setting("currency_id")
+    currency = currency_id_of(call.data.get("currency_code")) or settings.get("currency_id")
+    group = state.tables["group_settings"].get(call.data.get("group_settings_id"))
+    of_group = group["settings"].get("currency_id") if group is not None else ""
+    settings["currency_id"] = currency or of_group or state.setting("currency_id")
     values = {**CLIENT, **records.born(state), **records.texts(call, _TEXTS), "settings": settings}
     values["country_id"] = country_id_of(call.data.get("country_code")) or values["country_id"]
     values["number"] = text(call.data.get("number")) or state.next_number("client")
@@ -79,9 +82,21 @@ def update(call: Call, row_id: str) -> Any:
 
 def mail_addresses(state: NinjaState, client_id: str) -> tuple[str, ...]:
     """Give the addresses of the contacts that receive mails."""
+    return tuple(_addresses(state, client_id).values())
+
+
+def invited_addresses(state: NinjaState, invoice: Row) -> dict[str, str]:
+    """Give the addresses, by contact id, to which an invoice goes: those of its invitations."""
+    invited = {invitation["client_contact_id"] for invitation in invoice["invitations"]}
+    addresses = _addresses(state, invoice["client_id"])
+    return {contact_id: address for contact_id, address in addresses.items() if contact_id in invited}
+
+
+def _addresses(state: NinjaState, client_id: str) -> dict[str, str]:
     client = state.tables["clients"].get(client_id)
     contacts = [] if client is None else client["contacts"]
-    return tuple(contact["email"] for contact in contacts if contact["send_email"] and contact["email"].strip())
+    mailed = (contact for contact in contacts if contact["send_email"] and contact["email"].strip())
+    return {contact["id"]: contact["email"] for contact in mailed}
 
 
 def _validate(call: Call, own: Row | None) -> None:
@@ -121,10 +136,11 @@ def _contact(call: Call, item: dict[str, Any], present: dict[str, Any] | None, *
     state = call.state
     contact = {**(present or _new_contact(call)), "is_primary": first, "updated_at": state.now()}
     contact.update({key: text(item[key]) for key in _CONTACT_TEXTS if key in item})
-    if item.get("email"):
-        contact["email"] = item["email"]
+    if "email" in item:
+        contact["email"] = text(item["email"])
     if "send_email" in item:
-        contact["send_email"] = bool(item["send_email"])
+        # The primary contact gets mail whatever was sent.
+        contact["send_email"] = bool(item["send_email"]) or first
     return contact
 
 

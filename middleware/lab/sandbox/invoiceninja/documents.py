@@ -1,5 +1,6 @@
 """What invoices and credits have in common: their fields, line items and invitations."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from middleware.lab.sandbox.invoiceninja import records, totals
@@ -9,7 +10,7 @@ from middleware.lab.sandbox.invoiceninja.reference import CURRENCIES
 from middleware.lab.sandbox.invoiceninja.shapes import CUSTOM_FIELDS, INVITATION
 from middleware.lab.sandbox.invoiceninja.state import NinjaState
 from middleware.lab.sandbox.invoiceninja.table import Row
-from middleware.lab.sandbox.invoiceninja.values import as_date, decimal, number
+from middleware.lab.sandbox.invoiceninja.values import as_date, decimal, number, text
 
 DESIGN_ID = encode(2)
 DEFAULT_PRECISION = 2
@@ -42,6 +43,7 @@ _AMOUNTS = (
 )
 _SWITCHES = ("uses_inclusive_taxes", "is_amount_discount")
 _GATEWAY_FEES = ("3", "4")
+_YES = (True, 1, "1", "true")
 
 
 def errors_of(call: Call, entity: str, own: Row | None = None) -> dict[str, list[str]]:
@@ -74,7 +76,29 @@ def with_sums(state: NinjaState, document: dict[str, Any], lines: list[Any]) -> 
     is_amount = document["is_amount_discount"]
     clean = [totals.clean_line(line, is_amount_discount=is_amount) for line in lines if isinstance(line, dict)]
     clean = [line for line in clean if line["type_id"] not in _GATEWAY_FEES]
-    return totals.computed({**document, "line_items": clean}, precision(state, document["client_id"]))
+    client = state.tables["clients"].get(document["client_id"])
+    to_rappen = state.client_setting(client, "enable_rappen_rounding") in _YES
+    return totals.computed(
+        {**document, "line_items": clean}, precision(state, document["client_id"]), to_rappen=to_rappen
+    )
+
+
+def with_defaults(state: NinjaState, document: dict[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a POST takes from the client, its group or the company (facts 2, sections 2 and 3).
+
+    The client's public notes REPLACE those that were sent, which no PUT does; terms and footer only fill gaps.
+    """
+    client = state.tables["clients"].get(document["client_id"])
+    values: dict[str, Any] = {
+        name: document[name]
+        or text(state.client_setting(client, f"invoice_{name}") or state.setting(f"invoice_{name}"))
+        for name in ("terms", "footer")
+    }
+    if client is not None and client["public_notes"]:
+        values["public_notes"] = client["public_notes"]
+    if data.get("uses_inclusive_taxes") is None:
+        values["uses_inclusive_taxes"] = state.client_setting(client, "inclusive_taxes") in _YES
+    return {**document, **values}
 
 
 def precision(state: NinjaState, client_id: str) -> int:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from middleware.lab.sandbox.invoiceninja import ledger, records
 from middleware.lab.sandbox.invoiceninja.call import Call, RefusedError, invalid, refuse
-from middleware.lab.sandbox.invoiceninja.clients import mail_addresses
+from middleware.lab.sandbox.invoiceninja.clients import invited_addresses
 from middleware.lab.sandbox.invoiceninja.listing import paged
 from middleware.lab.sandbox.invoiceninja.render import one
 from middleware.lab.sandbox.invoiceninja.state import Mail, NinjaState
@@ -20,14 +20,20 @@ _PAYABLE = (ledger.DRAFT, ledger.SENT, ledger.PARTIAL)
 _PDF = b"%PDF-1.4\n1 0 obj\n<</Title (sandbox)>>\nendobj\ntrailer\n<<>>\n%%EOF\n"
 
 
-def link_tasks(state: NinjaState, invoice: Row) -> None:
-    """Unlink all tasks of the invoice, then link those of its lines, whatever they were linked to (the trap)."""
+def link_tasks(state: NinjaState, invoice: Row, *, is_new: bool = False) -> None:
+    """Unlink all tasks of the invoice, then link those of its lines, whatever they were linked to (the trap).
+
+    A POST links no task that is archived or deleted, though its line bills it; a PUT links archived ones, too.
+    """
     tasks = state.tables["tasks"]
-    for task in tasks.having("invoice_id", invoice.id):
+    before = tasks.having("invoice_id", invoice.id)
+    for task in before:
         records.change(state, "tasks", task, {"invoice_id": ""})
     for line in invoice["line_items"]:
         task_row = tasks.get(line["task_id"])
-        if task_row is not None:
+        if task_row is None or (is_new and task_row["archived_at"]):
+            continue
+        if not task_row["is_deleted"] or task_row in before:
             records.change(state, "tasks", task_row, {"invoice_id": invoice.id})
 
 
@@ -48,10 +54,18 @@ def trigger(call: Call, invoice: Row) -> None:
 
 
 def send_mail(state: NinjaState, invoice: Row) -> None:
-    """Send the invoice: it becomes sent and a mail is noted."""
+    """Send the invoice: it becomes sent, also when nobody has an address; only a `message_id` tells of a mail."""
     ledger.mark_sent(state, invoice)
-    records.change(state, "invoices", invoice, {"last_sent_date": state.today()})
-    state.mails.append(Mail("invoice", invoice.id, mail_addresses(state, invoice["client_id"])))
+    addresses = {} if state.is_mail_down else invited_addresses(state, invoice)
+    if addresses:
+        state.mails.append(Mail("invoice", invoice.id, tuple(addresses.values())))
+    invitations = [
+        {**one, "message_id": f"{len(state.mails):08}{one['client_contact_id']}@sandbox"}
+        if one["client_contact_id"] in addresses
+        else one
+        for one in invoice["invitations"]
+    ]
+    records.change(state, "invoices", invoice, {"last_sent_date": state.today(), "invitations": invitations})
 
 
 def cancel(state: NinjaState, invoice: Row) -> None:

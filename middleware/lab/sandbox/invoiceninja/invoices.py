@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from middleware.lab.sandbox.invoiceninja import documents, ledger, records
+from middleware.lab.sandbox.invoiceninja import documents, keywords, ledger, records
 from middleware.lab.sandbox.invoiceninja.call import Call, RefusedError, invalid
 from middleware.lab.sandbox.invoiceninja.invoice_actions import delete_invoice, link_tasks, trigger
 from middleware.lab.sandbox.invoiceninja.render import one
 from middleware.lab.sandbox.invoiceninja.shapes import INVOICE
+from middleware.lab.sandbox.invoiceninja.state import NinjaState
 from middleware.lab.sandbox.invoiceninja.table import Row
 from middleware.lab.sandbox.invoiceninja.values import decimal, number, text
 
@@ -20,12 +21,13 @@ def create(call: Call) -> Any:
     values = {**INVOICE, **records.born(state), **documents.given(call), "client_id": client_id}
     values["design_id"] = documents.DESIGN_ID
     values["date"] = values["date"] or state.company_today()
-    values["number"] = text(call.data.get("number")) or state.next_number("invoice")
+    values = documents.with_defaults(state, values, call.data)
+    values["number"] = text(call.data.get("number")) or ledger.first_number(state, client_id)
     values["auto_bill_enabled"] = bool(call.data.get("auto_bill_enabled"))
     values["invitations"] = documents.invitations(call, "invoice", client_id)
-    values.update(documents.with_sums(state, values, call.data.get("line_items") or []))
+    values.update(documents.with_sums(state, values, _filled(state, call.data.get("line_items") or [])))
     row = state.tables["invoices"].add(values)
-    link_tasks(state, row)
+    link_tasks(state, row, is_new=True)
     trigger(call, row)
     return records.created(call, "invoices", row)
 
@@ -54,6 +56,14 @@ def delete(call: Call, row_id: str) -> Any:
     row = call.row("invoices", row_id)
     delete_invoice(call.state, row)
     return one(call, "invoices", row)
+
+
+def _filled(state: NinjaState, lines: list[Any]) -> list[Any]:
+    """Lines with the reserved words in their notes replaced, as only a POST does."""
+    today = state.company_time(state.now()).date()
+    return [
+        {**line, "notes": keywords.filled(text(line.get("notes")), today)} for line in lines if isinstance(line, dict)
+    ]
 
 
 def blank(call: Call) -> Any:

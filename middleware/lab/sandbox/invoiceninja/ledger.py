@@ -29,6 +29,13 @@ def status_for(balance: Decimal, amount: Decimal) -> str:
     return PARTIAL if 0 < balance < amount else SENT
 
 
+def first_number(state: NinjaState, client_id: str) -> str:
+    """The number that a new invoice gets; "" where drafts have none (counter_number_applied "when_sent")."""
+    client = state.tables["clients"].get(client_id)
+    is_late = state.client_setting(client, "counter_number_applied") == "when_sent"
+    return "" if is_late else state.next_number("invoice")
+
+
 def mark_sent(state: NinjaState, invoice: Row) -> None:
     """Make a draft sent: it gets its balance and, from the payment terms, a due date."""
     if invoice["status_id"] != DRAFT:
@@ -38,6 +45,8 @@ def mark_sent(state: NinjaState, invoice: Row) -> None:
         values["due_date"] = _due_date(state, invoice)
     sent_at = state.clock().strftime("%Y-%m-%d %H:%M:%S")
     values["invitations"] = [{**invitation, "sent_date": sent_at} for invitation in invoice["invitations"]]
+    if not invoice["number"]:
+        values["number"] = state.next_number("invoice")
     records.change(state, "invoices", invoice, values)
     change_client(state, invoice["client_id"], balance=decimal(invoice["amount"]))
 

@@ -72,6 +72,11 @@ def _stored(column: str) -> Relation:
     return related
 
 
+def _live_group(state: NinjaState, client: Row) -> Any:
+    group = state.tables["group_settings"].get(client["group_settings_id"])
+    return None if group is None or group["archived_at"] else dict(group.data)
+
+
 def _activities(column: str) -> Relation:
     def related(state: NinjaState, row: Row) -> Any:
         return [dict(activity.data) for activity in state.tables["activities"] if activity[column] == row.id]
@@ -111,7 +116,7 @@ RELATIONS: Mapping[str, Mapping[str, Relation]] = {
         "gateway_tokens": _stored("gateway_tokens"),
         "activities": _activities("client_id"),
         "ledger": _empty,
-        "group_settings": _nothing,
+        "group_settings": _live_group,
         "system_logs": _empty,
         "invoices": _nothing,
     },

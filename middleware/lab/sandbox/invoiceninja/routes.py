@@ -8,6 +8,7 @@ from middleware.lab.sandbox.invoiceninja import (
     clients,
     company,
     credit_notes,
+    groups,
     invoice_actions,
     invoices,
     listing,
@@ -54,6 +55,8 @@ _FIXED: Mapping[tuple[str, str], Handler] = {
     ("POST", "credits"): credit_notes.create,
     ("POST", "credits/bulk"): partial(records.strict_bulk, entity="credits", actions=credit_notes.ACTIONS),
     ("POST", "webhooks"): webhooks.create,
+    ("POST", "group_settings"): groups.create,
+    ("POST", "group_settings/bulk"): partial(records.strict_bulk, entity="group_settings"),
 }
 
 _LISTED = frozenset(
@@ -68,6 +71,7 @@ _LISTED = frozenset(
         "users",
         "task_statuses",
         "payment_terms",
+        "group_settings",
     }
 )
 
@@ -84,10 +88,11 @@ _ON_ROW: Mapping[tuple[str, str], RowHandler] = {
     ("PUT", "credits"): credit_notes.update,
     ("DELETE", "credits"): credit_notes.delete_one,
     ("PUT", "webhooks"): webhooks.update,
+    ("PUT", "group_settings"): groups.update,
     ("DELETE", "webhooks"): webhooks.delete,
 }
 
-_DELETED_PLAINLY = frozenset({"clients", "projects"})
+_DELETED_PLAINLY = frozenset({"clients", "projects", "group_settings"})
 
 
 def handler_for(method: str, segments: tuple[str, ...]) -> Handler | None:

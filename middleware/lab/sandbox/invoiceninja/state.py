@@ -40,6 +40,7 @@ class NinjaState:
         tables: by the name in the path, e.g. `tables["invoices"]`.
         company: the company record with its `settings`.
         mails: mails that would have been sent, oldest first.
+        is_mail_down: no mail is handed over, and no answer says so (facts 2, section 6).
     """
 
     def __init__(self, token: str = DEFAULT_TOKEN, clock: Callable[[], datetime] = _utc_now) -> None:
@@ -57,8 +58,10 @@ class NinjaState:
             "task_statuses": Table("TaskStatus"),
             "payment_terms": Table("PaymentTerm"),
             "activities": Table("Activity"),
+            "group_settings": Table("GroupSetting"),
         }
         self.mails: list[Mail] = []
+        self.is_mail_down = False
         self.company: dict[str, Any] = new_company(self.now())
         self.rights: dict[str, Any] = {"permissions": "", "is_owner": True, "is_admin": True}
         self.idempotency_keys: dict[str, Row] = {}
@@ -92,10 +95,20 @@ class NinjaState:
         """A company setting, None when there is none."""
         return self.company["settings"].get(name)
 
-    def client_setting(self, client: Row, name: str) -> Any:
-        """A setting of the client, else of the company."""
+    def client_setting(self, client: Row | None, name: str) -> Any:
+        """A setting of the client, else of its group, else of the company (facts 2, sections 1 and 2).
+
+        An empty text at the client leaves it to the next level, at the group it decides. An archived group is none.
+        """
+        if client is None:
+            return self.setting(name)
         own = client["settings"].get(name)
-        return self.setting(name) if own in (None, "") else own
+        if own not in (None, ""):
+            return own
+        group = self.tables["group_settings"].get(client["group_settings_id"])
+        is_live = group is not None and not group["archived_at"] and not group["is_deleted"]
+        of_group = group["settings"].get(name) if group is not None and is_live else None
+        return self.setting(name) if of_group is None else of_group
 
     def next_number(self, entity: str) -> str:
         """Draw the next free number of the server's own sequence, e.g. `0001` (pattern and padding from settings)."""

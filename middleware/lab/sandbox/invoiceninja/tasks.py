@@ -1,5 +1,6 @@
 """Tasks, the time entries of Invoice Ninja (facts section 6)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from middleware.lab.sandbox.invoiceninja import records, timelog
@@ -26,10 +27,10 @@ def create(call: Call) -> Any:
     values["status_id"] = values["status_id"] or next(iter(state.tables["task_statuses"])).id
     values["rate"] = _rate(state, call.data.get("rate"), values)
     values["number"] = text(call.data.get("number")) or state.next_number("task")
-    values.update(_log_columns(state, entries, values["date"]))
+    values.update(_log_columns(state, entries, values))
     if call.flag("start"):
         # The answer and the row keep is_running false, as recorded.
-        values.update(_log_columns(state, [*entries, [state.now(), 0]], ""), is_running=False)
+        values.update(_log_columns(state, [*entries, [state.now(), 0]], values), is_running=False)
     row = state.tables["tasks"].add(values, {"hash": text(call.data.get("hash"))})
     _add_project_seconds(state, row["project_id"], _seconds(row))
     answer = records.created(call, "tasks", row)
@@ -50,7 +51,7 @@ def update(call: Call, row_id: str) -> Any:
     values["number"] = text(call.data.get("number")) or state.next_number("task")
     if "rate" in call.data:
         values["rate"] = _rate(state, call.data["rate"], {**row.data, **values})
-    values.update(_log_columns(state, entries, row["date"]))
+    values.update(_log_columns(state, entries, {**row.data, **values}))
     if "hash" in call.data:
         row.private["hash"] = text(call.data["hash"])
     _change(state, row, values)
@@ -124,12 +125,14 @@ def _rate(state: NinjaState, given: Any, values: dict[str, Any]) -> int | float:
     return number(decimal(state.setting("default_task_rate")))
 
 
-def _log_columns(state: NinjaState, entries: list[timelog.Entry], day: str) -> dict[str, Any]:
-    step = int(decimal(state.setting("task_round_to_nearest")))
-    stored = timelog.rounded(entries, step, up=bool(state.setting("task_round_up")))
+def _log_columns(state: NinjaState, entries: list[timelog.Entry], task: Mapping[str, Any]) -> dict[str, Any]:
+    """What of the task changes with its log, rounded as its client (or the client's group, or the company) says."""
+    client, day = state.tables["clients"].get(task["client_id"]), ""
+    step = int(decimal(state.client_setting(client, "task_round_to_nearest")))
+    stored = timelog.rounded(entries, step, up=bool(state.client_setting(client, "task_round_up")))
     if stored:
         day = state.company_time(int(stored[0][0])).date().isoformat()
-    return {"time_log": timelog.dump(stored), "is_running": timelog.is_running(stored), "date": day if stored else ""}
+    return {"time_log": timelog.dump(stored), "is_running": timelog.is_running(stored), "date": day}
 
 
 def _iso_start(state: NinjaState, row: Row) -> str:
@@ -172,14 +175,14 @@ def _start(state: NinjaState, _: str, row: Row) -> None:
     entries = timelog.load(row["time_log"])
     if row["invoice_id"] or timelog.is_running(entries):
         return
-    _change(state, row, _log_columns(state, [*entries, [state.now(), 0]], row["date"]))
+    _change(state, row, _log_columns(state, [*entries, [state.now(), 0]], row.data))
 
 
 def _stop(state: NinjaState, _: str, row: Row) -> None:
     entries = timelog.load(row["time_log"])
     if timelog.is_running(entries):
         ended = [entries[-1][0], state.now(), *entries[-1][2:]]
-        _change(state, row, _log_columns(state, [*entries[:-1], ended], row["date"]))
+        _change(state, row, _log_columns(state, [*entries[:-1], ended], row.data))
 
 
 def _delete(state: NinjaState, entity: str, row: Row) -> None:

@@ -57,7 +57,10 @@ def seconds(entries: list[Entry]) -> int:
 
 
 def rounded(entries: list[Entry], step: int, *, up: bool) -> list[Entry]:
-    """Round the length of finished entries to `step` seconds by moving their ends; 0 and 1 change nothing."""
+    """Round the length of finished entries to `step` seconds by moving their ends; 0 and 1 change nothing.
+
+    Down, exactly one step becomes nothing, while two steps stay two (facts 2, section 1).
+    """
     if step <= 1:
         return entries
     return [
@@ -67,7 +70,7 @@ def rounded(entries: list[Entry], step: int, *, up: bool) -> list[Entry]:
 
 def _rounded_end(entry: Entry, step: int, *, up: bool) -> int:
     length = _end(entry) - int(entry[0])
-    steps = -(-length // step) if up else length // step
+    steps = -(-length // step) if up else (length // step if length > step else 0)
     return int(entry[0]) + steps * step
 
 

@@ -12,6 +12,7 @@ from middleware.lab.sandbox.invoiceninja.shapes import CUSTOM_FIELDS, LINE
 from middleware.lab.sandbox.invoiceninja.values import ZERO, decimal, exact, number, rounded, text
 
 _TAX_RATES = ("tax_rate1", "tax_rate2", "tax_rate3")
+_TAX_NAMES = ("tax_name1", "tax_name2", "tax_name3")
 _AMOUNTS = ("quantity", "cost", "product_cost", "discount", *_TAX_RATES)
 _TEXTS = (
     "product_key",
@@ -29,6 +30,7 @@ _TEXTS = (
 _SURCHARGES = ("custom_surcharge1", "custom_surcharge2", "custom_surcharge3", "custom_surcharge4")
 _PERCENT = Decimal(100)
 _TAX_PLACES = 2
+_RAPPEN = Decimal("0.05")
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,11 @@ def clean_line(given: Mapping[str, Any], *, is_amount_discount: bool) -> dict[st
     return line
 
 
-def computed(document: Mapping[str, Any], precision: int) -> dict[str, Any]:
-    """Compute `line_items`, `amount` and `total_taxes` of a document; `precision` in places of its currency."""
+def computed(document: Mapping[str, Any], precision: int, *, to_rappen: bool = False) -> dict[str, Any]:
+    """Compute `line_items`, `amount` and `total_taxes` of a document; `precision` in places of its currency.
+
+    `to_rappen` rounds the amount to 0.05 (`enable_rappen_rounding`).
+    """
     terms = _Terms(
         inclusive=bool(document["uses_inclusive_taxes"]),
         discount=decimal(document["discount"]),
@@ -77,10 +82,14 @@ def computed(document: Mapping[str, Any], precision: int) -> dict[str, Any]:
     for line, total in zip(lines, totals, strict=True):
         taxes += _tax_line(line, total, subtotal, terms)
     after_discount = subtotal - _discount(subtotal, terms)
-    taxes += sum((terms.tax(after_discount, decimal(document[rate])) for rate in _TAX_RATES), ZERO)
+    # A tax of the whole document needs a name of two letters, one of a line does not.
+    rates = [rate for name, rate in zip(_TAX_NAMES, _TAX_RATES, strict=True) if len(document[name]) > 1]
+    taxes += sum((terms.tax(after_discount, decimal(document[rate])) for rate in rates), ZERO)
     surcharges = sum((decimal(document[name]) for name in _SURCHARGES), ZERO)
-    amount = after_discount + surcharges + (ZERO if terms.inclusive else taxes)
-    return {"line_items": lines, "amount": number(rounded(amount, precision)), "total_taxes": number(taxes)}
+    amount = rounded(after_discount + surcharges + (ZERO if terms.inclusive else taxes), precision)
+    if to_rappen:
+        amount = rounded(amount / _RAPPEN, 0) * _RAPPEN
+    return {"line_items": lines, "amount": number(amount), "total_taxes": number(taxes)}
 
 
 def _line_total(line: Mapping[str, Any], precision: int) -> Decimal:

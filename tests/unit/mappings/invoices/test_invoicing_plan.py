@@ -37,7 +37,7 @@ CURRENCIES = {"1": Currency("1", "USD", 2), "3": Currency("3", "EUR", 2), "7": C
 
 def company(**changes: Any) -> Company:
     """A company that leaves times as they are."""
-    kept = Company("c", "Us", "1", "1", "off", False, 1, False, False, False, Decimal(0), "")  # noqa: FBT003 - a record
+    kept = Company("c", "Us", "1", "1", "off", False, False, False, Decimal(0))  # noqa: FBT003 - a record
     return replace(kept, **changes)
 
 
@@ -289,7 +289,14 @@ def test_rounding_by_invoice_ninja() -> None:
     """Hours that Invoice Ninja rounded are billed as sent, with a warning; changed ones as they are."""
     stored = ((MIDDLE, MIDDLE + 2 * HOUR),)
     link = TimeLink("taiga:task:1", Decimal("1.5"), Decimal("1.4"), stored, "ann")
-    made = plan(work(task(1), links={"t0001": link}, company=company(round_to_nearest=HOUR, rounds_up=True)), mapping())
+    made = plan(
+        work(
+            task(1),
+            links={"t0001": link},
+            company=company(settings={"task_round_to_nearest": HOUR, "task_round_up": True}),
+        ),
+        mapping(),
+    )
     assert made.invoices[0].seconds == 5400
     assert [warning.split(":")[0] for warning in made.warnings] == [made.warnings[0].split(":")[0], "0001"]
     changed = plan(work(task(1), links={"t0001": replace(link, stored_log=())}), mapping())

@@ -35,12 +35,9 @@ COMPANY = Company(
     timezone_id="1",
     lock_invoices="off",
     locks_invoiced_tasks=False,
-    round_to_nearest=1,
-    rounds_up=False,
     updates_products=True,
     mails_receipts=True,
     default_task_rate=Decimal(0),
-    payment_terms="",
 )
 TABLES = Statics({"3": Currency("3", "EUR", 2)}, {"1": "UTC", "2": "Europe/Brussels"})
 
@@ -194,7 +191,6 @@ class TestInvoiceNinja:
     @pytest.mark.parametrize(
         ("changes", "rules", "word"),
         [
-            ({"round_to_nearest": 900}, {}, "rounded twice"),
             ({"lock_invoices": "when_sent"}, {}, "payment link"),
             ({}, {"product_key": "Work"}, "prices of that product"),
             ({"timezone_id": "2"}, {}, "Europe/Brussels"),

@@ -18,6 +18,7 @@ from mappings.invoiceninja.models import (
     PaymentStatus,
     Tax,
 )
+from mappings.invoiceninja.settings import Rounding, effective_settings
 from middleware.clients.http.ttl_cache import Remembered
 from tests.support.scripted_server import ninja_answering, page, recorded_answer
 
@@ -372,8 +373,9 @@ async def test_the_account() -> None:
     )
     assert (await ninja.ping()).company_name == "Lab GmbH"
     company = await ninja.company()
-    assert (company.name, company.currency_id, company.round_to_nearest) == ("Lab GmbH", "1", 1)
-    assert (company.rounds_up, company.locks_invoiced_tasks, company.lock_invoices) == (True, False, "off")
+    assert (company.name, company.currency_id) == ("Lab GmbH", "1")
+    assert (company.locks_invoiced_tasks, company.lock_invoices) == (False, "off")
+    assert effective_settings(None, company, {}).rounding == Rounding(1, is_up=True)
     assert (company.updates_products, company.mails_receipts) == (True, True)
     statics = await ninja.statics()
     assert await ninja.statics() is statics
