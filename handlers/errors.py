@@ -2,7 +2,7 @@
 
     WorkError
      +- NeedsPerson            a person must act (bad hours, unknown project): the event is dead, with a hint
-     +- RetryLater             the handler itself asks for another try after a delay
+     +- RetryLater             the handler itself asks for another attempt after a delay
      +- RemoteError            a remote system failed us; raised by the clients only
          +- Unreachable        no connection: the request was not carried out
              +- Suspended      not even sent: the system has been failing everybody, or is asked too much
@@ -68,7 +68,7 @@ class Unreachable(RemoteError):
 
 
 class Suspended(Unreachable):
-    """Not sent: the system is left alone for now. Try again after `delay` seconds; this try counts for nothing."""
+    """Not sent: the system is left alone for now. Try again after `delay` seconds; this attempt counts for nothing."""
 
     code = Code.PAUSED
 

@@ -21,9 +21,9 @@ WAKEUPS_LOST = Counter("taiga_billing_wakeups_lost", "Event ids Redis did not ta
 FINISHED = Counter(
     "taiga_billing_finished", "Events that left a worker, by status.", ["source", "status"], registry=REGISTRY
 )
-ATTEMPTS = Counter("taiga_billing_attempts", "Tries, by how they ended.", ["source", "outcome"], registry=REGISTRY)
+ATTEMPTS = Counter("taiga_billing_attempts", "Attempts, by how they ended.", ["source", "outcome"], registry=REGISTRY)
 ATTEMPT_SECONDS = Histogram(
-    "taiga_billing_attempt_seconds", "Duration of one try.", ["source"], buckets=WORK_BUCKETS, registry=REGISTRY
+    "taiga_billing_attempt_seconds", "Duration of one attempt.", ["source"], buckets=WORK_BUCKETS, registry=REGISTRY
 )
 END_TO_END_SECONDS = Histogram(
     "taiga_billing_end_to_end_seconds",

@@ -108,7 +108,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> N
 
 
 def live_context(context: Context, mapping: WatchedMapping) -> Callable[[], Context]:
-    """What a try gets: the same clients, and the mapping as it is at its beginning."""
+    """What an attempt gets: the same clients, and the mapping as it is at its beginning."""
     return lambda: replace(context, mapping=mapping.current())
 
 

@@ -186,7 +186,7 @@ class Settlement:
             disagreement = await self._disagreement(ledger, amounts)
             notes = await keep_due_date(ledger, self._facts.overdue_since, rules.timezone)
             await ledger.pay(amounts)
-            # From here on it is known as recorded: another try finds it so, and must know how it was found.
+            # From here on it is known as recorded: another attempt finds it so, and must know how it was found.
             await ledger.save(matched_by=placement.how)
             await ledger.refund(amounts, self._refund_day(rules.timezone))
             await settle_reopened(ledger, amounts, rules.timezone, close=rules.on_refund == "close")

@@ -52,7 +52,7 @@ async def _is_our_echo(work: Work, context: Context, rules: ProjectRules) -> boo
     """Whether nothing but our own write-back happened.
 
     Asked only of events that nobody looked at before: an older change may have been taken together with the echo in a
-    try that failed, and then the echo stands for both.
+    attempt that failed, and then the echo stands for both.
     """
     if context.taiga is None or not all(event.is_fresh for event in work.due):
         return False

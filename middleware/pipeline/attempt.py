@@ -1,4 +1,4 @@
-"""One try as records, pure: what the handler is given, and what is written down of its end. The processor does it."""
+"""One attempt as records, pure: what the handler is given, and what is written down when it ends."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from mappings.errors import NotUnderstood
 from middleware.clients.http.calls import Call
 from middleware.clients.http.json_codec import read_json
 from middleware.pipeline.retry import Verdict
-from middleware.store.events.claim_records import AttemptRecord, Claim, ClaimedEvent, Doubt, Settlement
+from middleware.store.events.claim_records import AttemptRecord, Claim, ClaimedEvent, Doubt, StatusChange
 
 # How a body begins that no configured key opens (`middleware.store.sealing`).
 SEALED = b"\x00fernet:"
@@ -18,29 +18,29 @@ HANDED_BACK = "handed back: the worker was stopped"
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """A try that ended: everything its settlement needs. `attempt` is None when it is not worth a row.
+class EndedAttempt:
+    """An attempt that ended: everything its settlement needs. `attempt` is None when it is not worth a row.
 
     `doubt` tells that a request of it may still be carried out.
     """
 
     claim: Claim
-    settlements: tuple[Settlement, ...]
+    changes: tuple[StatusChange, ...]
     attempt: AttemptRecord | None
     doubt: Doubt | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Took:
-    """When a try began, how many seconds it took, and the calls it made."""
+class Timing:
+    """When an attempt began, how many seconds it took, and the calls it made."""
 
     started_at: datetime
     seconds: float = 0.0
     calls: Sequence[Call] = ()
 
 
-def lead_of(claim: Claim) -> ClaimedEvent:
-    """The event that carries the try: the newest state, when it is due, else the newest of the due ones."""
+def lead_event(claim: Claim) -> ClaimedEvent:
+    """The event that carries the attempt: the newest state, when it is due, else the newest of the due ones."""
     return claim.newest if claim.newest_is_due else claim.due[-1]
 
 
@@ -53,47 +53,47 @@ def work_of(claim: Claim) -> Work:
     return Work(claim.subject, tuple(_event(event) for event in claim.due), _event(claim.newest))
 
 
-def ended(claim: Claim, verdict: Verdict, took: Took, now: datetime) -> Ended:
-    """How the events of a claim leave a try."""
-    lead = lead_of(claim)
+def end_attempt(claim: Claim, verdict: Verdict, timing: Timing, now: datetime) -> EndedAttempt:
+    """How the events of a claim leave an attempt."""
+    lead = lead_event(claim)
     next_attempt_at = now + timedelta(seconds=verdict.delay) if verdict.status == "retrying" else None
     if verdict.is_free:
-        return _put_off(claim, verdict, took, next_attempt_at)
-    own = Settlement(lead.id, verdict.status, verdict.code, verdict.reason, verdict.hint, next_attempt_at)
+        return _put_off(claim, verdict, timing, next_attempt_at)
+    own = StatusChange(lead.id, verdict.status, verdict.code, verdict.reason, verdict.hint, next_attempt_at)
     reason = f"taken together with event {lead.id} of the same subject"
     others = [
-        Settlement(event.id, "ignored", Code.TAKEN_TOGETHER, reason) for event in claim.due if event.id != lead.id
+        StatusChange(event.id, "ignored", Code.TAKEN_TOGETHER, reason) for event in claim.due if event.id != lead.id
     ]
-    return Ended(claim, (own, *others), _record(lead, verdict, took), _doubt(claim, took))
+    return EndedAttempt(claim, (own, *others), _record(lead, verdict, timing), _doubt(claim, timing))
 
 
-def _put_off(claim: Claim, verdict: Verdict, took: Took, next_attempt_at: datetime | None) -> Ended:
-    """All events of a claim wait as if nobody had looked at them; a try without any request leaves no trace."""
-    settlements = tuple(
-        Settlement(event.id, "retrying", verdict.code, verdict.reason, next_attempt_at=next_attempt_at, is_free=True)
+def _put_off(claim: Claim, verdict: Verdict, timing: Timing, next_attempt_at: datetime | None) -> EndedAttempt:
+    """All events of a claim wait as if nobody had looked at them; an attempt without any request leaves no trace."""
+    changes = tuple(
+        StatusChange(event.id, "retrying", verdict.code, verdict.reason, next_attempt_at=next_attempt_at, is_free=True)
         for event in claim.due
     )
-    record = _record(lead_of(claim), verdict, took) if took.calls else None
-    return Ended(claim, settlements, record, _doubt(claim, took))
+    record = _record(lead_event(claim), verdict, timing) if timing.calls else None
+    return EndedAttempt(claim, changes, record, _doubt(claim, timing))
 
 
-def _doubt(claim: Claim, took: Took) -> Doubt | None:
-    unsettled = [call for call in took.calls if call.is_unsettled]
+def _doubt(claim: Claim, timing: Timing) -> Doubt | None:
+    unsettled = [call for call in timing.calls if call.is_unsettled]
     if not unsettled:
         return None
     last = unsettled[-1]
-    return Doubt(claim.subject, lead_of(claim).id, f"{last.system}: {last.method} {last.path}: {last.error}")
+    return Doubt(claim.subject, lead_event(claim).id, f"{last.system}: {last.method} {last.path}: {last.error}")
 
 
-def handed_back(claim: Claim, now: datetime) -> Ended:
-    """All events of a claim back to work at once: their try was cut short."""
+def released(claim: Claim, now: datetime) -> EndedAttempt:
+    """All events of a claim back to work at once: their attempt was cut short."""
     verdict = Verdict("retrying", Code.HANDED_BACK, HANDED_BACK)
-    settlements = tuple(
-        Settlement(event.id, "retrying", verdict.code, verdict.reason, next_attempt_at=now) for event in claim.due
+    changes = tuple(
+        StatusChange(event.id, "retrying", verdict.code, verdict.reason, next_attempt_at=now) for event in claim.due
     )
-    lead = lead_of(claim)
+    lead = lead_event(claim)
     doubt = Doubt(claim.subject, lead.id, HANDED_BACK)
-    return Ended(claim, settlements, _record(lead, verdict, Took(now)), doubt)
+    return EndedAttempt(claim, changes, _record(lead, verdict, Timing(now)), doubt)
 
 
 def call_as_json(call: Call) -> dict[str, object]:
@@ -108,11 +108,11 @@ def call_as_json(call: Call) -> dict[str, object]:
     }
 
 
-def _record(lead: ClaimedEvent, verdict: Verdict, took: Took) -> AttemptRecord:
-    calls = [call_as_json(call) for call in took.calls]
-    milliseconds = round(took.seconds * 1000)
+def _record(lead: ClaimedEvent, verdict: Verdict, timing: Timing) -> AttemptRecord:
+    calls = [call_as_json(call) for call in timing.calls]
+    milliseconds = round(timing.seconds * 1000)
     return AttemptRecord(
-        lead.id, lead.attempts, took.started_at, milliseconds, verdict.status, verdict.code, verdict.reason, calls
+        lead.id, lead.attempts, timing.started_at, milliseconds, verdict.status, verdict.code, verdict.reason, calls
     )
 
 

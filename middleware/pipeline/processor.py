@@ -1,7 +1,7 @@
 """Runs the due events of this worker: claim, dispatch, settle; many subjects at a time, each subject once.
 
-The claims are taken from PostgreSQL. A wake-up (from Redis, or when a try ends) only says that looking is worth it;
-without any, the processor looks every `sweep_seconds`.
+The claims are taken from PostgreSQL. A wake-up (from Redis, or when an attempt ends) only says that looking is worth
+it; without any, the processor looks every `sweep_seconds`.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from handlers.event import Work
 from handlers.outcome import Outcome
 from mappings.codes import Code
 from middleware.clients.http.calls import Call, acting_for, recorded_calls
-from middleware.pipeline.attempt import Ended, Took, ended, handed_back, lead_of, work_of
+from middleware.pipeline.attempt import EndedAttempt, Timing, end_attempt, lead_event, released, work_of
 from middleware.pipeline.reporting import report
-from middleware.pipeline.retry import LONGEST_DELAY, Try, Verdict, judge
+from middleware.pipeline.retry import LONGEST_DELAY, Attempt, Verdict, judge
 from middleware.store.database import StoreUnavailableError
 from middleware.store.events.claim_records import Claim
 from middleware.store.events.claims import Claims
@@ -49,7 +49,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class InHand:
-    """A subject of this worker, until its try is settled."""
+    """A subject of this worker, until its attempt is settled."""
 
     claim: Claim
     task: asyncio.Task[None]
@@ -82,7 +82,7 @@ class Processor:
         self._held_sources = held_sources
         self._claims = Claims(database_url, self._drop_everything, only)
         self._running: dict[str, InHand] = {}
-        self._ended: list[Ended] = []
+        self._ended: list[EndedAttempt] = []
         self._look = asyncio.Event()
         self._settle_now = asyncio.Event()
         self._room = asyncio.Event()
@@ -136,7 +136,7 @@ class Processor:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         now = datetime.now(UTC)
-        self._ended += [handed_back(item.claim, now) for item in in_hand if self._was_cut_short(item)]
+        self._ended += [released(item.claim, now) for item in in_hand if self._was_cut_short(item)]
         with contextlib.suppress(StoreUnavailableError):
             await self._settle()
         # Closing waits for the settler and frees the locks: what is not settled is taken over by whoever sweeps next.
@@ -175,31 +175,31 @@ class Processor:
                 return
             claims = await self._claims.claim(free, list(self._running), held)
             for claim in claims:
-                task = asyncio.create_task(self._try(claim), name=f"try:{claim.subject}")
+                task = asyncio.create_task(self._run_attempt(claim), name=f"attempt:{claim.subject}")
                 self._running[claim.subject] = InHand(claim, task)
             if not claims:
                 return
 
-    async def _try(self, claim: Claim) -> None:
+    async def _run_attempt(self, claim: Claim) -> None:
         started_at, started = datetime.now(UTC), time.perf_counter()
         structlog.contextvars.bind_contextvars(subject=claim.subject)
         acting_for.set(claim.subject)
         with recorded_calls() as calls:
-            result = await self._attempt(claim)
+            result = await self._result_of(claim)
         if not self._is_in_hand(claim):
             # Its lock was lost, and what it waited for did not heed the cancellation: others settle its events now.
             return
         verdict = self._judged(claim, result)
-        took = Took(started_at, time.perf_counter() - started, calls)
-        self._ended.append(ended(claim, verdict, took, datetime.now(UTC)))
+        timing = Timing(started_at, time.perf_counter() - started, calls)
+        self._ended.append(end_attempt(claim, verdict, timing, datetime.now(UTC)))
         self._settle_now.set()
         try:
-            report(lead_of(claim), verdict, took.seconds, result)
+            report(lead_event(claim), verdict, timing.seconds, result)
             await self._learn(calls, result)
         except Exception:
             log.exception("try.unreported", hint="its events are settled all the same")
 
-    async def _attempt(self, claim: Claim) -> Outcome | BaseException:
+    async def _result_of(self, claim: Claim) -> Outcome | BaseException:
         limit = asyncio.timeout(self._limits.attempt_timeout)
         try:
             work = work_of(claim)
@@ -207,7 +207,7 @@ class Processor:
                 return await self._dispatch(work)
         except TimeoutError as error:
             if limit.expired():
-                return TimeoutError(f"the try took longer than {self._limits.attempt_timeout:.0f} s")
+                return TimeoutError(f"the attempt took longer than {self._limits.attempt_timeout:.0f} s")
             return error
         except Exception as error:  # noqa: BLE001 - every way of failing is judged by the retry policy
             return error
@@ -218,9 +218,9 @@ class Processor:
             return error
 
     def _judged(self, claim: Claim, result: Outcome | BaseException) -> Verdict:
-        lead = lead_of(claim)
+        lead = lead_event(claim)
         try:
-            this = Try(lead.attempts, lead.series_started_at, datetime.now(UTC), random.random())  # noqa: S311 - jitter
+            this = Attempt(lead.attempts, lead.series_started_at, datetime.now(UTC), random.random())  # noqa: S311 - jitter
             return judge(result, this, self._limits.keep_trying)
         except Exception as error:
             # Whatever the policy stumbles over, the subject must be free again.
@@ -230,7 +230,7 @@ class Processor:
             )
 
     async def _learn(self, calls: Sequence[Call], result: Outcome | BaseException) -> None:
-        """Pass on what the calls of a try say about the remote systems."""
+        """Pass on what the calls of an attempt say about the remote systems."""
         states = {call.system: ("ok", "answers") for call in calls if call.status is not None}
         if isinstance(result, Refused | Unreachable) and not isinstance(result, Suspended):
             states[result.system] = ("refused" if isinstance(result, Refused) else "unreachable", result.message)
@@ -244,9 +244,9 @@ class Processor:
             try:
                 await self._settle()
             except StoreUnavailableError as error:
-                log.warning("store.unreachable", error=str(error), hint="unsettled tries are done again")
+                log.warning("store.unreachable", error=str(error), hint="unsettled attempts are done again")
             except Exception:
-                # The claims were let go of: others do these tries again, and this worker must not stand still.
+                # The claims were let go of: others do these attempts again, and this worker must not stand still.
                 log.exception("settlement.failed")
 
     async def _settle(self) -> None:
@@ -258,7 +258,7 @@ class Processor:
         try:
             await self._claims.settle(
                 hold,
-                [settlement for item in batch for settlement in item.settlements],
+                [change for item in batch for change in item.changes],
                 [item.attempt for item in batch if item.attempt is not None],
                 [item.claim.subject for item in batch],
                 [item.doubt for item in batch if item.doubt is not None],

@@ -1,4 +1,4 @@
-"""What is counted and logged of each try: one line, with everything that a person searches for."""
+"""What is counted and logged of each attempt: one line, with everything that a person searches for."""
 
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 
 def report(lead: ClaimedEvent, verdict: Verdict, seconds: float, result: Outcome | BaseException) -> None:
-    """Count a try that took `seconds` and write its one line."""
+    """Count an attempt that took `seconds` and write its one line."""
     metrics.ATTEMPTS.labels(lead.source, verdict.status).inc()
     metrics.ATTEMPT_SECONDS.labels(lead.source).observe(seconds)
     if verdict.status != "retrying":

@@ -1,4 +1,4 @@
-"""The retry policy, pure: how a try ended decides what becomes of its event. No clock, no randomness of its own."""
+"""The retry policy, pure: how an attempt ended decides what becomes of its event. It has no clock and no randomness."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,15 +22,15 @@ FIRST_DELAY = 2.0
 LONGEST_DELAY = 3600.0
 REFUSED_DELAY = 60.0
 LONGEST_REFUSED_DELAY = 600.0
-# An error nobody foresaw is most likely a mistake of ours that repeats; a few tries cover the rest.
-UNFORESEEN_TRIES = 5
+# An error nobody foresaw is most likely a mistake of ours that repeats; a few attempts cover the rest.
+UNFORESEEN_ATTEMPTS = 5
 # Nothing is given up before it was tried this often, however long it waited for an outage to end.
-GIVE_UP_TRIES = 10
+GIVE_UP_ATTEMPTS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of an event. `delay` in seconds, for `retrying` only; `is_free`: the try counts for nothing."""
+    """What becomes of an event. `delay` in seconds, for `retrying` only; `is_free`: the attempt counts for nothing."""
 
     status: str
     code: Code
@@ -41,8 +41,8 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
-    """One try as the policy sees it. `attempt` counts from 1; `jitter` lies in [0, 1)."""
+class Attempt:
+    """One attempt as the policy sees it. `attempt` counts from 1; `jitter` lies in [0, 1)."""
 
     attempt: int
     series_started_at: datetime
@@ -51,15 +51,15 @@ class Try:
 
 
 def backoff(attempt: int, jitter: float, *, longest: float = LONGEST_DELAY) -> float:
-    """Seconds until the next try: doubling from 2 s up to `longest`, of which half is left to chance."""
+    """Seconds until the next attempt: doubling from 2 s up to `longest`, of which half is left to chance."""
     full = min(longest, FIRST_DELAY * 2.0 ** min(attempt - 1, 30))
     return full / 2 + full / 2 * jitter
 
 
-def judge(result: Outcome | BaseException, this: Try, keep_trying: timedelta) -> Verdict:
-    """Decide what becomes of an event after this try.
+def judge(result: Outcome | BaseException, this: Attempt, keep_trying: timedelta) -> Verdict:
+    """Decide what becomes of an event after this attempt.
 
-    `keep_trying` is how long failing tries are repeated, from the beginning of the series; refused credentials, an
+    `keep_trying` is how long failing attempts are repeated, from the beginning of the series; refused credentials, an
     outage of the whole system and waits asked for by a handler go on for as long as it takes.
     """
     match result:
@@ -91,18 +91,18 @@ def _dead(error: NeedsPerson | BadInput | NotUnderstood | Rejected) -> Verdict:
     return Verdict("dead", error.code, str(error), hint)
 
 
-def _failed(error: BaseException, this: Try, keep_trying: timedelta) -> Verdict:
+def _failed(error: BaseException, this: Attempt, keep_trying: timedelta) -> Verdict:
     code = code_of(error)
     foreseen = code is not Code.UNFORESEEN
     reason = str(error) or type(error).__name__
     if not foreseen:
         reason = f"unforeseen {type(error).__name__}: {reason}"
-    if not foreseen and this.attempt >= UNFORESEEN_TRIES:
+    if not foreseen and this.attempt >= UNFORESEEN_ATTEMPTS:
         return Verdict(
             "dead", code, reason, "this is most likely a mistake in taiga-billing: see the log, and report it"
         )
     is_outage = isinstance(error, RemoteError) and error.is_outage
-    is_over = this.attempt >= GIVE_UP_TRIES and this.now - this.series_started_at >= keep_trying
+    is_over = this.attempt >= GIVE_UP_ATTEMPTS and this.now - this.series_started_at >= keep_trying
     if is_over and not is_outage:
         hours = int(keep_trying.total_seconds() // 3600)
         return Verdict(

@@ -6,8 +6,8 @@ from typing import Any
 
 from handlers.ports.context import Context
 from handlers.registry import dispatch
-from middleware.pipeline.attempt import lead_of, work_of
-from middleware.pipeline.retry import Try, judge
+from middleware.pipeline.attempt import lead_event, work_of
+from middleware.pipeline.retry import Attempt, judge
 from middleware.replay.read_only import Script, WouldWriteError, read_only
 from middleware.store.events.claim_records import Claim
 
@@ -31,7 +31,7 @@ class Effect:
 async def rehearse(claim: Claim, context: Context, now: datetime) -> list[Effect]:
     """What settling a claim would do: one effect for each of its events."""
     script = Script()
-    lead = lead_of(claim)
+    lead = lead_event(claim)
     try:
         result: Any = await dispatch(work_of(claim), read_only(context, script))
     except WouldWriteError:
@@ -42,7 +42,7 @@ async def rehearse(claim: Claim, context: Context, now: datetime) -> list[Effect
     if result is None:
         own = Effect(lead.id, claim.subject, script.steps[-1][0], "what follows depends on the answer", steps=steps)
     else:
-        verdict = judge(result, Try(1, now, now, 0.5), timedelta(hours=1))
+        verdict = judge(result, Attempt(1, now, now, 0.5), timedelta(hours=1))
         effect = {"dead": "dead", "retrying": "retry"}.get(verdict.status) or _strongest(script)
         own = Effect(lead.id, claim.subject, effect, verdict.reason, verdict.hint, steps)
     others = [

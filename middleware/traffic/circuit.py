@@ -16,7 +16,7 @@ LONGEST_PAUSE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """What all workers together know of one system. `probes` counts the tries that failed since it is open."""
+    """What all workers together know of one system. `probes` counts the attempts that failed since it is open."""
 
     failures: int = 0
     subject: str = ""
@@ -54,7 +54,7 @@ CLOSED = Circuit()
 
 
 def pause(probes: int, jitter: float) -> float:
-    """Seconds until the next try: doubling from 1 s to 60 s, a quarter of it left to chance (`jitter` in [0, 1))."""
+    """Seconds until the next attempt: doubling from 1 s to 60 s, a quarter left to chance (`jitter` in [0, 1))."""
     full = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(probes, 30))
     return full * (0.75 + jitter / 4)
 
@@ -82,7 +82,7 @@ def with_probe_taken(circuit: Circuit, now: datetime, jitter: float) -> Circuit 
 
 
 def after_failed_probe(circuit: Circuit, message: str, now: datetime, jitter: float) -> Circuit:
-    """The try failed: the pause begins with its end (a server that hangs takes half a minute to say so)."""
+    """The attempt failed: the pause begins with its end (a server that hangs takes half a minute to say so)."""
     if not circuit.is_open:
         return circuit
     return replace(circuit, message=message, probe_at=now + timedelta(seconds=pause(circuit.probes, jitter)))

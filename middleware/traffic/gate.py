@@ -19,7 +19,7 @@ from middleware.traffic.limits import Leftovers, Pace, Slots
 
 log = structlog.get_logger()
 
-# A request waits this long for its turn, or for a try of the same worker; then its whole try is put off.
+# A request waits this long for its turn, or for an attempt of the same worker; then its whole attempt is put off.
 LONGEST_WAIT = 20.0
 # It comes again so long before a turn is free: sooner than requests in no hurry take it.
 COMES_BEFORE = 5.0

@@ -282,11 +282,11 @@ async def test_settling_what_text_cannot_hold(clean_database: str) -> None:
         (stored,) = await store.store([new_event("s")])
         (claim,) = await held.claim(1, [])
         bad = "a\x00b\ud800c"
-        settlements, attempts = settlement(claim)
-        object.__setattr__(settlements[0], "reason", bad)
+        changes, attempts = settlement(claim)
+        object.__setattr__(changes[0], "reason", bad)
         object.__setattr__(attempts[0], "reason", bad)
         object.__setattr__(attempts[0], "calls", [{"error": bad, bad: [bad, None, 1]}])
-        await held.settle(claim.hold, settlements, attempts, ["s"])
+        await held.settle(claim.hold, changes, attempts, ["s"])
         row = await store.find(stored.event_id)
         assert row is not None
         assert row.reason == "a\N{REPLACEMENT CHARACTER}b?c"

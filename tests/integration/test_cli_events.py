@@ -14,7 +14,7 @@ from mappings.codes import Code
 from middleware import cli
 from middleware.commands import common
 from middleware.store.database import open_pool
-from middleware.store.events.claim_records import AttemptRecord, Doubt, Settlement
+from middleware.store.events.claim_records import AttemptRecord, Doubt, StatusChange
 from middleware.store.events.events import EventStore
 from middleware.store.events.second_looks import remember_doubts
 from tests.support.pipeline import BASE_TIME, claims, new_event, statuses
@@ -41,7 +41,7 @@ async def pool(clean_database: str) -> AsyncIterator[asyncpg.Pool]:
                 {"system": "invoiceninja", "method": "POST", "path": "/tasks", "status": None, "ms": 3, "error": "x"}
             ]
             attempt = AttemptRecord(stored.event_id, 1, BASE_TIME, 5, status, Code.BAD_HOURS, REASON, calls)
-            settlement = Settlement(stored.event_id, status, Code.BAD_HOURS, REASON, "type them again", BASE_TIME)
+            settlement = StatusChange(stored.event_id, status, Code.BAD_HOURS, REASON, "type them again", BASE_TIME)
             await held.settle(claim.hold, [settlement], [attempt], [subject])
         await store.store([new_event("taiga:task:3", body=STRANGE)])
         yield opened

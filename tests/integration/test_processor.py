@@ -166,7 +166,7 @@ async def test_try_that_takes_too_long(bench: Bench) -> None:
     await bench.store.store([new_event()])
     async with bench.running(attempt_timeout=0.05):
         await bench.settled("retrying")
-    assert (await bench.row()).reason == "the try took longer than 0 s"
+    assert (await bench.row()).reason == "the attempt took longer than 0 s"
 
 
 async def test_own_timeout_of_a_handler_is_not_that_of_the_try(bench: Bench) -> None:

@@ -26,8 +26,8 @@ from middleware.lab.sandbox.invoiceninja import NinjaState
 from middleware.lab.sandbox.invoiceninja import create_app as create_ninja
 from middleware.lab.sandbox.taiga import create_app as create_taiga
 from middleware.lab.sandbox.taiga.people import BRIDGE, PASSWORD, Card, Place, Team
-from middleware.pipeline.attempt import Took, ended, lead_of, work_of
-from middleware.pipeline.retry import Try, judge
+from middleware.pipeline.attempt import Timing, end_attempt, lead_event, work_of
+from middleware.pipeline.retry import Attempt, judge
 from middleware.pipeline.wakeups import Wakeups, open_queue
 from middleware.reconcile.taiga import Tools, reconcile
 from middleware.sources.base import Delivery
@@ -107,11 +107,11 @@ class Bridge:
                 result: Any = await dispatch(work_of(claim), self.context)
             except Exception as error:  # noqa: BLE001 - judged like a worker does
                 result = error
-        lead = lead_of(claim)
-        verdict = judge(result, Try(lead.attempts, lead.series_started_at, now, 0.5), timedelta(hours=72))
-        done = ended(claim, verdict, Took(now, calls=calls), now)
+        lead = lead_event(claim)
+        verdict = judge(result, Attempt(lead.attempts, lead.series_started_at, now, 0.5), timedelta(hours=72))
+        done = end_attempt(claim, verdict, Timing(now, calls=calls), now)
         doubts = [done.doubt] if done.doubt else []
-        await held.settle(claim.hold, done.settlements, [done.attempt], [claim.subject], doubts)
+        await held.settle(claim.hold, done.changes, [done.attempt], [claim.subject], doubts)
 
     async def entries(self) -> dict[str, str]:
         """The hours of the live entries in Invoice Ninja by number."""

@@ -12,7 +12,7 @@ import asyncpg
 
 from mappings.codes import Code
 from middleware.store.database import open_pool
-from middleware.store.events.claim_records import AttemptRecord, Claim, Settlement
+from middleware.store.events.claim_records import AttemptRecord, Claim, StatusChange
 from middleware.store.events.claims import Claims
 from middleware.store.events.events import EventStore, NewEvent
 
@@ -57,11 +57,11 @@ async def finish(held: Claims, claim: Claim, status: str = "processed") -> None:
     await held.settle(claim.hold, *settlement(claim, status), [claim.subject])
 
 
-def settlement(claim: Claim, status: str = "processed") -> tuple[list[Settlement], list[AttemptRecord]]:
+def settlement(claim: Claim, status: str = "processed") -> tuple[list[StatusChange], list[AttemptRecord]]:
     """All events of a claim end alike, with one attempt."""
     lead = claim.due[-1]
     attempt = AttemptRecord(lead.id, lead.attempts, BASE_TIME, 1, status, Code.TIME_RECORDED, "")
-    return [Settlement(event.id, status, Code.TIME_RECORDED, f"{status} in a test") for event in claim.due], [attempt]
+    return [StatusChange(event.id, status, Code.TIME_RECORDED, f"{status} in a test") for event in claim.due], [attempt]
 
 
 async def statuses(pool: asyncpg.Pool) -> dict[str, int]:

@@ -28,7 +28,7 @@ class Call:
 _calls: ContextVar[list[Call] | None] = ContextVar("calls", default=None)
 
 acting_for: ContextVar[str] = ContextVar("acting_for", default="")
-"""The subject for which requests are made now; "" outside a try."""
+"""The subject for which requests are made now; "" outside an attempt."""
 
 
 @contextmanager

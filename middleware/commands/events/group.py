@@ -96,7 +96,7 @@ async def _read_one(settings: Settings, event_id: int) -> Shown:
 
 def _print_table(rows: list[EventRow]) -> None:
     table = Table(show_edge=False, pad_edge=False)
-    for heading in ("id", "received", "type", "subject", "status", "tries", "reason"):
+    for heading in ("id", "received", "type", "subject", "status", "attempts", "reason"):
         table.add_column(heading, overflow="fold")
     for row in rows:
         received = f"{row.received_at:%Y-%m-%d %H:%M:%S}"
@@ -119,7 +119,7 @@ def _print_event(shown: Shown, until_second_look: timedelta) -> None:
         click.echo(f"  hint      {event.hint}")
     if event.status == "retrying":
         wait = max(0, (event.next_attempt_at - datetime.now(UTC)).total_seconds())
-        click.echo(f"  next try  in {wait:.0f} s")
+        click.echo(f"  next      in {wait:.0f} s")
     if shown.second_look is not None:
         at = shown.second_look.asked_at + until_second_look
         click.echo(f"  looked at once more at {at:%Y-%m-%d %H:%M:%S} UTC, because of {shown.second_look.why}")

@@ -13,7 +13,7 @@ from middleware.store.text import storable, storable_json
 
 @dataclass(frozen=True, slots=True)
 class ClaimedEvent:
-    """One event row in the hands of this worker. `attempts` counts this try."""
+    """One event row in the hands of this worker. `attempts` counts this attempt."""
 
     id: int
     source: str
@@ -42,8 +42,8 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
-    """How one event leaves this try. `next_attempt_at` is given for `retrying` only; `is_free`: it was no try."""
+class StatusChange:
+    """How one event leaves this attempt. `next_attempt_at` is for `retrying` only; `is_free`: it does not count."""
 
     event_id: int
     status: str
@@ -56,7 +56,7 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A try of a subject after which a request may still be carried out: `why` says which, `event_id` for what."""
+    """An attempt of a subject after which a request may still be carried out: `why` says which, `event_id` for what."""
 
     subject: str
     event_id: int
@@ -65,7 +65,7 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """One try, for the `attempts` table."""
+    """One attempt, for the `attempts` table."""
 
     event_id: int
     number: int
@@ -108,16 +108,16 @@ def group(rows: Sequence[asyncpg.Record], finished: Mapping[int, ClaimedEvent], 
     return claims
 
 
-def settlement_columns(settlements: Sequence[Settlement]) -> tuple[list[object], ...]:
+def change_columns(changes: Sequence[StatusChange]) -> tuple[list[object], ...]:
     """The first arguments of `claims.SETTLE`."""
     return (
-        [item.event_id for item in settlements],
-        [item.status for item in settlements],
-        [storable(item.reason) for item in settlements],
-        [storable(item.hint) for item in settlements],
-        [item.next_attempt_at for item in settlements],
-        [int(item.is_free) for item in settlements],
-        [str(item.code) for item in settlements],
+        [item.event_id for item in changes],
+        [item.status for item in changes],
+        [storable(item.reason) for item in changes],
+        [storable(item.hint) for item in changes],
+        [item.next_attempt_at for item in changes],
+        [int(item.is_free) for item in changes],
+        [str(item.code) for item in changes],
     )
 
 

@@ -18,16 +18,16 @@ from middleware.store.events.claim_records import (
     Claim,
     ClaimedEvent,
     Doubt,
-    Settlement,
+    StatusChange,
     attempt_columns,
+    change_columns,
     group,
     read_event,
-    settlement_columns,
 )
 from middleware.store.events.second_looks import remember_doubts
 
 CLOSE_SECONDS = 5
-# Events in one try: beyond, the newest go first and the others follow, so that no burst fills the memory.
+# Events in one attempt: beyond, the newest go first and the others follow, so that no burst fills the memory.
 MOST_OF_A_SUBJECT = 100
 ORPHANED = "its worker died in the middle of it"
 
@@ -72,8 +72,8 @@ WHERE locked.is_ours
 ORDER BY claimed.occurred_at, claimed.id
 """
 
-# One statement, so that one commit carries both: how the events left their tries, and the tries. How long to wait is
-# counted from our moment ($16), and waited by the clock of PostgreSQL, which tells what is due: ours may be wrong.
+# One statement, so that one commit carries both: how the events left their attempts, and the attempts. How long to wait
+# is counted from our moment ($16), and waited by the clock of PostgreSQL, which tells what is due: ours may be wrong.
 SETTLE = """
 WITH settled AS (
     UPDATE events e SET status = s.status, outcome_code = s.code, reason = s.reason, hint = s.hint,
@@ -149,12 +149,12 @@ class Claims:
     async def settle(
         self,
         hold: int,
-        settlements: Sequence[Settlement],
+        changes: Sequence[StatusChange],
         attempts: Sequence[AttemptRecord],
         subjects: Sequence[str],
         doubts: Sequence[Doubt] = (),
     ) -> None:
-        """Commit how events left their try, then free their subjects; all were claimed under the same `hold`.
+        """Commit how events left their attempt, then free their subjects; all were claimed under the same `hold`.
 
         `doubts` are remembered for a second look before: one too many does no harm.
 
@@ -168,7 +168,7 @@ class Claims:
             with self._letting_go(connection):
                 if doubts:
                     await remember_doubts(connection, doubts)
-                columns = *settlement_columns(settlements), *attempt_columns(attempts)
+                columns = *change_columns(changes), *attempt_columns(attempts)
                 await connection.execute(SETTLE, *columns, datetime.now(UTC))
                 await connection.execute(UNLOCK, list(subjects))
 

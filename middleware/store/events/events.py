@@ -62,7 +62,7 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRow:
-    """One try of an event, with the outbound calls it made."""
+    """One attempt of an event, with the outbound calls it made."""
 
     number: int
     started_at: datetime
@@ -193,7 +193,7 @@ class EventStore:
         return (bytes(row["body"]), dict(row["headers"])) if row else (b"", {})
 
     async def attempts(self, event_id: int) -> list[AttemptRow]:
-        """The tries of an event, oldest first."""
+        """The attempts of an event, oldest first."""
         rows = await self._pool.fetch(
             "SELECT number, started_at, duration_ms, outcome, outcome_code, reason, calls FROM attempts"
             " WHERE event_id = $1 ORDER BY started_at, number",

@@ -1,6 +1,7 @@
-"""Subjects that are looked at once more, because a request of a try may be carried out after we gave it up.
+"""Subjects that are looked at once more, because a request of an attempt may be carried out after we gave it up.
 
-One row for each subject, dated by its last such try. When its time has come the row becomes an event of that subject.
+One row for each subject, dated by its last such attempt. When its time has come the row becomes an event of that
+subject.
 """
 
 from collections.abc import Sequence

@@ -21,7 +21,7 @@ from handlers.errors import (
 from handlers.outcome import Ignored, Processed
 from mappings.codes import Code
 from mappings.errors import BadInput, NotUnderstood
-from middleware.pipeline.retry import GIVE_UP_TRIES, LONGEST_DELAY, Try, Verdict, backoff, judge
+from middleware.pipeline.retry import GIVE_UP_ATTEMPTS, LONGEST_DELAY, Attempt, Verdict, backoff, judge
 from middleware.store.database import StoreUnavailableError
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -31,7 +31,7 @@ NINJA = "invoiceninja"
 
 def verdict(result: Any, attempt: int = 1, hours: float = 0, jitter: float = 0.5) -> Verdict:
     """What becomes of an event whose try ended so."""
-    return judge(result, Try(attempt, START, START + timedelta(hours=hours), jitter), DAYS)
+    return judge(result, Attempt(attempt, START, START + timedelta(hours=hours), jitter), DAYS)
 
 
 def test_outcomes() -> None:
@@ -62,7 +62,7 @@ FAILURES = [
     Doubtful(NINJA, "POST /x", "the answer was lost"),
     ServerError(NINJA, "POST /x", "Server Error", status=500),
     StoreUnavailableError("PostgreSQL: away"),
-    TimeoutError("the try took longer than 120 s"),
+    TimeoutError("the attempt took longer than 120 s"),
 ]
 
 
@@ -70,8 +70,8 @@ FAILURES = [
 def test_failures_are_tried_for_three_days(error: Exception) -> None:
     """Failures that pass are tried again for as long as configured, and at least ten times."""
     assert verdict(error, attempt=1000, hours=71.9).status == "retrying"
-    assert verdict(error, attempt=GIVE_UP_TRIES - 1, hours=72).status == "retrying"
-    last = verdict(error, attempt=GIVE_UP_TRIES, hours=72)
+    assert verdict(error, attempt=GIVE_UP_ATTEMPTS - 1, hours=72).status == "retrying"
+    last = verdict(error, attempt=GIVE_UP_ATTEMPTS, hours=72)
     assert (last.status, last.reason) == ("dead", f"gave up after 72 hours: {error}")
     assert "replay" in last.hint
 
