@@ -10,7 +10,6 @@ from starlette.routing import Mount, Route
 
 from middleware.dashboard.mount import open_dashboard
 from middleware.intake.ingest import Ingest
-from middleware.intake.rate_limit import BadSenders
 from middleware.intake.receiver import Receiver
 from middleware.intake.rejections import DoorNotes
 from middleware.metrics import REJECTED
@@ -70,9 +69,8 @@ async def _lifespan(app: Starlette, settings: Settings) -> AsyncIterator[None]:
 
 
 def _webhooks(settings: Settings, ingest: Ingest, notes: DoorNotes) -> Iterator[Route]:
-    senders = BadSenders()
     for source in settings.enabled_sources:
-        receiver = Receiver(SOURCES[source], settings, ingest, notes, senders)
+        receiver = Receiver(SOURCES[source], settings, ingest, notes)
         # With a slash at the end as well: senders do not follow the redirect of Starlette, and send once.
         for path in (f"/webhooks/{source}", f"/webhooks/{source}/"):
             yield Route(path, receiver, methods=["POST"])

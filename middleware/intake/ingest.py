@@ -16,9 +16,9 @@ from middleware.store.events.events import EventStore, NewEvent, Stored
 log = structlog.get_logger()
 
 ROWS_PER_COMMIT = 256
-# More than this waiting for a commit means that PostgreSQL is as good as away; bodies are kept in memory meanwhile.
+# More than this waiting for a commit means that PostgreSQL is as good as away. The bytes of their bodies are bounded by
+# the connections (`middleware.web.body_budget`).
 MAX_WAITING = 5_000
-MAX_WAITING_BYTES = 64 * 1024 * 1024
 
 
 class Ingest:
@@ -29,7 +29,6 @@ class Ingest:
         self._wakeups = wakeups
         self._commits = Together(self._commit, ROWS_PER_COMMIT)
         self._waiting = 0
-        self._bytes = 0
 
     async def accept(self, event: NewEvent) -> Stored:
         """Commit one event and return what became of it.
@@ -37,10 +36,9 @@ class Ingest:
         Raises:
             StoreUnavailableError: it is not known to be stored; the sender must be told to try again.
         """
-        if self._waiting >= MAX_WAITING or self._bytes >= MAX_WAITING_BYTES:
+        if self._waiting >= MAX_WAITING:
             raise StoreUnavailableError(f"{self._waiting} requests wait for PostgreSQL already")
         self._waiting += 1
-        self._bytes += len(event.body)
         try:
             return await self._commits.ask(event)
         except StoreUnavailableError:
@@ -51,7 +49,6 @@ class Ingest:
             raise StoreUnavailableError(f"{type(error).__name__}: {error}") from error
         finally:
             self._waiting -= 1
-            self._bytes -= len(event.body)
 
     async def _commit(self, events: Sequence[NewEvent]) -> Sequence[Stored]:
         results = await self._store.store(events)

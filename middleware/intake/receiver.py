@@ -10,7 +10,6 @@ from starlette.types import Receive, Scope, Send
 
 from mappings.errors import NotUnderstood
 from middleware.intake.ingest import Ingest
-from middleware.intake.rate_limit import BadSenders
 from middleware.intake.rejections import DoorNotes, fingerprint
 from middleware.metrics import ACK_SECONDS, RECEIVED, REJECTED
 from middleware.settings import Settings
@@ -25,6 +24,7 @@ log = structlog.get_logger()
 SECONDS_BETWEEN_LINES = 1.0
 # Digits of a declared length that are worth reading as a number.
 LONGEST_LENGTH = 18
+SERVICE_UNAVAILABLE = 503
 # The guard's clock begins a little before ours.
 ALMOST = 0.95
 JSON = "application/json"
@@ -45,15 +45,12 @@ class RejectedDeliveryError(Exception):
 class Receiver:
     """The endpoint of one source: an ASGI application, for what Starlette wraps around a function is not needed."""
 
-    def __init__(
-        self, source: Source, settings: Settings, ingest: Ingest, notes: DoorNotes, senders: BadSenders
-    ) -> None:
+    def __init__(self, source: Source, settings: Settings, ingest: Ingest, notes: DoorNotes) -> None:
         self._source = source.name
         self._rules = source
         self._secrets = settings.webhook_secrets(source.name)
         self._fingerprints = [fingerprint(secret) for secret in self._secrets]
         self._notes = notes
-        self._senders = senders
         self._tolerance = settings.stripe_tolerance
         self._max_body = settings.max_body_bytes
         self._body_timeout = settings.body_timeout
@@ -69,27 +66,23 @@ class Receiver:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         address = scope["client"][0] if scope["client"] else ""
         try:
-            stored = await self._take(receive, headers, address)
+            stored = await self._take(receive, headers)
         except RejectedDeliveryError as rejection:
             await self._refused(rejection, headers, address)(scope, receive, send)
             return
         self._ack_seconds.observe(time.perf_counter() - started)
         await self._acknowledged(stored)(scope, receive, send)
 
-    async def _take(self, receive: Receive, headers: Mapping[str, str], address: str) -> Stored:
+    async def _take(self, receive: Receive, headers: Mapping[str, str]) -> Stored:
         now = time.monotonic()
-        if self._senders.is_refused(address, now):
-            raise RejectedDeliveryError(429, "too_many_bad_signatures", "too many requests with bad signatures")
         delivery = Delivery(await self._body(receive, headers, now), headers, datetime.now(UTC))
         body = delivery.body
         try:
             used = self._rules.verify(delivery, self._secrets, self._tolerance)
-            self._senders.proved(address, now)
             self._notes.key_used(self._source, self._fingerprints[used], delivery.received_at)
             event = self._rules.read(delivery, decode(delivery.body))
             return await self._ingest.accept(event)
         except SignatureError as error:
-            self._senders.failed(address, now)
             raise RejectedDeliveryError(403, error.reason, str(error), body) from error
         except NotJsonError as error:
             raise RejectedDeliveryError(400, "not_json", str(error), body) from error
@@ -149,7 +142,7 @@ class Receiver:
                 message=str(rejection),
                 sender=address or None,
             )
-        answered = {503: {"Retry-After": "5"}, 429: {"Retry-After": "5"}}.get(rejection.status)
+        answered = {"Retry-After": "5"} if rejection.status == SERVICE_UNAVAILABLE else None
         return JSONResponse(
             {"status": "rejected", "reason": rejection.reason, "message": str(rejection)},
             status_code=rejection.status,

@@ -40,7 +40,7 @@ def web_server(
         port: port to listen on.
         grace: seconds that running requests get at the end.
         proxies: addresses whose `X-Forwarded-For` is believed, separated by commas.
-        max_connections: requests on more connections than these are answered 503.
+        max_connections: beyond these, the connection that has waited the longest is closed for each new one.
         body_seconds: how long a sender may take for a body.
     """
     logger = logging.getLogger("uvicorn.error")
@@ -52,7 +52,7 @@ def web_server(
             host=host,
             port=port,
             loop="uvloop",
-            http=guarded(body_seconds),
+            http=guarded(body_seconds, max_connections, proxies),
             ws="none",
             lifespan="on",
             log_config=None,
@@ -61,6 +61,5 @@ def web_server(
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=int(grace) or 1,
             forwarded_allow_ips=proxies,
-            limit_concurrency=max_connections,
         )
     )

@@ -10,7 +10,6 @@ import pytest
 from pydantic import SecretStr
 
 from middleware.app import create_app
-from middleware.intake import rate_limit as abuse
 from middleware.lab.bench.load import SECRET, request_for, task_webhook
 from middleware.settings import Settings
 from middleware.sources.signing import sign_taiga
@@ -102,30 +101,20 @@ async def test_slow_headers_and_silence(clean_database: str, fresh_redis: str, m
         assert await answer_to(port, request_for(2)) == 202
 
 
-async def test_too_many_connections(clean_database: str, fresh_redis: str) -> None:
-    """Requests on more connections than allowed are answered 503; when others leave, it goes on."""
+async def test_more_idle_connections_than_allowed(clean_database: str, fresh_redis: str) -> None:
+    """Idle connections from the same address cost no webhook, however many there are."""
     async with receiver(clean_database, fresh_redis, max_connections=5) as (port, _):
-        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(6)]
-        await asyncio.sleep(0.05)
-        assert await answer_to(port, request_for(3)) == 503
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(30)]
+        assert await answer_to(port, request_for(3)) == 202
         for _, writer in idle:
             writer.close()
-        await asyncio.sleep(0.05)
-        assert await answer_to(port, request_for(3)) == 202
 
 
-async def test_bad_signatures_are_refused_before_they_are_read(
-    clean_database: str, fresh_redis: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After its budget an address gets 429; from an address that has proven itself every good webhook is taken."""
-    monkeypatch.setattr(abuse, "PER_SECOND", 0.0)
+async def test_a_good_signature_is_taken_between_bad_ones(clean_database: str, fresh_redis: str) -> None:
+    """At an address that sends bad signatures only, from the first second on, the good webhook is taken."""
     async with receiver(clean_database, fresh_redis) as (port, _):
-        answers = [await answer_to(port, forged(1)) for _ in range(60)]
-        assert answers == [403] * 50 + [429] * 10
-    async with receiver(clean_database, fresh_redis) as (port, _):
+        assert {await answer_to(port, forged(1)) for _ in range(120)} == {403}
         assert await answer_to(port, request_for(4)) == 202
-        assert {await answer_to(port, forged(1)) for _ in range(60)} == {403}
-        assert await answer_to(port, request_for(5)) == 202
 
 
 async def test_valid_webhooks_between_garbage(clean_database: str, fresh_redis: str) -> None:
@@ -141,7 +130,7 @@ async def test_valid_webhooks_between_garbage(clean_database: str, fresh_redis: 
                 body = b"{" * 500 if number % 2 else task_webhook(number)
                 async with session.post(url, data=body, headers={"X-TAIGA-WEBHOOK-SIGNATURE": "0" * 40}) as answer:
                     garbage += 1
-                    assert answer.status in (403, 429)
+                    assert answer.status == 403
 
         spamming = [asyncio.create_task(spam(number)) for number in range(16)]
         answers = [await answer_to(port, request_for(100 + number)) for number in range(60)]
