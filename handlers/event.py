@@ -1,9 +1,41 @@
-"""What a handler is given: the stored events of one subject."""
+"""Events: on their way into the store, and as a handler is given them, all of one subject."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+SCHEDULE = "schedule"
+"""The source of the bridge's own events."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """A verified delivery, or an event of our own, on its way into the store. `key` is unique within `source`."""
+
+    source: str
+    type: str
+    key: str
+    subject: str
+    occurred_at: datetime
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def own_event(type_: str, key: str, subject: str, occurred_at: datetime, payload: Mapping[str, Any]) -> NewEvent:
+    """An event of the bridge's own."""
+    body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+    return NewEvent(SCHEDULE, type_, key, subject, occurred_at, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """What became of a new event. `is_due`: a worker should look at it now (new, or a dead one sent again)."""
+
+    event_id: int
+    is_duplicate: bool
+    is_due: bool
 
 
 @dataclass(frozen=True, slots=True)

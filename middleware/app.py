@@ -48,7 +48,7 @@ async def _lifespan(app: Starlette, settings: Settings) -> AsyncIterator[None]:
         queue = open_queue(settings.redis_url.get_secret_value())
         wakeups = Wakeups(queue)
         await wakeups.start()
-        ingest, health, notes = Ingest(EventStore(pool), wakeups), Health(pool, queue), DoorNotes(pool)
+        ingest, health, notes = Ingest(EventStore(pool), wakeups.notify), Health(pool, queue), DoorNotes(pool)
         await notes.start()
         app.state.ingest = ingest
         app.state.notes = notes

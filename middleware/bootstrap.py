@@ -18,8 +18,7 @@ from middleware.clients.invoiceninja import InvoiceNinja
 from middleware.clients.stripe.client import Stripe, connect_stripe
 from middleware.clients.stripe.payment_links import StripeLinks
 from middleware.clients.taiga import Credentials, Taiga
-from middleware.intake.internal_events import StoredInternalEvents
-from middleware.pipeline.wakeups import Wakeups, open_queue
+from middleware.intake.ingest import open_ingest
 from middleware.settings import Settings, SettingsError
 from middleware.sources.table import sources_by_system
 from middleware.store.billing.links import LinkStore, ReviewStore
@@ -27,7 +26,6 @@ from middleware.store.billing.payment_links import PaymentLinkStore
 from middleware.store.billing.payments import EventHistoryStore, PaymentStore
 from middleware.store.billing.plans import PlanStore
 from middleware.store.database import STORE_ERRORS, Pool
-from middleware.store.events.events import EventStore
 from middleware.store.locks import Locks
 from middleware.store.operations.circuits import CircuitStore
 from middleware.store.operations.workers import WorkerStore
@@ -130,21 +128,6 @@ def payment_links(payments: PaymentWorld, pool: Pool) -> LinkWorld | None:
 
 
 @asynccontextmanager
-async def open_internal_events(settings: Settings, pool: Pool) -> AsyncIterator[StoredInternalEvents]:
-    """The door for events of our own; without Redis the workers find them by their sweep."""
-    url = settings.redis_url.get_secret_value()
-    if not url:
-        yield StoredInternalEvents(EventStore(pool), lambda _ids: None)
-        return
-    wakeups = Wakeups(open_queue(url))
-    await wakeups.start()
-    try:
-        yield StoredInternalEvents(EventStore(pool), wakeups.notify)
-    finally:
-        await wakeups.stop()
-
-
-@asynccontextmanager
 async def open_context(
     settings: Settings, mapping: MappingFile, pool: Pool, outages: Outages | None = None
 ) -> AsyncIterator[Context]:
@@ -163,7 +146,7 @@ async def open_context(
         async with (
             open_taiga(settings) as taiga,
             open_payments(settings, ninja, pool) as payments,
-            open_internal_events(settings, pool) as events,
+            open_ingest(settings, pool) as events,
         ):
             if outages is not None:
                 _send_through(outages, ninja, taiga, payments)

@@ -25,6 +25,7 @@ from handlers.ports.context import Context
 from handlers.registry import dispatch
 from middleware.alerts.watcher import run_alerts
 from middleware.bootstrap import RemoteObserver, open_context, open_outages
+from middleware.intake.ingest import Ingest
 from middleware.jobs.invoice_runs import LiveSchedule
 from middleware.jobs.second_looks import run_second_looks
 from middleware.jobs.table import run_clockwork
@@ -43,6 +44,7 @@ from middleware.process import on_hangup, stop_on_signals
 from middleware.settings import Settings
 from middleware.store.billing.plans import PlanStore
 from middleware.store.database import STORE_ERRORS, Pool, open_pool
+from middleware.store.events.events import EventStore
 from middleware.store.operations.workers import WorkerStore
 from middleware.traffic.traffic import Outages
 from middleware.version import VERSION
@@ -89,6 +91,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> N
         context = await stack.enter_async_context(open_context(settings, mapping.current(), pool, outages))
         workers = WorkerStore(pool)
         processor = _processor(settings, live_context(context, mapping), RemoteObserver(workers), outages)
+        local = Ingest(EventStore(pool), lambda _ids: processor.wake())
         async with _background(
             processor.run(),
             _run_arq(settings, processor, _schedule(mapping, context, pool)),
@@ -98,7 +101,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> N
             run_clockwork(settings, pool, live_context(context, mapping), outages),
             mapping.run(pool),
             run_alerts(settings, pool, mapping.problem),
-            run_second_looks(pool, settings.second_look_minutes, processor.wake),
+            run_second_looks(pool, settings.second_look_minutes, local),
         ):
             log.info("worker.started", version=VERSION, concurrency=settings.worker_concurrency)
             await stop.wait()

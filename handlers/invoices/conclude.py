@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
+from handlers.event import NewEvent, own_event
 from handlers.invoices.events import SEND, SEND_SUBJECT, TASK_INVOICED, client_subject
 from handlers.invoices.intents import Intent
 from handlers.invoices.verify import Checked
 from handlers.ports.context import Context
-from handlers.ports.invoice_world import InternalEvent, Invoiced, InvoiceWorld
+from handlers.ports.invoice_world import Invoiced, InvoiceWorld
 from mappings.invoiceninja.models import Invoice
 from mappings.invoices.models import Entry
 from mappings.invoices.totals import rounded
@@ -32,7 +33,7 @@ async def conclude(intent: Intent, checked: Checked, invoice: Invoice, world: In
     else:
         await context.reviews.close(subject, FLAGGED, "it is as it should be")
         send = planned.terms.auto_send if intent.due.send is None else intent.due.send
-        await world.events.put([_send(invoice, context.clock())] if send else [])
+        await world.events.enqueue([_send(invoice, context.clock())] if send else [])
     await world.plans.made(intent.due.plan_id, intent.planned, invoice, note)
     hours = seconds_to_hours(planned.seconds)
     told = f"invoice {invoice.number}: {rounded(invoice.amount, planned.precision)} {planned.currency} for {hours} h"
@@ -45,7 +46,9 @@ async def look_at_items(intent: Intent, invoice: Invoice, world: InvoiceWorld, c
     As long as it named them they were taken for billed, so that a change in Taiga may have changed nothing.
     """
     if context.taiga is not None:
-        await world.events.put([_task_invoiced(entry, invoice) for entry in intent.planned.entries if entry.subject])
+        await world.events.enqueue(
+            [_task_invoiced(entry, invoice) for entry in intent.planned.entries if entry.subject]
+        )
 
 
 def _invoiced(entry: Entry, intent: Intent, invoice: Invoice) -> Invoiced:
@@ -60,13 +63,13 @@ def _invoiced(entry: Entry, intent: Intent, invoice: Invoice) -> Invoiced:
     return Invoiced(entry.subject or f"invoiceninja:task:{entry.task_id}", entry.number, invoice.id, state)
 
 
-def _task_invoiced(entry: Entry, invoice: Invoice) -> InternalEvent:
+def _task_invoiced(entry: Entry, invoice: Invoice) -> NewEvent:
     """Lets `record_time` write the status back.
 
     It is dated before the work: the newest event of a Taiga item must stay the one that tells its state.
     """
-    return InternalEvent(
-        type=TASK_INVOICED,
+    return own_event(
+        TASK_INVOICED,
         key=f"invoiced:{invoice.id}:{entry.number}",
         subject=entry.subject,
         occurred_at=datetime.combine(entry.first_day, time(0), UTC) - _DAY,
@@ -74,6 +77,6 @@ def _task_invoiced(entry: Entry, invoice: Invoice) -> InternalEvent:
     )
 
 
-def _send(invoice: Invoice, now: datetime) -> InternalEvent:
+def _send(invoice: Invoice, now: datetime) -> NewEvent:
     payload = {"invoice_id": invoice.id, "number": invoice.number, "amount": str(invoice.amount)}
-    return InternalEvent(SEND, f"send:{invoice.id}", SEND_SUBJECT, now, payload)
+    return own_event(SEND, f"send:{invoice.id}", SEND_SUBJECT, now, payload)

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from handlers.event import Event
-from handlers.ports.invoice_world import InternalEvent
+from handlers.event import Event, NewEvent, own_event
 from mappings.invoices.period import Period
 from mappings.invoices.plan_json import period_as_json, period_from_json
 
-SOURCE = "schedule"
 RUN = "invoices.run"
 DUE = "invoice.due"
 SEND = "invoice.send"
@@ -40,10 +38,10 @@ def client_subject(client_id: str) -> str:
     return f"invoice:{client_id}"
 
 
-def due_event(due: Due, cause: str, now: datetime) -> InternalEvent:
+def due_event(due: Due, cause: str, now: datetime) -> NewEvent:
     """The event for one client; `cause` tells runs apart: the same plan may be applied again, later."""
-    return InternalEvent(
-        type=DUE,
+    return own_event(
+        DUE,
         key=f"due:{due.plan_id}:{due.client_id}:{cause}",
         subject=client_subject(due.client_id),
         occurred_at=now,
@@ -64,7 +62,7 @@ def read_due(event: Event) -> Due:
     return Due(told["plan_id"], told["client_id"], period, bool(told["is_strict"]), told["send"])
 
 
-def run_event(calendar: str, period: Period, due_at: datetime) -> InternalEvent:
+def run_event(calendar: str, period: Period, due_at: datetime) -> NewEvent:
     """The event of a run; its key lets each run begin once, however many workers see that it is due."""
     payload: Mapping[str, Any] = {"calendar": calendar, "period": period_as_json(period)}
-    return InternalEvent(RUN, f"run:{calendar}:{period.name}", f"invoices:run:{calendar}", due_at, payload)
+    return own_event(RUN, f"run:{calendar}:{period.name}", f"invoices:run:{calendar}", due_at, payload)

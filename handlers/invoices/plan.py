@@ -41,7 +41,7 @@ async def plan_invoices(work: Work, context: Context) -> Outcome:
     waiting = sorted({invoice.client_id for invoice in made.invoices} - set(automatic))
     now = context.clock()
     dues = [Due(made.id, client_id, period, is_strict=False) for client_id in automatic]
-    await world.events.put([due_event(due, f"run-{event.id}", now) for due in dues])
+    await world.events.enqueue([due_event(due, f"run-{event.id}", now) for due in dues])
     await _ask(work.subject, made, waiting, context)
     return Processed(Code.INVOICES_PLANNED, _told(made, len(automatic), len(waiting)))
 

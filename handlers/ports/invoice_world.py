@@ -1,10 +1,11 @@
 """What making invoices needs beyond `handlers.ports.context`: declared here, provided by `middleware.bootstrap`."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date
 from typing import Any, Protocol
 
+from handlers.ports.events import EventSink
 from mappings.invoiceninja.models import Company, CustomField, Invoice, InvoiceDraft, InvoiceLine, Project, Statics
 from mappings.invoices.models import (
     CreditProposal,
@@ -171,28 +172,9 @@ class Plans(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class InternalEvent:
-    """An event of the bridge's own, of source `schedule`; `key` makes it unique."""
-
-    type: str
-    key: str
-    subject: str
-    occurred_at: datetime
-    payload: Mapping[str, Any] = field(default_factory=dict)
-
-
-class InternalEvents(Protocol):
-    """The door into the store for the bridge's own events."""
-
-    async def put(self, events: Sequence[InternalEvent]) -> list[int]:
-        """Commit them; returns their ids. Events that are there already stay as they are."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
 class InvoiceWorld:
     """Everything that the making of invoices may use."""
 
     books: BillingBooks
     plans: Plans
-    events: InternalEvents
+    events: EventSink

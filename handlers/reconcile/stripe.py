@@ -13,6 +13,7 @@ from handlers.errors import NotFound
 from handlers.payments.facts import PAYMENT
 from handlers.ports.billing import Json, PaymentRecord
 from handlers.ports.context import Clock
+from handlers.ports.events import DifferenceSink
 from handlers.reconcile.reconcile_stripe_look import Look, look_at, may_differ
 from handlers.reconcile.stripe_compare import content_mark, judge
 from handlers.reconcile.stripe_models import (
@@ -22,7 +23,6 @@ from handlers.reconcile.stripe_models import (
     BookRow,
     Books,
     Difference,
-    Door,
     Known,
     Moves,
     Records,
@@ -63,7 +63,7 @@ class StripeReconciliation:
         books: Books,
         records: Records,
         clock: Clock,
-        door: Door | None,
+        sink: DifferenceSink[Difference] | None,
         *,
         progress: Progress = lambda _text, _count: None,
     ) -> None:
@@ -71,7 +71,7 @@ class StripeReconciliation:
         self._books = books
         self._records = records
         self._clock = clock
-        self._door = door
+        self._sink = sink
         self._progress = progress
         self._tally = _Tally()
         self._moves = Moves()
@@ -235,8 +235,8 @@ class StripeReconciliation:
         fresh = [one for one in sorted_out if one.handling == "put"]
         self._tally.under_way += [_light(one) for one in sorted_out if one.handling == "under_way"]
         self._tally.told_before += [_light(one) for one in sorted_out if one.handling == "told_before"]
-        if self._door is not None:
-            await self._door.put(fresh)
+        if self._sink is not None:
+            await self._sink.enqueue(fresh)
         self._tally.differences += [_light(one) for one in fresh]
 
 

@@ -173,14 +173,6 @@ class Records(Protocol):
         ...
 
 
-class Door(Protocol):
-    """Where differences are put in as events."""
-
-    async def put(self, differences: Sequence[Difference]) -> None:
-        """Store each as an event of its payment, once."""
-        ...
-
-
 @dataclass(slots=True)
 class Moves:
     """Refunds and disputes by the payment they belong to."""

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 
 from handlers.errors import Doubtful, NotFound, Rejected, RemoteError, ServerError
 from handlers.ports.context import Clock
+from handlers.ports.events import DifferenceSink
 from handlers.reconcile.batches import Reading
 from handlers.reconcile.reconcile_look import Found, Look, last_told
 from handlers.reconcile.taiga_compare import judge, state_of
 from handlers.reconcile.taiga_listing import Listing
-from handlers.reconcile.taiga_models import Difference, Door, Newest, Report, Scope, Seen, SeenItems, TaigaLists
+from handlers.reconcile.taiga_models import Difference, Newest, Report, Scope, Seen, SeenItems, TaigaLists
 from mappings.config.file import MappingFile, ProjectRules
 from mappings.taiga.fingerprint import content_mark, row_mark
 from mappings.time.models import WorkItem, WorkKind
@@ -45,7 +46,7 @@ class TaigaReconciliation:
         seen: SeenItems,
         mapping: MappingFile,
         clock: Clock,
-        door: Door | None,
+        sink: DifferenceSink[Difference] | None,
         *,
         progress: Progress = lambda _text, _count: None,
     ) -> None:
@@ -53,7 +54,7 @@ class TaigaReconciliation:
         self._seen = seen
         self._mapping = mapping
         self._clock = clock
-        self._door = door
+        self._sink = sink
         self._progress = progress
         self._tally = _Tally()
         self._looked: set[str] = set()
@@ -224,8 +225,8 @@ class TaigaReconciliation:
         pairs = [self._compare(one, newest, one.look.subject in linked) for one in found]
         differences = [difference for difference, _ in pairs if difference is not None]
         self._tally.differences += differences
-        if self._door is not None:
-            await self._door.put(differences)
+        if self._sink is not None:
+            await self._sink.enqueue(differences)
         await self._remember(seen for _, seen in pairs if seen is not None)
 
     def _compare(
@@ -255,5 +256,5 @@ class TaigaReconciliation:
         return difference, seen
 
     async def _remember(self, seen: Iterable[Seen]) -> None:
-        if self._door is not None:
+        if self._sink is not None:
             await self._seen.save(list(seen))

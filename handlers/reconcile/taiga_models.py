@@ -163,14 +163,6 @@ class SeenItems(Protocol):
         ...
 
 
-class Door(Protocol):
-    """Where differences are put in as events."""
-
-    async def put(self, differences: Sequence[Difference]) -> None:
-        """Store each as an event of its subject, once."""
-        ...
-
-
 def gone(item: WorkItem) -> WorkItem:
     """The item, deleted."""
     return replace(item, is_deleted=True, attributes=None)

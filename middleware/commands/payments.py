@@ -24,8 +24,7 @@ from middleware.commands.common import (
     store,
 )
 from middleware.intake.decisions import Decision, decision_event
-from middleware.intake.ingest import Ingest
-from middleware.pipeline.wakeups import Wakeups, open_queue
+from middleware.intake.ingest import open_ingest
 from middleware.settings import Settings
 from middleware.store.billing.payments import PaymentStore
 from middleware.store.database import Pool
@@ -134,14 +133,9 @@ async def _store_decision(
         record = await PaymentStore(pool).find(payment)
         if record is None:
             raise FailedError(f"there is no payment {payment}: see `taiga-billing payments list`")
-        wakeups = Wakeups(open_queue(settings.redis_url.get_secret_value()))
-        await wakeups.start()
-        try:
-            stored = await Ingest(EventStore(pool), wakeups).accept(
-                decision_event(action, record, words, cli_actor(), datetime.now(UTC))
-            )
-        finally:
-            await wakeups.stop()
+        async with open_ingest(settings, pool) as sink:
+            event = decision_event(action, record, words, cli_actor(), datetime.now(UTC))
+            (stored,) = await sink.enqueue([event])
         summary = f"payment {payment}: {action} {words.get('invoice', '')}".rstrip()
         deed = Deed(cli_actor(), f"payment.{action}", summary, dict(words), (stored.event_id,))
         await AuditStore(pool).record(deed)

@@ -10,8 +10,10 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from middleware.dashboard.services import Checks, Services, Wake
+from middleware.intake.ingest import Ingest
 from middleware.settings import Settings
 from middleware.store.database import StoreUnavailableError, open_pool
+from middleware.store.events.events import EventStore
 from middleware.store.events.statistics import Statistics
 
 log = structlog.get_logger()
@@ -49,7 +51,8 @@ async def open_dashboard(settings: Settings, wake: Wake, checks: Checks) -> Asyn
     async with open_pool(settings.database_url.get_secret_value(), size=CONNECTIONS) as pool:
         adding = asyncio.create_task(_add_up_for_ever(Statistics(pool)), name="statistics")
         try:
-            yield LazyDashboard(Services(settings, pool, wake, checks, lambda: datetime.now(UTC)))
+            sink = Ingest(EventStore(pool), wake)
+            yield LazyDashboard(Services(settings, pool, sink, wake, checks, lambda: datetime.now(UTC)))
         finally:
             adding.cancel()
             await asyncio.gather(adding, return_exceptions=True)

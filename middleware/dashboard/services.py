@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from handlers.ports.events import EventSink
 from middleware.settings import Settings
 from middleware.store.database import Pool
 from middleware.web.health import Check
@@ -16,11 +17,13 @@ Checks = Callable[[], Awaitable[list[Check]]]
 class Services:
     """`pool` is the dashboard's own, so that a slow page takes no connection from webhooks.
 
-    `wake` tells the workers of events that are due again; `checks` are those of `/readyz`.
+    `sink` is the one door for events; `wake` tells the workers of events that are due again; `checks` are those of
+    `/readyz`.
     """
 
     settings: Settings
     pool: Pool
+    sink: EventSink
     wake: Wake
     checks: Checks
     clock: Callable[[], datetime]

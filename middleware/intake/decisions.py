@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Literal
 from uuid import uuid4
 
+from handlers.event import NewEvent
 from handlers.ports.billing import PaymentRecord
-from middleware.store.events.events import NewEvent
 
 Decision = Literal["match", "ignore"]
 

@@ -8,6 +8,7 @@ import structlog
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from handlers.event import Enqueued
 from mappings.errors import NotUnderstood
 from middleware.intake.ingest import Ingest
 from middleware.intake.rejections import DoorNotes, fingerprint
@@ -16,7 +17,6 @@ from middleware.settings import Settings
 from middleware.sources.base import Delivery, NotJsonError, Source, decode
 from middleware.sources.signing import SignatureError
 from middleware.store.database import StoreUnavailableError
-from middleware.store.events.events import Stored
 
 log = structlog.get_logger()
 
@@ -73,7 +73,7 @@ class Receiver:
         self._ack_seconds.observe(time.perf_counter() - started)
         await self._acknowledged(stored)(scope, receive, send)
 
-    async def _take(self, receive: Receive, headers: Mapping[str, str]) -> Stored:
+    async def _take(self, receive: Receive, headers: Mapping[str, str]) -> Enqueued:
         now = time.monotonic()
         delivery = Delivery(await self._body(receive, headers, now), headers, datetime.now(UTC))
         body = delivery.body
@@ -81,7 +81,7 @@ class Receiver:
             used = self._rules.verify(delivery, self._secrets, self._tolerance)
             self._notes.key_used(self._source, self._fingerprints[used], delivery.received_at)
             event = self._rules.read(delivery, decode(delivery.body))
-            return await self._ingest.accept(event)
+            return (await self._ingest.enqueue([event]))[0]
         except SignatureError as error:
             raise RejectedDeliveryError(403, error.reason, str(error), body) from error
         except NotJsonError as error:
@@ -120,7 +120,7 @@ class Receiver:
         message = f"the body may have {self._max_body} bytes (MAX_BODY_BYTES)"
         return RejectedDeliveryError(413, "too_large", message)
 
-    def _acknowledged(self, stored: Stored) -> Response:
+    def _acknowledged(self, stored: Enqueued) -> Response:
         if stored.is_duplicate:
             self._duplicates.inc()
             return Response(DUPLICATE % stored.event_id, 200, media_type=JSON)

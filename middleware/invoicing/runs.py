@@ -134,10 +134,10 @@ class Runs:
         ordered = sorted(set(clients))
         cause = f"command-{now.isoformat()}"
         dues = [Due(made.id, client_id, made.period, is_strict, send) for client_id in ordered]
-        ids = await self._world.events.put([due_event(due, cause, now) for due in dues])
+        stored = await self._world.events.enqueue([due_event(due, cause, now) for due in dues])
         is_whole = {invoice.client_id for invoice in made.invoices} <= set(ordered)
         await PlanStore(self._pool).close_plan_reviews(made.id if is_whole else "", "applied by a person", ordered)
-        return dict(zip(ids, ordered, strict=True))
+        return dict(zip([one.event_id for one in stored], ordered, strict=True))
 
     async def _planned_now(self, period: Period, clients: Collection[str] | None) -> InvoicePlan:
         one = next(iter(clients)) if clients is not None and len(clients) == 1 else ""

@@ -6,7 +6,7 @@ from datetime import datetime
 import structlog
 
 from handlers.invoices.events import run_event
-from handlers.ports.invoice_world import InternalEvents
+from handlers.ports.events import EventSink
 from mappings.config.file import MappingFile
 from mappings.invoices.calendars import calendars_of
 from mappings.invoices.period import latest_run
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 class Schedule:
     """The runs of one process; what it put into the store once it does not put there again."""
 
-    def __init__(self, mapping: MappingFile, plans: PlanStore, events: InternalEvents) -> None:
+    def __init__(self, mapping: MappingFile, plans: PlanStore, events: EventSink) -> None:
         self._calendars = calendars_of(mapping)
         self._plans = plans
         self._events = events
@@ -37,8 +37,8 @@ class Schedule:
             if event.key in self._begun:
                 continue
             if run.due_at >= await self._plans.calendar_known_since(calendar.name, now):
-                (event_id,) = await self._events.put([event])
-                log.info("run.due", calendar=calendar.name, period=run.period.name, event_id=event_id)
+                (enqueued,) = await self._events.enqueue([event])
+                log.info("run.due", calendar=calendar.name, period=run.period.name, event_id=enqueued.event_id)
                 begun += 1
             self._begun.add(event.key)
         return begun
@@ -54,7 +54,7 @@ class Schedule:
 class LiveSchedule:
     """The schedule by the mapping as it is at each tick; what was begun is asked of the store again after a change."""
 
-    def __init__(self, mapping: Callable[[], MappingFile], plans: PlanStore, events: InternalEvents) -> None:
+    def __init__(self, mapping: Callable[[], MappingFile], plans: PlanStore, events: EventSink) -> None:
         self._mapping = mapping
         self._plans = plans
         self._events = events

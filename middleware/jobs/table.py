@@ -1,26 +1,23 @@
 """What this installation does by the clock: reconciling, reading the books and housekeeping, in the workers."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 from handlers.ports.context import Context
-from middleware.intake.ingest import Ingest
+from middleware.intake.ingest import open_ingest
 from middleware.jobs.failed_payments import payment_periodics
 from middleware.jobs.housekeeping import housekeeping_periodics
 from middleware.jobs.mirror import book_periodics
 from middleware.jobs.periodic import run_periodics
 from middleware.jobs.reconcile import stripe_periodics
 from middleware.jobs.taiga_clock import taiga_periodics
-from middleware.pipeline.wakeups import Wakeups, open_queue
 from middleware.settings import Settings
 from middleware.store.database import Pool
-from middleware.store.events.events import EventStore
 from middleware.traffic.traffic import Outages
 
 
 async def run_clockwork(settings: Settings, pool: Pool, context: Callable[[], Context], outages: Outages) -> None:
     """Do everything in its time, until cancelled; `context` is as it is at that time."""
-    async with _door(settings, pool) as ingest:
+    async with open_ingest(settings, pool) as ingest:
         await run_periodics(
             pool,
             [
@@ -31,13 +28,3 @@ async def run_clockwork(settings: Settings, pool: Pool, context: Callable[[], Co
                 *housekeeping_periodics(settings, pool),
             ],
         )
-
-
-@asynccontextmanager
-async def _door(settings: Settings, pool: Pool) -> AsyncIterator[Ingest]:
-    wakeups = Wakeups(open_queue(settings.redis_url.get_secret_value()))
-    await wakeups.start()
-    try:
-        yield Ingest(EventStore(pool), wakeups)
-    finally:
-        await wakeups.stop()

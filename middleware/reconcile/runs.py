@@ -1,6 +1,5 @@
 """What reconciling has in common, whatever the source: one run at a time, remembered; a run by the clock; the door."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Generic, Protocol, TypeVar
@@ -8,10 +7,10 @@ from typing import Generic, Protocol, TypeVar
 import structlog
 
 from handlers.errors import RemoteError
-from middleware.intake.ingest import Ingest
+from handlers.event import NewEvent
+from handlers.ports.events import EventSink
 from middleware.jobs.periodic import NotNowError
 from middleware.store.database import Pool
-from middleware.store.events.events import NewEvent
 from middleware.store.operations.reconcile import Counts, RunStore
 from middleware.traffic.gate import in_no_hurry
 from middleware.traffic.traffic import Outages
@@ -39,16 +38,16 @@ _Report = TypeVar("_Report", bound=Report)
 _Difference = TypeVar("_Difference")
 
 
-class EventDoor(Generic[_Difference]):
-    """Puts differences in as events; implements the `Door` of each source."""
+class DifferenceEvents(Generic[_Difference]):
+    """Enqueues differences as events; implements `DifferenceSink`."""
 
-    def __init__(self, ingest: Ingest, event_of: Callable[[_Difference], NewEvent]) -> None:
-        self._ingest = ingest
+    def __init__(self, sink: EventSink, event_of: Callable[[_Difference], NewEvent]) -> None:
+        self._sink = sink
         self._event_of = event_of
 
-    async def put(self, differences: Sequence[_Difference]) -> None:
-        """Store each as an event, once; they share commits."""
-        await asyncio.gather(*(self._ingest.accept(self._event_of(one)) for one in differences))
+    async def enqueue(self, differences: Sequence[_Difference]) -> None:
+        """Store each as an event, once."""
+        await self._sink.enqueue([self._event_of(one) for one in differences])
 
 
 async def alone_and_remembered(

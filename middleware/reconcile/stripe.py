@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from handlers.event import NewEvent
 from handlers.ports.context import Clock
+from handlers.ports.events import EventSink
 from handlers.reconcile.stripe import Progress, StripeReconciliation
 from handlers.reconcile.stripe_models import Books, Difference, Report, Scope
 from middleware.clients.http.client import Row
 from middleware.clients.http.json_codec import write_json
 from middleware.clients.stripe.client import STRIPE_VERSION, Stripe
-from middleware.intake.ingest import Ingest
-from middleware.reconcile.runs import EventDoor, alone_and_remembered, by_clock
+from middleware.reconcile.runs import DifferenceEvents, alone_and_remembered, by_clock
 from middleware.store.billing.payment_events import PaymentEvents
 from middleware.store.database import Pool
-from middleware.store.events.events import NewEvent
 from middleware.store.operations.reconcile import RunStore
 
 ScopeName = Literal["daily", "manual"]
@@ -38,7 +38,7 @@ class Tools:
     stripe: Stripe
     books: Books
     pool: Pool
-    ingest: Ingest | None
+    sink: EventSink | None
     clock: Clock = utc_now
 
 
@@ -110,10 +110,10 @@ async def reconcile(
         AlreadyRunningError: another run is under way.
         RemoteError: Stripe or Invoice Ninja cannot be read.
     """
-    door = EventDoor(tools.ingest, event_of) if tools.ingest is not None else None
+    sink = DifferenceEvents(tools.sink, event_of) if tools.sink is not None else None
     records = PaymentEvents(tools.pool)
-    run = StripeReconciliation(Lists(tools.stripe), tools.books, records, tools.clock, door, progress=progress)
-    return await alone_and_remembered(tools.pool, SOURCE, name, lambda: run.run(scope), is_dry=door is None)
+    run = StripeReconciliation(Lists(tools.stripe), tools.books, records, tools.clock, sink, progress=progress)
+    return await alone_and_remembered(tools.pool, SOURCE, name, lambda: run.run(scope), is_dry=sink is None)
 
 
 async def daily_scope(pool: Pool, now: datetime) -> Scope:

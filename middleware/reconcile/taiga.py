@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from handlers.event import NewEvent
+from handlers.ports.events import EventSink
 from handlers.reconcile.taiga import Progress, TaigaReconciliation
 from handlers.reconcile.taiga_models import Difference, Newest, Report, Scope
 from mappings.config.file import MappingFile
@@ -14,10 +16,8 @@ from mappings.taiga.webhook import describe, read_webhook
 from mappings.time.models import WorkItem
 from middleware.clients.http.json_codec import read_json, write_json
 from middleware.clients.taiga import Taiga
-from middleware.intake.ingest import Ingest
-from middleware.reconcile.runs import EventDoor, alone_and_remembered, by_clock
+from middleware.reconcile.runs import DifferenceEvents, alone_and_remembered, by_clock
 from middleware.store.database import Pool
-from middleware.store.events.events import NewEvent
 from middleware.store.operations.reconcile import RunStore, SeenStore
 
 ScopeName = Literal["recent", "all", "manual"]
@@ -37,7 +37,7 @@ class Tools:
     taiga: Taiga
     mapping: MappingFile
     pool: Pool
-    ingest: Ingest | None
+    sink: EventSink | None
 
 
 class Memory(SeenStore):
@@ -78,11 +78,11 @@ async def reconcile(
         AlreadyRunningError: another run is under way.
         RemoteError: Taiga cannot be read.
     """
-    door = EventDoor(tools.ingest, event_of) if tools.ingest is not None else None
+    sink = DifferenceEvents(tools.sink, event_of) if tools.sink is not None else None
     run = TaigaReconciliation(
-        tools.taiga, Memory(tools.pool), tools.mapping, lambda: datetime.now(UTC), door, progress=progress
+        tools.taiga, Memory(tools.pool), tools.mapping, lambda: datetime.now(UTC), sink, progress=progress
     )
-    is_dry = door is None
+    is_dry = sink is None
     return await alone_and_remembered(tools.pool, SOURCE, name, lambda: run.run(scope), is_dry=is_dry, waits=waits)
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
+from handlers.event import NewEvent
 from mappings.errors import NotUnderstood, shown
 from middleware.clients.http.json_codec import read_json
-from middleware.store.events.events import NewEvent
 
 LONGEST_NAME = 300
 # The ends of the calendar are infinite for PostgreSQL and come back without a time zone.

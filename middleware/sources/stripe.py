@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from handlers.event import NewEvent
 from mappings.errors import NotUnderstood
 from mappings.stripe import Relevant, classify
 from mappings.stripe.fields import BadStripeObject
 from mappings.values.fields import take_time
 from middleware.sources.base import Delivery, Source, new_event
 from middleware.sources.signing import verify_stripe
-from middleware.store.events.events import NewEvent
 
 LAST_SECOND = int(datetime.max.replace(tzinfo=UTC).timestamp())
 _HEADER = "stripe-signature"

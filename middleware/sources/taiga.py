@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from handlers.event import NewEvent
 from mappings.taiga.webhook import describe
 from middleware.sources.base import Delivery, Source, canonical_digest, new_event
 from middleware.sources.signing import verify_taiga
-from middleware.store.events.events import NewEvent
 
 
 def _verify(delivery: Delivery, secrets: Sequence[str], _tolerance: int) -> int:

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from middleware.store.events import claims as claims_module
+from middleware.store.events.actions import EventActions
 from middleware.store.events.claims import CLAIM, Claims, ClaimsLostError
 from tests.support.pipeline import BASE_TIME, claims, event_store, finish, new_event, settlement, statuses, until
 
@@ -82,11 +83,11 @@ async def test_late_event_knows_the_newer_one(clean_database: str) -> None:
 
 async def test_discarded_event_is_no_state(clean_database: str) -> None:
     """What a person discarded is not taken for the newest state."""
-    async with event_store(clean_database) as (store, _), claims(clean_database) as held:
+    async with event_store(clean_database) as (store, pool), claims(clean_database) as held:
         (stored,) = await store.store([new_event("s", 10)])
         (claim,) = await held.claim(1, [])
         await finish(held, claim, "dead")
-        assert await store.discard(stored.event_id, "a mistake")
+        assert await EventActions(pool).discard([stored.event_id], "a mistake", "ada")
         await store.store([new_event("s", 5)])
         (late,) = await held.claim(1, [])
         assert late.newest_is_due

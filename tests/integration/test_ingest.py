@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from handlers.event import Enqueued, NewEvent
 from middleware.intake import ingest as ingest_module
 from middleware.intake.ingest import Ingest
 from middleware.pipeline.wakeups import Wakeups, open_queue
 from middleware.store.database import StoreUnavailableError
-from middleware.store.events.events import EventStore, NewEvent, Stored
+from middleware.store.events.events import EventStore
 from tests.support.pipeline import event_store, new_event, until
 
 
@@ -21,13 +22,13 @@ class SlowStore(EventStore):
         self.go = asyncio.Semaphore(0)
         self.error: BaseException | None = None
 
-    async def store(self, events: Sequence[NewEvent]) -> list[Stored]:
+    async def store(self, events: Sequence[NewEvent]) -> list[Enqueued]:
         """Wait, then fail or store."""
         self.batches.append([event.subject for event in events])
         await self.go.acquire()
         if self.error is not None:
             raise self.error
-        return [Stored(number, is_duplicate=False, is_due=True) for number, _ in enumerate(events, 1)]
+        return [Enqueued(number, is_duplicate=False, is_due=True) for number, _ in enumerate(events, 1)]
 
 
 class Notes(Wakeups):
@@ -41,9 +42,15 @@ class Notes(Wakeups):
         self.noted += event_ids
 
 
-async def accepting(door: Ingest, *subjects: str) -> list[asyncio.Task[Stored]]:
+async def one(door: Ingest, event: NewEvent) -> Enqueued:
+    """What became of a single event."""
+    (enqueued,) = await door.enqueue([event])
+    return enqueued
+
+
+async def accepting(door: Ingest, *subjects: str) -> list[asyncio.Task[Enqueued]]:
     """Requests that wait at the door."""
-    tasks = [asyncio.create_task(door.accept(new_event(subject))) for subject in subjects]
+    tasks = [asyncio.create_task(one(door, new_event(subject))) for subject in subjects]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     return tasks
@@ -52,7 +59,7 @@ async def accepting(door: Ingest, *subjects: str) -> list[asyncio.Task[Stored]]:
 async def test_requests_share_a_commit() -> None:
     """Requests that arrive while a commit is under way share the next one, and are woken together."""
     store, notes = SlowStore(), Notes()
-    door = Ingest(store, notes)
+    door = Ingest(store, notes.notify)
     (first,) = await accepting(door, "a")
     rest = await accepting(door, "b", "c", "d")
     store.go.release()
@@ -66,7 +73,7 @@ async def test_requests_share_a_commit() -> None:
 async def test_failed_commit_refuses_its_requests(error: Exception) -> None:
     """A commit that fails, in whatever way, refuses those who waited for it, and the next ones are stored."""
     store = SlowStore()
-    door = Ingest(store, Notes())
+    door = Ingest(store, Notes().notify)
     store.error = error
     waiting = await accepting(door, "a", "b")
     store.go.release()
@@ -75,12 +82,12 @@ async def test_failed_commit_refuses_its_requests(error: Exception) -> None:
     assert [type(result) for result in results] == [StoreUnavailableError, StoreUnavailableError]
     store.error = None
     store.go.release()
-    assert (await door.accept(new_event("c"))).event_id == 1
+    assert (await one(door, new_event("c"))).event_id == 1
 
 
 async def test_cancelled_commit_leaves_nobody_waiting() -> None:
     """When the program ends in the middle of a commit, all requests are refused."""
-    door = Ingest(SlowStore(), Notes())
+    door = Ingest(SlowStore(), Notes().notify)
     first = await accepting(door, "a")
     waiting = first + await accepting(door, "b", "c")
     (commit,) = (task for task in asyncio.all_tasks() if task.get_name() == "together")
@@ -92,7 +99,7 @@ async def test_cancelled_commit_leaves_nobody_waiting() -> None:
 async def test_request_that_goes_away() -> None:
     """A request that is cancelled while it waits does not disturb the others."""
     store = SlowStore()
-    door = Ingest(store, Notes())
+    door = Ingest(store, Notes().notify)
     gone, stays = await accepting(door, "a", "b")
     gone.cancel()
     store.go.release()
@@ -104,25 +111,25 @@ async def test_no_more_wait_than_memory_allows(monkeypatch: pytest.MonkeyPatch) 
     """When too many requests wait for PostgreSQL, further ones are refused at once; later they are taken."""
     monkeypatch.setattr(ingest_module, "MAX_WAITING", 4)
     store = SlowStore()
-    door = Ingest(store, Notes())
+    door = Ingest(store, Notes().notify)
     first = await accepting(door, "a")
     waiting = first + await accepting(door, "b", "c", "d")
     with pytest.raises(StoreUnavailableError, match="4 requests wait"):
-        await door.accept(new_event("e"))
+        await one(door, new_event("e"))
     for _ in range(9):
         store.go.release()
     await asyncio.gather(*waiting)
-    assert (await door.accept(new_event("f"))).event_id == 1
+    assert (await one(door, new_event("f"))).event_id == 1
 
 
 async def test_wakeups_reach_redis(clean_database: str, fresh_redis: str) -> None:
-    """Stored events are announced in Redis by their ids, as JSON, off the path of the acknowledgement."""
+    """Enqueued events are announced in Redis by their ids, as JSON, off the path of the acknowledgement."""
     async with event_store(clean_database) as (store, _):
         queue = open_queue(fresh_redis)
         wakeups = Wakeups(queue)
         await wakeups.start()
-        door = Ingest(store, wakeups)
-        stored = await asyncio.gather(*(door.accept(new_event(f"s{number}")) for number in range(5)))
+        door = Ingest(store, wakeups.notify)
+        stored = await asyncio.gather(*(one(door, new_event(f"s{number}")) for number in range(5)))
 
         async def is_announced() -> bool:
             return bool(await queue.queued_jobs())
@@ -140,7 +147,7 @@ async def test_wakeups_without_redis(clean_database: str) -> None:
     async with event_store(clean_database) as (store, _):
         wakeups = Wakeups(open_queue("redis://127.0.0.1:1/0"))
         await wakeups.start()
-        assert (await Ingest(store, wakeups).accept(new_event())).is_due
+        assert (await one(Ingest(store, wakeups.notify), new_event())).is_due
         await asyncio.sleep(0.01)
         async with asyncio.timeout(60):
             await wakeups.stop()
@@ -158,8 +165,8 @@ async def test_hints_are_bounded() -> None:
 async def test_event_that_cannot_be_stored(clean_database: str) -> None:
     """One event that PostgreSQL refuses is refused alone: those who share its commit are acknowledged."""
     async with event_store(clean_database) as (store, _):
-        door = Ingest(store, Notes())
+        door = Ingest(store, Notes().notify)
         too_long = "".join(chr(33 + (7919 * n * n + n // 3) % 900) for n in range(9000))
         events = [new_event("a"), new_event("b", key=too_long), new_event("c")]
-        results = await asyncio.gather(*map(door.accept, events), return_exceptions=True)
-    assert [type(result) for result in results] == [Stored, StoreUnavailableError, Stored]
+        results = await asyncio.gather(*(one(door, event) for event in events), return_exceptions=True)
+    assert [type(result) for result in results] == [Enqueued, StoreUnavailableError, Enqueued]

@@ -9,7 +9,7 @@ import asyncpg
 from handlers.ports.context import Link
 from handlers.ports.invoice_world import Invoiced
 from mappings.config.file import parse_mapping
-from middleware.intake.internal_events import StoredInternalEvents
+from middleware.intake.ingest import Ingest
 from middleware.jobs.invoice_runs import Schedule
 from middleware.store.billing.links import LinkStore, ReviewStore
 from middleware.store.billing.plans import PlanStore
@@ -108,7 +108,7 @@ async def test_runs_begin_once(fresh_database: str) -> None:
     async with open_pool(fresh_database, size=2) as pool:
 
         def worker() -> Schedule:
-            return Schedule(mapping, PlanStore(pool), StoredInternalEvents(EventStore(pool), lambda _ids: None))
+            return Schedule(mapping, PlanStore(pool), Ingest(EventStore(pool), lambda _ids: None))
 
         first, second = worker(), worker()
         assert await first.tick(NOW) == 0

@@ -14,6 +14,7 @@ from middleware.clients.http.calls import Call, record
 from middleware.pipeline import processor as processor_module
 from middleware.store.database import StoreUnavailableError
 from middleware.store.events import claims as claims_module
+from middleware.store.events.actions import EventActions
 from tests.support.pipeline import new_event, until
 from tests.support.processor_bench import (
     NINJA,
@@ -205,7 +206,7 @@ async def test_first_look_and_later_ones(bench: Bench) -> None:
         await until(lambda: looked(bench, 2))
         bench.handle = done
         await bench.settled("processed")
-        await bench.store.replay(1)
+        await EventActions(bench.pool).replay([1], "ada")
         bench.works.clear()
         await until(lambda: looked(bench, 1))
         await bench.settled("processed")

@@ -40,7 +40,7 @@ async def pool(fresh_database: str) -> AsyncIterator[Any]:
 async def ingest(pool: Any, redis_url: str) -> AsyncIterator[Ingest]:
     """The single door."""
     wakeups = Wakeups(open_queue(redis_url))
-    yield Ingest(EventStore(pool), wakeups)
+    yield Ingest(EventStore(pool), wakeups.notify)
     await wakeups.stop()
 
 

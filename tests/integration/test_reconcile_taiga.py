@@ -15,6 +15,7 @@ from middleware.lab.sandbox.taiga import setup, work
 from middleware.reconcile.runs import AlreadyRunningError
 from middleware.reconcile.taiga import Tools, recent_scope, reconcile_by_clock
 from middleware.store.billing.links import LinkStore
+from middleware.store.events.actions import EventActions
 from middleware.store.operations.reconcile import RunStore
 from tests.support.in_process_bridge import EVERYTHING, Bridge, running_bridge
 
@@ -196,7 +197,7 @@ async def test_an_event_that_a_person_discarded_stays_away(bridge: Bridge) -> No
     await bridge.reconcile()
     await bridge.settle()
     event_id = await bridge.pool.fetchval("SELECT id FROM events")
-    await bridge.events.discard(event_id, "done by hand")
+    await EventActions(bridge.pool).discard([event_id], "done by hand", "ada")
     assert not (await bridge.reconcile(Scope(rolling=10))).differences
 
 

@@ -14,9 +14,11 @@ from handlers.outcome import Outcome, Processed
 from handlers.second_look import SECOND_LOOK
 from mappings.codes import Code
 from middleware.clients.http.calls import Call, record
+from middleware.intake.ingest import Ingest
 from middleware.pipeline.attempt import HANDED_BACK
 from middleware.store.events.claim_records import Doubt
 from middleware.store.events.claims import ORPHANED
+from middleware.store.events.events import EventStore
 from middleware.store.events.second_looks import SecondLooks, remember_doubts
 from tests.support.in_process_bridge import Bridge, running_bridge
 from tests.support.pipeline import claims, event_store, finish, new_event, until
@@ -43,6 +45,11 @@ async def settled(bridge: Bridge) -> None:
         await bridge.settle()
 
 
+async def begun(pool: asyncpg.Pool, wait: timedelta = NOW) -> list[int]:
+    """The events of the second looks that begin now."""
+    return await SecondLooks(pool).begin(wait, Ingest(EventStore(pool), lambda _ids: None))
+
+
 async def look_of(pool: asyncpg.Pool) -> asyncpg.Record:
     """The only event of a second look."""
     (row,) = await pool.fetch("SELECT id, subject, status, reason, body FROM events WHERE type = $1", SECOND_LOOK)
@@ -65,14 +72,14 @@ async def test_late_update_is_repaired(bridge: Bridge) -> None:
     waiting = await looks.waiting("taiga:task:1")
     assert waiting is not None
     assert waiting.why.startswith("invoiceninja: PUT /api/v1/tasks/")
-    assert await looks.begin(LATER) == []
-    assert len(await looks.begin(NOW)) == 1
+    assert await begun(bridge.pool, LATER) == []
+    assert len(await begun(bridge.pool)) == 1
     await settled(bridge)
     assert await bridge.entries() == {"TAIGA-T1": "4"}
     row = await look_of(bridge.pool)
     assert (row["status"], row["reason"]) == ("processed", "TAIGA-T1 updated: 4 h at 75.00")
     assert json.loads(row["body"])["because"] == waiting.why
-    assert (await looks.waiting("taiga:task:1"), await looks.begin(NOW)) == (None, [])
+    assert (await looks.waiting("taiga:task:1"), await begun(bridge.pool)) == (None, [])
 
 
 async def test_late_creation_is_removed(bridge: Bridge) -> None:
@@ -85,7 +92,7 @@ async def test_late_creation_is_removed(bridge: Bridge) -> None:
     await settled(bridge)
     await bridge.ninja_faults.catch_up()
     assert (await bridge.ninja.find_task("TAIGA-T1")) is not None
-    await SecondLooks(bridge.pool).begin(NOW)
+    await begun(bridge.pool)
     await settled(bridge)
     task = await bridge.ninja.find_task("TAIGA-T1")
     assert task is not None
@@ -117,7 +124,7 @@ async def test_dead_worker(clean_database: str) -> None:
         waiting = await looks.waiting("s")
         assert waiting is not None
         assert waiting.why == ORPHANED
-        assert len(await looks.begin(NOW)) == 2
+        assert len(await begun(pool)) == 2
         async with claims(clean_database) as held:
             newest = {claim.subject: claim.newest.type for claim in await held.claim(5, [])}
         # The handler of the subject does it, by its newest event.
@@ -133,7 +140,7 @@ async def test_later_doubt_postpones(clean_database: str) -> None:
             await connection.execute("UPDATE second_looks SET asked_at = now() - interval '1 hour'")
             await remember_doubts(connection, [Doubt("s", second.event_id, "another request")])
         looks = SecondLooks(pool)
-        assert await looks.begin(LATER) == []
+        assert await begun(pool, LATER) == []
         waiting = await looks.waiting("s")
         assert waiting is not None
         assert waiting.why == "another request"
@@ -147,7 +154,7 @@ async def test_what_is_not_looked_at(clean_database: str, subject: str) -> None:
         await pool.execute("UPDATE events SET status = 'dead' WHERE subject LIKE 'taiga:%'")
         async with pool.acquire() as connection:
             await remember_doubts(connection, [Doubt(subject, stored.event_id, "a request")])
-        assert await SecondLooks(pool).begin(NOW) == []
+        assert await begun(pool) == []
         assert await pool.fetchval("SELECT count(*) FROM second_looks") == 0
 
 
@@ -158,7 +165,7 @@ async def test_invoices_are_looked_at_though_dead(clean_database: str) -> None:
         await pool.execute("UPDATE events SET status = 'dead'")
         async with pool.acquire() as connection:
             await remember_doubts(connection, [Doubt("invoice:acme", stored.event_id, "a request")])
-        assert len(await SecondLooks(pool).begin(NOW)) == 1
+        assert len(await begun(pool)) == 1
 
 
 async def test_answer_lost_in_a_try_that_succeeds(bench: Bench) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from handlers.event import Event, Work
+from handlers.event import Event, NewEvent, Work
 from handlers.outcome import Ignored
 from handlers.registry import dispatch
 from middleware.accounts.passwords import hash_password
@@ -20,7 +20,7 @@ from middleware.sources.base import Delivery, Source, new_event
 from middleware.sources.signing import SignatureError
 from middleware.sources.table import SOURCES, sources_by_system
 from middleware.store.database import open_pool
-from middleware.store.events.events import EventStore, NewEvent
+from middleware.store.events.events import EventStore
 from middleware.store.operations.users import UserStore
 from tests.support.dashboard.seed import PASSWORD
 from tests.support.dashboard.visitor import dashboard, visitor

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from middleware.store.database import StoreUnavailableError, open_pool
+from middleware.store.events.actions import EventActions
 from middleware.store.events.events import EventStore, backlog
 from tests.support.pipeline import claims, event_store, new_event
 
@@ -92,25 +93,27 @@ async def test_away_means_not_stored() -> None:
 
 
 async def test_replay(store: EventStore, pool: asyncpg.Pool) -> None:
-    """Whatever is finished or waits for its next try can be replayed, as a series of its own; work in hand cannot."""
+    """Whatever is finished or waits for its next attempt can be replayed as a series of its own; work in hand not."""
+    actions = EventActions(pool)
     (stored,) = await store.store([new_event()])
     for status, works in {"processed": True, "ignored": True, "dead": True, "discarded": True, "retrying": True,
                           "processing": False, "received": False}.items():  # fmt: skip
         await put(pool, stored.event_id, status)
-        assert await store.replay(stored.event_id) is works
-    assert not await store.replay(stored.event_id + 1)
+        assert (await actions.replay([stored.event_id], "ada") == [stored.event_id]) is works
+    assert await actions.replay([stored.event_id + 1], "ada") == []
     row = await pool.fetchrow("SELECT series_started_at > received_at AS is_later, attempts FROM events")
     assert dict(row or {}) == {"is_later": True, "attempts": 0}
 
 
 async def test_discard(store: EventStore, pool: asyncpg.Pool) -> None:
     """A person may close what is dead or retrying, with a reason that is kept; nothing else."""
+    actions = EventActions(pool)
     (stored,) = await store.store([new_event()])
     for status in ("received", "processing", "processed", "ignored", "discarded"):
         await put(pool, stored.event_id, status)
-        assert not await store.discard(stored.event_id, "why")
+        assert await actions.discard([stored.event_id], "why", "ada") == []
     await put(pool, stored.event_id, "dead")
-    assert await store.discard(stored.event_id, "a mistake\x00")
+    assert await actions.discard([stored.event_id], "a mistake\x00", "ada") == [stored.event_id]
     row = await store.find(stored.event_id)
     assert row is not None
     assert (row.status, row.reason) == ("discarded", "a mistake\N{REPLACEMENT CHARACTER}")

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import httpx
 
+from handlers.event import NewEvent
 from handlers.ports.context import Context
 from handlers.reconcile.taiga_models import Report, Scope
 from handlers.registry import dispatch
@@ -36,7 +37,7 @@ from middleware.store.billing.links import LinkStore, ReviewStore
 from middleware.store.billing.payments import EventHistoryStore
 from middleware.store.database import open_pool
 from middleware.store.events.claim_records import Claim
-from middleware.store.events.events import EventStore, NewEvent
+from middleware.store.events.events import EventStore
 from tests.support.pipeline import claims
 
 TOKEN = "sandbox-token"
@@ -83,7 +84,7 @@ class Bridge:
         self.sent.clear()
         for body in bodies:
             payload = json.loads(body)
-            await self.ingest.accept(SOURCES["taiga"].read(Delivery(body, {}, datetime.now(UTC)), payload))
+            await self.ingest.enqueue([SOURCES["taiga"].read(Delivery(body, {}, datetime.now(UTC)), payload)])
         return len(bodies)
 
     async def lose_webhooks(self) -> int:
@@ -137,7 +138,8 @@ class Bridge:
 
     async def put(self, event: NewEvent) -> int:
         """Store one event; returns its id."""
-        return (await self.ingest.accept(event)).event_id
+        (stored,) = await self.ingest.enqueue([event])
+        return stored.event_id
 
 
 @asynccontextmanager
@@ -186,7 +188,7 @@ async def running_bridge(database_url: str, redis_url: str, **rules: Any) -> Asy
                 taiga,
                 ninja,
                 mapping,
-                Ingest(EventStore(pool), wakeups),
+                Ingest(EventStore(pool), wakeups.notify),
                 context,
                 team,
                 place,

@@ -10,11 +10,12 @@ from typing import Any
 
 import asyncpg
 
+from handlers.event import NewEvent
 from mappings.codes import Code
 from middleware.store.database import open_pool
 from middleware.store.events.claim_records import AttemptRecord, Claim, StatusChange
 from middleware.store.events.claims import Claims
-from middleware.store.events.events import EventStore, NewEvent
+from middleware.store.events.events import EventStore
 
 BASE_TIME = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 _keys = count(1)

@@ -4,13 +4,13 @@ from datetime import datetime
 
 import click
 
+from handlers.ports.events import EventSink
 from handlers.reconcile.taiga_models import Report, Scope
 from middleware.bootstrap import load_mapping, open_taiga
 from middleware.commands.common import WrongUseError, json_option
 from middleware.commands.options import Ago
 from middleware.commands.reconcile.run import Tell, carry_out, dry_run_option, in_the_past, print_left_out
 from middleware.commands.reconcile.stripe import reconcile_stripe
-from middleware.intake.ingest import Ingest
 from middleware.reconcile.taiga import Tools, reconcile
 from middleware.settings import Settings
 from middleware.store.database import Pool
@@ -49,7 +49,7 @@ def reconcile_taiga(
     """
     scope = Scope(since=since, project_id=project_id, rolling=reread, most_reads=MOST_READS)
 
-    async def look(settings: Settings, pool: Pool, outages: Outages, ingest: Ingest | None, tell: Tell) -> Report:
+    async def look(settings: Settings, pool: Pool, outages: Outages, sink: EventSink | None, tell: Tell) -> Report:
         mapping = load_mapping(settings.mappings_file)
         if not mapping.project_mappings:
             raise WrongUseError(f"{settings.mappings_file} names no project in project_mappings: nothing to look at")
@@ -61,7 +61,7 @@ def reconcile_taiga(
                     "set TAIGA_API and TAIGA_USERNAME with TAIGA_PASSWORD (or TAIGA_TOKEN) to read Taiga"
                 )
             taiga.through(outages.passage("taiga"))
-            return await reconcile(Tools(taiga, mapping, pool, ingest), scope, "manual", tell)
+            return await reconcile(Tools(taiga, mapping, pool, sink), scope, "manual", tell)
 
     carry_out(["taiga"], look, _print, dry_run=dry_run, as_json=as_json)
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from handlers.errors import RemoteError
+from handlers.ports.events import EventSink
 from middleware.commands.common import (
     DIFFERENCES,
     FAILED,
@@ -24,12 +25,10 @@ from middleware.commands.common import (
     settings_or_exit,
     store,
 )
-from middleware.intake.ingest import Ingest
-from middleware.pipeline.wakeups import Wakeups, open_queue
+from middleware.intake.ingest import open_ingest
 from middleware.reconcile import runs
 from middleware.settings import Settings
 from middleware.store.database import Pool
-from middleware.store.events.events import EventStore
 from middleware.traffic.by_hand import asking_by_hand
 from middleware.traffic.traffic import Outages
 
@@ -49,7 +48,7 @@ class Report(runs.Report, Protocol):
 
 
 _Report = TypeVar("_Report", bound=Report)
-Look = Callable[[Settings, Pool, Outages, Ingest | None, Tell], Coroutine[Any, Any, _Report]]
+Look = Callable[[Settings, Pool, Outages, EventSink | None, Tell], Coroutine[Any, Any, _Report]]
 """One run, told with what is open for it; the ingest is None in a dry run."""
 
 
@@ -99,25 +98,22 @@ async def _reconcile(
     async with (
         store(settings) as pool,
         asking_by_hand(settings, pool, systems) as outages,
-        _door(settings, pool, dry_run=dry_run) as ingest,
+        _sink(settings, pool, dry_run=dry_run) as sink,
     ):
         try:
-            return await look(settings, pool, outages, ingest, tell)
+            return await look(settings, pool, outages, sink, tell)
         except (runs.AlreadyRunningError, RemoteError) as error:
             raise FailedError(str(error)) from error
 
 
 @asynccontextmanager
-async def _door(settings: Settings, pool: Pool, *, dry_run: bool) -> AsyncIterator[Ingest | None]:
-    """The way in for what is found, None in a dry run; the workers are told at the end."""
+async def _sink(settings: Settings, pool: Pool, *, dry_run: bool) -> AsyncIterator[EventSink | None]:
+    """Where differences are enqueued; None in a dry run."""
     if dry_run:
         yield None
         return
-    wakeups = Wakeups(open_queue(settings.redis_url.get_secret_value()))
-    try:
-        yield Ingest(EventStore(pool), wakeups)
-    finally:
-        await wakeups.stop()
+    async with open_ingest(settings, pool) as ingest:
+        yield ingest
 
 
 @contextmanager

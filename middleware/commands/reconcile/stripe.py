@@ -5,11 +5,11 @@ from datetime import datetime
 
 import click
 
+from handlers.ports.events import EventSink
 from handlers.reconcile.stripe_models import Difference, Report, Scope
 from middleware.commands.common import json_option
 from middleware.commands.options import Ago
 from middleware.commands.reconcile.run import Tell, carry_out, dry_run_option, in_the_past, print_left_out
-from middleware.intake.ingest import Ingest
 from middleware.reconcile.opening import open_stripe_and_books
 from middleware.reconcile.stripe import Tools, reconcile
 from middleware.settings import Settings
@@ -37,12 +37,12 @@ def reconcile_stripe(*, since: datetime, dry_run: bool, as_json: bool) -> None:
     at everything, and something would be put in. What is under way or was put in before is shown, and does not count.
     """
 
-    async def look(settings: Settings, pool: Pool, outages: Outages, ingest: Ingest | None, tell: Tell) -> Report:
+    async def look(settings: Settings, pool: Pool, outages: Outages, sink: EventSink | None, tell: Tell) -> Report:
         async with open_stripe_and_books(settings) as (stripe, books):
             stripe.through(outages.passage("stripe"))
             books.through(outages.passage("invoiceninja"))
             return await reconcile(
-                Tools(stripe, books, pool, ingest), Scope(since, most_reads=MOST_READS), "manual", tell
+                Tools(stripe, books, pool, sink), Scope(since, most_reads=MOST_READS), "manual", tell
             )
 
     carry_out(["stripe", "invoiceninja"], look, _print, dry_run=dry_run, as_json=as_json)

@@ -15,7 +15,6 @@ from middleware.intake.decisions import Decision, decision_event
 from middleware.store.billing.mirror import BookStore
 from middleware.store.billing.payments import PaymentStore
 from middleware.store.billing.reports import Reports
-from middleware.store.events.events import EventStore
 from middleware.store.operations.audit import AuditStore, Deed
 
 LIMIT = 50
@@ -73,11 +72,10 @@ async def decide(visit: Visit) -> Response:
         raise RefusedError(422, "Say why it is for no invoice: the reason is kept. Go back and fill it in.")
     words = {"invoice": invoice, "why": why} if action == "match" else {"why": why}
     event = decision_event(cast("Decision", action), record, words, visit.session.name, visit.now)
-    (stored,) = await EventStore(visit.services.pool).store([event])
+    (stored,) = await visit.services.sink.enqueue([event])
     summary = f"payment {record.identity}: {action} {words.get('invoice', '')}".rstrip()
     deed = Deed(visit.session.name, f"payment.{action}", summary, words, (stored.event_id,))
     await AuditStore(visit.services.pool).record(deed)
-    visit.services.wake([stored.event_id])
     return go_to(f"/payments/{record.identity}", said="decided-1")
 
 

@@ -12,13 +12,11 @@ from mappings.invoices.models import InvoicePlan
 from mappings.values.hours import seconds_to_hours
 from middleware.clients.invoiceninja.web_pages import NinjaPages
 from middleware.dashboard.visit import RefusedError, Visit, go_to
-from middleware.intake.internal_events import StoredInternalEvents
 from middleware.invoicing.remaining import Key, by_the_books, key_of, still_to_make
 from middleware.store.billing.books import reading_of
 from middleware.store.billing.mirror import BookStore
 from middleware.store.billing.plans import PlanStore
 from middleware.store.billing.reports import DueRow, Reports
-from middleware.store.events.events import EventStore
 from middleware.store.operations.audit import AuditStore, Deed
 
 WORKING = ("received", "processing", "retrying")
@@ -77,10 +75,10 @@ async def apply(visit: Visit) -> Response:
     chosen = sorted(waiting & {fields["client"]} if fields.get("client") else waiting)
     if not chosen:
         raise RefusedError(409, "Nothing of this plan waits any more: look at the plan again.")
-    events = StoredInternalEvents(EventStore(pool), visit.services.wake)
     orders = [Due(plan.id, client_id, plan.period, is_strict=True, send=SEND[send]) for client_id in chosen]
     cause = f"dashboard-{visit.now.isoformat()}"
-    ids = await events.put([due_event(order, cause, visit.now) for order in orders])
+    stored = await visit.services.sink.enqueue([due_event(order, cause, visit.now) for order in orders])
+    ids = [one.event_id for one in stored]
     summary = f"approved plan {plan.id} for {plan.period.name}: {len(chosen)} clients"
     await AuditStore(pool).record(Deed(visit.session.name, "plan.applied", summary, {"clients": chosen}, ids))
     if set(chosen) == waiting:

@@ -10,13 +10,15 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from handlers.errors import RemoteError
+from handlers.event import Enqueued, NewEvent
 from handlers.ports.context import Link
+from handlers.ports.events import EventSink
 from handlers.time.ledger import TimeLedger
 from mappings.time.models import NinjaTask, TimeEntry
 from middleware.cli import main
 from middleware.pipeline import processor
 from middleware.store.events import claims
-from middleware.store.events.events import EventStore, NewEvent, Stored
+from middleware.store.events.events import EventStore
 from middleware.store.events.second_looks import SecondLooks
 
 SECONDS_TO_COMMIT = 0.8
@@ -77,7 +79,7 @@ def without_commit() -> None:
     insert = EventStore._store  # noqa: SLF001 - cut out on purpose
     committing: set[asyncio.Task[None]] = set()
 
-    async def store(self: EventStore, events: Sequence[NewEvent]) -> list[Stored]:
+    async def store(self: EventStore, events: Sequence[NewEvent]) -> list[Enqueued]:
         connection = await self._pool.acquire()
         transaction = connection.transaction()
         await transaction.start()
@@ -98,7 +100,7 @@ def without_commit() -> None:
 def without_second_look() -> None:
     """Nobody looks again at what was asked for without an answer."""
 
-    async def begin(_self: SecondLooks, _wait: timedelta) -> list[int]:
+    async def begin(_self: SecondLooks, _wait: timedelta, _sink: EventSink) -> list[int]:
         return []
 
     SecondLooks.begin = begin  # type: ignore[method-assign, assignment]  # cut out on purpose

@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import orjson
 
+from handlers.event import Enqueued, NewEvent
 from middleware.store.database import OUR_MISTAKES, STORE_ERRORS, StoreUnavailableError
 from middleware.store.encryption import sealed
 from middleware.store.text import storable
@@ -16,28 +17,6 @@ WAITING = ("received", "retrying", "processing")
 FINISHED = ("processed", "ignored", "dead", "discarded")
 STATUSES = WAITING + FINISHED
 DEADLOCK_TRIES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class NewEvent:
-    """A verified delivery on its way into the store. `key` is unique within `source`."""
-
-    source: str
-    type: str
-    key: str
-    subject: str
-    occurred_at: datetime
-    body: bytes
-    headers: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What became of a delivery. `is_due`: a worker should look at it now (new, or a dead one sent again)."""
-
-    event_id: int
-    is_duplicate: bool
-    is_due: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +110,7 @@ class EventStore:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def store(self, events: Sequence[NewEvent]) -> list[Stored]:
+    async def store(self, events: Sequence[NewEvent]) -> list[Enqueued]:
         """Commit the events in one transaction and say, in order, what became of each.
 
         Raises:
@@ -151,10 +130,10 @@ class EventStore:
                 raise StoreUnavailableError(f"{type(error).__name__}: {error}") from error
         raise StoreUnavailableError(f"deadlock {DEADLOCK_TRIES} times: {reason}")
 
-    async def _store(self, events: Sequence[NewEvent]) -> list[Stored]:
+    async def _store(self, events: Sequence[NewEvent]) -> list[Enqueued]:
         rows = await self._pool.fetch(INSERT, columns_of(events), [sealed(event.body) for event in events])
         fresh = {(row["source"], row["key"]): int(row["id"]) for row in rows}
-        known: dict[tuple[str, str], Stored] = {}
+        known: dict[tuple[str, str], Enqueued] = {}
         if len(fresh) < len(events):
             known = await self._known([event for event in events if (event.source, event.key) not in fresh])
         results = []
@@ -162,23 +141,23 @@ class EventStore:
             identity = (event.source, event.key)
             event_id = fresh.get(identity)
             if event_id is not None and identity not in known:
-                results.append(Stored(event_id, is_duplicate=False, is_due=True))
+                results.append(Enqueued(event_id, is_duplicate=False, is_due=True))
                 # The same delivery a second time in this very batch.
-                known[identity] = Stored(event_id, is_duplicate=True, is_due=False)
+                known[identity] = Enqueued(event_id, is_duplicate=True, is_due=False)
             elif identity in known:
                 results.append(known[identity])
             else:
                 raise StoreUnavailableError(f"event {identity} was deleted while it was stored again")
         return results
 
-    async def _known(self, events: Sequence[NewEvent]) -> dict[tuple[str, str], Stored]:
+    async def _known(self, events: Sequence[NewEvent]) -> dict[tuple[str, str], Enqueued]:
         if not events:
             return {}
         sources, keys = [event.source for event in events], [event.key for event in events]
         revived = {row["id"] for row in await self._pool.fetch(REVIVE, sources, keys)}
         rows = await self._pool.fetch(FIND, sources, keys)
         return {
-            (row["source"], row["key"]): Stored(row["id"], is_duplicate=True, is_due=row["id"] in revived)
+            (row["source"], row["key"]): Enqueued(row["id"], is_duplicate=True, is_due=row["id"] in revived)
             for row in rows
         }
 
@@ -223,26 +202,6 @@ class EventStore:
             limit,
         )
         return [EventRow(**row) for row in rows]
-
-    async def replay(self, event_id: int) -> bool:
-        """Put a finished event back to work; False when it is unknown or still at work."""
-        status = await self._pool.execute(
-            "UPDATE events SET status = 'received', attempts = 0, next_attempt_at = now(), series_started_at = now(),"
-            " finished_at = NULL, reason = '', hint = ''"
-            " WHERE id = $1 AND status IN ('processed', 'ignored', 'dead', 'discarded', 'retrying')",
-            event_id,
-        )
-        return bool(status == "UPDATE 1")
-
-    async def discard(self, event_id: int, why: str) -> bool:
-        """Close a dead or retrying event by a person's decision; False when it is in no such state."""
-        status = await self._pool.execute(
-            "UPDATE events SET status = 'discarded', finished_at = now(), reason = $2, hint = ''"
-            " WHERE id = $1 AND status IN ('dead', 'retrying')",
-            event_id,
-            storable(why),
-        )
-        return bool(status == "UPDATE 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import asyncpg
-import orjson
 
-from handlers.second_look import LOOKED_AT_THOUGH_DEAD, NOT_LOOKED_AT, SECOND_LOOK, SOURCE
+from handlers.event import NewEvent, own_event
+from handlers.ports.events import EventSink
+from handlers.second_look import LOOKED_AT_THOUGH_DEAD, NOT_LOOKED_AT, SECOND_LOOK
 from middleware.store.database import away_is_unavailable
-from middleware.store.encryption import sealed
 from middleware.store.events.claim_records import Doubt
 from middleware.store.operations.audit import Connection
 from middleware.store.text import storable
@@ -27,30 +27,27 @@ ON CONFLICT (subject) DO UPDATE SET event_id = excluded.event_id, why = excluded
 """
 
 # What a person must repair first is not looked at, as a rule: that repair is a look of its own.
-TAKE = """
-WITH due AS (
-    DELETE FROM second_looks WHERE subject IN (
-        SELECT subject FROM second_looks WHERE asked_at <= now() - $1::interval
-        ORDER BY asked_at LIMIT $2 FOR UPDATE SKIP LOCKED
-    ) RETURNING subject, event_id, why, asked_at
-)
+DUE = """
 SELECT due.subject, due.event_id, due.why, due.asked_at,
-    coalesce(of.occurred_at, due.asked_at) - interval '1 microsecond' AS occurred_at
-FROM due LEFT JOIN events of ON of.id = due.event_id
+    coalesce(of.occurred_at, due.asked_at) - interval '1 microsecond' AS occurred_at,
+    (newest.status IS DISTINCT FROM 'dead' OR due.subject ^@ ANY ($4::text[]))
+        AND NOT due.subject ^@ ANY ($3::text[]) AS is_wanted
+FROM second_looks due LEFT JOIN events of ON of.id = due.event_id
 LEFT JOIN LATERAL (
     SELECT status FROM events n WHERE n.subject = due.subject AND n.status <> 'discarded'
     ORDER BY n.occurred_at DESC, n.id DESC LIMIT 1
 ) AS newest ON true
-WHERE (newest.status IS DISTINCT FROM 'dead' OR due.subject ^@ ANY ($4::text[]))
-    AND NOT due.subject ^@ ANY ($3::text[])
-ORDER BY due.asked_at
+WHERE due.asked_at <= now() - $1::interval ORDER BY due.asked_at LIMIT $2
 """
-INSERT = """
-INSERT INTO events (source, type, key, subject, occurred_at, body)
-SELECT $1, $2, key, subject, occurred_at, body
-FROM unnest($3::text[], $4::text[], $5::timestamptz[], $6::bytea[]) AS new (key, subject, occurred_at, body)
-ON CONFLICT (source, key) DO NOTHING
-RETURNING id
+# Only what was not asked for anew meanwhile; in the order of their subjects, as above.
+FORGET = """
+WITH gone AS (
+    SELECT s.subject FROM second_looks s
+    JOIN unnest($1::text[], $2::timestamptz[]) AS d (subject, asked_at)
+        ON d.subject = s.subject AND d.asked_at = s.asked_at
+    ORDER BY s.subject FOR UPDATE OF s
+)
+DELETE FROM second_looks USING gone WHERE second_looks.subject = gone.subject
 """
 AT_A_TIME = 100
 
@@ -76,21 +73,17 @@ class SecondLooks:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def begin(self, wait: timedelta) -> list[int]:
-        """Make events of those that waited so long; returns the ids of the events."""
+    async def begin(self, wait: timedelta, sink: EventSink) -> list[int]:
+        """Make events of those that waited so long; returns the ids of the events.
+
+        The rows go when their events are stored: what is begun twice has the same key and is stored once.
+        """
         with away_is_unavailable():
-            async with self._pool.acquire() as connection, connection.transaction():
-                rows = await connection.fetch(TAKE, wait, AT_A_TIME, list(NOT_LOOKED_AT), list(LOOKED_AT_THOUGH_DEAD))
-                made = await connection.fetch(
-                    INSERT,
-                    SOURCE,
-                    SECOND_LOOK,
-                    [f"second-look:{row['subject']}:{row['asked_at'].isoformat()}" for row in rows],
-                    [row["subject"] for row in rows],
-                    [row["occurred_at"] for row in rows],
-                    [_body(row) for row in rows],
-                )
-        return [int(row["id"]) for row in made]
+            rows = await self._pool.fetch(DUE, wait, AT_A_TIME, list(NOT_LOOKED_AT), list(LOOKED_AT_THOUGH_DEAD))
+        stored = await sink.enqueue([_event(row) for row in rows if row["is_wanted"]])
+        with away_is_unavailable():
+            await self._pool.execute(FORGET, [row["subject"] for row in rows], [row["asked_at"] for row in rows])
+        return [one.event_id for one in stored if not one.is_duplicate]
 
     async def waiting(self, subject: str) -> Waiting | None:
         """The one that is still to come for a subject."""
@@ -99,6 +92,7 @@ class SecondLooks:
         return Waiting(**row) if row else None
 
 
-def _body(row: asyncpg.Record) -> bytes:
-    told = {"because": row["why"], "after_event": row["event_id"], "asked_at": row["asked_at"].isoformat()}
-    return sealed(orjson.dumps(told))
+def _event(row: asyncpg.Record) -> NewEvent:
+    moment = row["asked_at"].isoformat()
+    payload = {"because": row["why"], "after_event": row["event_id"], "asked_at": moment}
+    return own_event(SECOND_LOOK, f"second-look:{row['subject']}:{moment}", row["subject"], row["occurred_at"], payload)

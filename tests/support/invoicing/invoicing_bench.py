@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 import httpx
 
 from handlers.errors import NeedsPerson, RemoteError, RetryLater
-from handlers.event import Event, Work
-from handlers.invoices.events import SOURCE, Due, due_event
+from handlers.event import Enqueued, Event, NewEvent, Work
+from handlers.invoices.events import Due, due_event
 from handlers.invoices.unbilled import read_work
 from handlers.outcome import Outcome
 from handlers.ports.context import Context, Link
-from handlers.ports.invoice_world import InternalEvent, Invoiced, InvoiceWorld, Planned
+from handlers.ports.invoice_world import Invoiced, InvoiceWorld, Planned
 from handlers.registry import dispatch
 from handlers.time.held import sent_as_json, stored_as_json
 from mappings.config.file import MappingFile, parse_mapping
@@ -178,17 +178,17 @@ class MemoryEvents:
     """The bridge's own events, by key, in the order in which they came."""
 
     steps: Steps
-    waiting: dict[str, InternalEvent] = field(default_factory=dict)
+    waiting: dict[str, NewEvent] = field(default_factory=dict)
     keys: dict[str, int] = field(default_factory=dict)
 
-    async def put(self, events: Sequence[InternalEvent]) -> list[int]:
+    async def enqueue(self, events: Sequence[NewEvent]) -> list[Enqueued]:
         """Take new ones."""
         async with self.steps.step():
             for event in events:
                 if event.key not in self.keys:
                     self.keys[event.key] = len(self.keys) + 1
                     self.waiting[event.key] = event
-        return [self.keys[event.key] for event in events]
+        return [Enqueued(self.keys[event.key], is_duplicate=False, is_due=True) for event in events]
 
 
 class Office:
@@ -364,8 +364,7 @@ def local(text: str) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(ZONE)).timestamp())
 
 
-def as_event(event: InternalEvent, event_id: int) -> Event:
+def as_event(event: NewEvent, event_id: int) -> Event:
     """The event as a handler is given it."""
-    payload = json.loads(json.dumps(dict(event.payload)))
     at = event.occurred_at
-    return Event(event_id, SOURCE, event.type, event.key, event.subject, at, at, payload)
+    return Event(event_id, event.source, event.type, event.key, event.subject, at, at, json.loads(event.body))

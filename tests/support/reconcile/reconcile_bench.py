@@ -45,14 +45,14 @@ class FakeRecords:
         return {key: self.ended[key] for key in keys if key in self.ended}
 
 
-class FakeDoor:
+class FakeSink:
     """Stores what is put in, and settles it at once."""
 
     def __init__(self, desk: "ReconcileBench", *, settles: bool) -> None:
         self.desk = desk
         self.settles = settles
 
-    async def put(self, differences: Sequence[Difference]) -> None:
+    async def enqueue(self, differences: Sequence[Difference]) -> None:
         """Store each as an event, once, and converge its subject."""
         for one in differences:
             new = event_of(one)
@@ -81,7 +81,7 @@ class ReconcileBench(LinkBench):
             self.ninja,
             self.records,
             self.clock,
-            None if dry_run else FakeDoor(self, settles=settles),
+            None if dry_run else FakeSink(self, settles=settles),
             progress=lambda text, count: self.progress.append((text, count)),
         )
         return await run.run(Scope(since or self.clock() - timedelta(days=31), **scope))

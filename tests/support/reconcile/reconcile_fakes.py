@@ -115,13 +115,13 @@ class FakeSeen:
 
 
 @dataclass
-class FakeDoor:
+class FakeSink:
     """Stores what is put in, by its key once."""
 
     board: "Board"
     settles: bool
 
-    async def put(self, differences: Sequence[Difference]) -> None:
+    async def enqueue(self, differences: Sequence[Difference]) -> None:
         """Store each as an event, and settle it like a worker."""
         for one in differences:
             if one.key not in self.board.keys:
@@ -222,7 +222,7 @@ class Board:
             self.seen,
             self.world.mapping,
             lambda: self.now,
-            None if dry_run else FakeDoor(self, settles),
+            None if dry_run else FakeSink(self, settles),
             progress=lambda text, number: self.progress.append((text, number)),
         )
         return await run.run(scope)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from handlers.errors import RetryLater
-from handlers.event import Event, Work
-from handlers.invoices.events import SEND, SEND_SUBJECT, SOURCE
+from handlers.event import SCHEDULE, Event, Work
+from handlers.invoices.events import SEND, SEND_SUBJECT
 from handlers.registry import dispatch
 from tests.support.invoicing.invoicing_bench import Office
 
@@ -15,7 +15,7 @@ NOW = datetime(2026, 1, 1, 6, tzinfo=UTC)
 
 def _to_send(number: int, invoice_id: str, name: str, amount: str) -> Event:
     payload = {"invoice_id": invoice_id, "number": name, "amount": amount}
-    return Event(number, SOURCE, SEND, f"send:{invoice_id}", SEND_SUBJECT, NOW, NOW, payload)
+    return Event(number, SCHEDULE, SEND, f"send:{invoice_id}", SEND_SUBJECT, NOW, NOW, payload)
 
 
 async def _drafts(bureau: Office, count: int) -> list[Event]:

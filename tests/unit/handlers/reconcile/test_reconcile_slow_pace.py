@@ -15,7 +15,7 @@ from middleware.store.operations.circuits import CircuitStore
 from middleware.traffic.circuits import Circuits
 from middleware.traffic.gate import Rate, Way, in_no_hurry
 from middleware.traffic.limits import LAST_MOMENT, LONGEST_PATIENCE, Leftovers, Pace
-from tests.support.reconcile.reconcile_fakes import Board, FakeDoor, FakeLists
+from tests.support.reconcile.reconcile_fakes import Board, FakeLists, FakeSink
 from tests.support.virtual_time import elapsed, run_in_virtual_time
 from tests.support.webhook_story import START
 
@@ -67,8 +67,8 @@ def _now() -> datetime:
 async def _reconcile(board: Board, lists: FakeLists, scope: Scope) -> Report:
     """A run by the clock."""
     in_no_hurry.set(True)
-    door = FakeDoor(board, settles=False)
-    return await TaigaReconciliation(lists, board.seen, board.world.mapping, _now, door).run(scope)
+    sink = FakeSink(board, settles=False)
+    return await TaigaReconciliation(lists, board.seen, board.world.mapping, _now, sink).run(scope)
 
 
 async def _for_at_most(seconds: float, work: Coroutine[Any, Any, Any]) -> bool:

@@ -3,8 +3,8 @@
 import pytest
 
 from handlers.errors import NeedsPerson
-from handlers.event import Event, Work
-from handlers.invoices.events import SOURCE, TASK_INVOICED
+from handlers.event import SCHEDULE, Event, Work
+from handlers.invoices.events import TASK_INVOICED
 from handlers.time.mark_invoiced import mark_invoiced
 from tests.support.webhook_story import START, world
 
@@ -13,7 +13,7 @@ from tests.support.webhook_story import START, world
 async def test_what_is_no_item_of_taiga(subject: str) -> None:
     """The event is dead with its subject, and nothing is asked of Taiga."""
     made = world(reads_taiga=True)
-    event = Event(1, SOURCE, TASK_INVOICED, "key", subject, START, START, {})
+    event = Event(1, SCHEDULE, TASK_INVOICED, "key", subject, START, START, {})
     with pytest.raises(NeedsPerson, match=f"{subject} is no Taiga item") as refused:
         await mark_invoiced(Work(subject, (event,), event), made.context)
     assert refused.value.hint == "discard this event"

@@ -139,16 +139,16 @@ class Memory:
         self.rows |= {one.subject: one for one in seen}
 
 
-class Door:
+class Sink:
     """Keeps what is put in."""
 
-    async def put(self, differences: Sequence[Difference]) -> None:
+    async def enqueue(self, differences: Sequence[Difference]) -> None:
         """Nothing happens to it."""
 
 
 async def run(taiga: Taiga, memory: Memory, file: MappingFile) -> list[str]:
     """The subjects that a nightly run puts in."""
-    run = TaigaReconciliation(taiga, memory, file, lambda: datetime(2026, 12, 1, tzinfo=UTC), Door())
+    run = TaigaReconciliation(taiga, memory, file, lambda: datetime(2026, 12, 1, tzinfo=UTC), Sink())
     report = await run.run(Scope())
     assert report.looked_at == 1
     return [one.subject for one in report.differences]

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from handlers.event import NewEvent
 from mappings.errors import NotUnderstood
 from middleware.sources.base import Delivery, NotJsonError, canonical_digest, decode
 from middleware.sources.table import SOURCES
-from middleware.store.events.events import NewEvent
 from tests.support.recorded import stripe_events, taiga_webhooks
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
