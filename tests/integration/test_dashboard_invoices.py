@@ -188,7 +188,7 @@ class TestBooks:
         await ticks.take(READING, now, now + timedelta(minutes=10))
         await self.said(world, "a worker began", "the next one begins")
         await ticks.put_off(READING, "not read: invoiceninja: no connection", now + timedelta(minutes=1))
-        await self.said(world, "the last try was", "(not read: invoiceninja: no connection)", "the next one is due")
+        await self.said(world, "the last attempt was", "(not read: invoiceninja: no connection)", "the next one is due")
 
     async def test_read_in_part(self, world: World) -> None:
         """What a read that was cut off has left is shown, with a warning."""

@@ -222,7 +222,8 @@ class Office:
 
     async def client(self, name: str = "Acme", **fields: Any) -> str:
         """A client of Invoice Ninja whose only contact has an e-mail address; returns its id."""
-        body = {"name": name, "contacts": [{"email": f"{name.casefold()}@customers.test"}], **fields}
+        letters = "".join(filter(str.isalnum, name.casefold()))
+        body = {"name": name, "contacts": [{"email": f"{letters}@customers.test"}], **fields}
         return (await self.ninja._write(read_client, "POST", "/clients", body)).id
 
     async def project(self, client_id: str, name: str, **fields: Any) -> str:
