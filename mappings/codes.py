@@ -101,6 +101,7 @@ class Code(StrEnum):
 
     # Invoices
     INVOICES_PLANNED = "invoices_planned"
+    PERIOD_NOT_OVER = "period_not_over"
     NOTHING_TO_BILL = "nothing_to_bill"
     INVOICES_MADE = "invoices_made"
     INVOICES_SENT = "invoices_sent"

@@ -3,7 +3,6 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -25,6 +24,7 @@ from middleware.store.billing.links import LinkStore, ReviewStore
 from middleware.store.billing.payment_links import PaymentLinkStore
 from middleware.store.billing.payments import EventHistoryStore, PaymentStore
 from middleware.store.billing.plans import PlanStore
+from middleware.store.clock import StoreClock
 from middleware.store.database import STORE_ERRORS, Pool
 from middleware.store.locks import Locks
 from middleware.store.operations.circuits import CircuitStore
@@ -129,9 +129,15 @@ def payment_links(payments: PaymentWorld, pool: Pool) -> LinkWorld | None:
 
 @asynccontextmanager
 async def open_context(
-    settings: Settings, mapping: MappingFile, pool: Pool, outages: Outages | None = None
+    settings: Settings,
+    mapping: MappingFile,
+    pool: Pool,
+    outages: Outages | None = None,
+    clock: StoreClock | None = None,
 ) -> AsyncIterator[Context]:
     """Everything a handler may use, closed at the end; with `outages`, its requests keep to the ways of these.
+
+    `clock` is kept right by who gives it; without one, PostgreSQL is asked once.
 
     Raises:
         SettingsError: an address or token is missing or cannot be one.
@@ -142,6 +148,9 @@ async def open_context(
         ninja = connect_invoice_ninja(settings.invoice_ninja_api, settings.invoice_ninja_token.get_secret_value())
     except ValueError as error:
         raise SettingsError([str(error)]) from error
+    if clock is None:
+        clock = StoreClock(pool)
+        await clock.try_to_read()
     try:
         async with (
             open_taiga(settings) as taiga,
@@ -152,7 +161,7 @@ async def open_context(
                 _send_through(outages, ninja, taiga, payments)
             yield Context(
                 mapping=mapping,
-                clock=lambda: datetime.now(UTC),
+                clock=clock.now,
                 ninja=ninja,
                 links=LinkStore(pool),
                 reviews=ReviewStore(pool),

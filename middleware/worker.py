@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -43,7 +43,8 @@ from middleware.pipeline.wakeups import (
 from middleware.process import on_hangup, stop_on_signals
 from middleware.settings import Settings
 from middleware.store.billing.plans import PlanStore
-from middleware.store.database import STORE_ERRORS, Pool, open_pool
+from middleware.store.clock import StoreClock
+from middleware.store.database import STORE_ERRORS, Pool, StoreUnavailableError, open_pool
 from middleware.store.events.events import EventStore
 from middleware.store.operations.workers import WorkerStore
 from middleware.traffic.traffic import Outages
@@ -70,8 +71,17 @@ async def process_events(ctx: dict[str, Any], _event_ids: list[int]) -> None:
 
 async def tick(ctx: dict[str, Any]) -> None:
     """The arq cron job: begin the runs that are due, each in its own time zone."""
-    schedule: LiveSchedule = ctx["schedule"]
-    await schedule.safe_tick(datetime.now(UTC))
+    await _begin_due_runs(ctx["clock"], ctx["schedule"])
+
+
+async def _begin_due_runs(clock: StoreClock, schedule: LiveSchedule) -> None:
+    try:
+        now = await clock.time_for_jobs()
+    except StoreUnavailableError as error:
+        log.warning("store.unreachable", error=str(error), hint="the runs that are due begin with the next tick")
+        return
+    if now is not None:
+        await schedule.safe_tick(now)
 
 
 async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> None:
@@ -88,15 +98,17 @@ async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> N
     async with contextlib.AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(url, size=POOL_SIZE))
         outages = open_outages(settings, pool)
-        context = await stack.enter_async_context(open_context(settings, mapping.current(), pool, outages))
+        clock = StoreClock(pool)
+        await clock.try_to_read()
+        context = await stack.enter_async_context(open_context(settings, mapping.current(), pool, outages, clock))
         workers = WorkerStore(pool)
         processor = _processor(settings, live_context(context, mapping), RemoteObserver(workers), outages)
         local = Ingest(EventStore(pool), lambda _ids: processor.wake())
         async with _background(
             processor.run(),
-            _run_arq(settings, processor, _schedule(mapping, context, pool)),
+            _run_arq(settings, processor, clock, _schedule(mapping, context, pool)),
             listen(settings.redis_url.get_secret_value(), processor.wake),
-            _beat(workers),
+            _beat(workers, clock),
             _serve_health(settings, pool),
             run_clockwork(settings, pool, live_context(context, mapping), outages),
             mapping.run(pool),
@@ -149,7 +161,7 @@ async def _background(*parts: Any) -> AsyncIterator[None]:
                 task.cancel()
 
 
-async def _run_arq(settings: Settings, processor: Processor, schedule: LiveSchedule | None) -> None:
+async def _run_arq(settings: Settings, processor: Processor, clock: StoreClock, schedule: LiveSchedule | None) -> None:
     delay = 1
     while True:
         started = time.monotonic()
@@ -168,13 +180,13 @@ async def _run_arq(settings: Settings, processor: Processor, schedule: LiveSched
             log_results=False,
             # Every minute, and at the start: what was missed while no worker ran begins at once.
             cron_jobs=[cron(tick, name="tick", second=0, run_at_startup=True)] if schedule else None,
-            ctx={"processor": processor, "schedule": schedule},
+            ctx={"processor": processor, "clock": clock, "schedule": schedule},
         )
         try:
             await _insistently(worker.async_run())
         except REDIS_ERRORS as error:
             log.warning("queue.unreachable", error=str(error), retry_in_s=delay, hint="the sweep goes on without Redis")
-            await _tick_without_arq(schedule)
+            await _tick_without_arq(clock, schedule)
         finally:
             try:
                 # Raises the cancellation of a job of its own as if it were ours.
@@ -188,12 +200,12 @@ async def _run_arq(settings: Settings, processor: Processor, schedule: LiveSched
         delay = min(delay * 2, LONGEST_RESTART_DELAY)
 
 
-async def _tick_without_arq(schedule: LiveSchedule | None) -> None:
+async def _tick_without_arq(clock: StoreClock, schedule: LiveSchedule | None) -> None:
     """Runs are begun in their time without Redis, too: a tick needs PostgreSQL only."""
     if schedule is None:
         return
     try:
-        await schedule.safe_tick(datetime.now(UTC))
+        await _begin_due_runs(clock, schedule)
     except Exception:
         # As a job of arq would: a mistake of ours ends neither the worker nor the next tick.
         log.exception("tick.failed")
@@ -210,12 +222,13 @@ async def _insistently(work: Coroutine[Any, Any, None]) -> None:
             await asyncio.wait([task], timeout=1)
 
 
-async def _beat(workers: WorkerStore) -> None:
+async def _beat(workers: WorkerStore, clock: StoreClock) -> None:
     worker_id = f"{socket.gethostname()}:{os.getpid()}"
     try:
         while True:
             with contextlib.suppress(*STORE_ERRORS):
                 await workers.beat(worker_id, VERSION)
+            await clock.try_to_read()
             await asyncio.sleep(HEARTBEAT_SECONDS)
     finally:
         with contextlib.suppress(*STORE_ERRORS):

@@ -27,10 +27,12 @@ async def plan_invoices(work: Work, context: Context) -> Outcome:
 
     Raises:
         RemoteError: Invoice Ninja failed.
+        NeedsPerson: the period has not ended. When it has, its run begins all the same.
     """
     world = world_of(context)
     event = max(work.due, key=lambda one: (_period(one).ends_at, one.id))
     period, calendar = _period(event), str(event.payload["calendar"])
+    _refuse_unless_over(period, context)
     read = await read_work(world, period)
     made = plan(read, context.mapping, only=_clients_of(calendar, read, context))
     if not made.invoices:
@@ -59,6 +61,15 @@ def world_of(context: Context) -> InvoiceWorld:
             "configure Invoice Ninja, then replay this event",
         )
     return context.invoicing
+
+
+def _refuse_unless_over(period: Period, context: Context) -> None:
+    if context.clock().timestamp() < period.ends_at:
+        raise NeedsPerson(
+            Code.PERIOD_NOT_OVER,
+            f"{period.name} has not ended: nothing was planned",
+            "a clock was wrong when this run began; set it, and the run begins again when the period is over",
+        )
 
 
 def _period(event: Event) -> Period:

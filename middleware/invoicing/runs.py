@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from handlers.invoices.events import Due, due_event
 from handlers.invoices.plan import world_of
@@ -32,6 +31,10 @@ _SECONDS_FOR_WORKERS = 15
 
 class UnknownClientError(Exception):
     """Invoice Ninja has no single client of this id, number or id number."""
+
+
+class FuturePeriodError(Exception):
+    """Invoices of a period that has not begun are asked for."""
 
 
 class UnknownPlanError(Exception):
@@ -129,8 +132,13 @@ class Runs:
         """Put one event for each client into the store; returns event ids with their clients.
 
         What waited for a person to decide on all that is applied now waits no longer.
+
+        Raises:
+            FuturePeriodError: the period has not begun.
         """
-        now = datetime.now(UTC)
+        now = self._context.clock()
+        if now.timestamp() < made.period.starts_at:
+            raise FuturePeriodError(f"{made.period.name} has not begun: its invoices cannot be made yet")
         ordered = sorted(set(clients))
         cause = f"command-{now.isoformat()}"
         dues = [Due(made.id, client_id, made.period, is_strict, send) for client_id in ordered]

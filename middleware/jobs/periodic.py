@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from middleware.store.clock import StoreClock
 from middleware.store.database import STORE_ERRORS, Pool, StoreUnavailableError
 from middleware.store.operations.timetable import TickStore
 
@@ -56,15 +57,18 @@ def nightly(hour: int, minute: int = 0) -> Following:
 
 async def run_periodics(pool: Pool, periodics: Sequence[Periodic], look_seconds: float = LOOK_SECONDS) -> None:
     """Do each when its time has come and no other worker did, until cancelled."""
+    clock = StoreClock(pool)
     async with asyncio.TaskGroup() as group:
         for periodic in periodics:
-            group.create_task(_keep(TickStore(pool), periodic, look_seconds), name=f"periodic:{periodic.name}")
+            group.create_task(_keep(clock, TickStore(pool), periodic, look_seconds), name=f"periodic:{periodic.name}")
 
 
-async def _keep(ticks: TickStore, periodic: Periodic, look_seconds: float) -> None:
+async def _keep(clock: StoreClock, ticks: TickStore, periodic: Periodic, look_seconds: float) -> None:
     while True:
         try:
-            await tick(ticks, periodic, datetime.now(UTC))
+            now = await clock.time_for_jobs()
+            if now is not None:
+                await tick(ticks, periodic, now)
         except (StoreUnavailableError, *STORE_ERRORS) as error:
             log.warning("store.unreachable", error=str(error), hint=f"{periodic.name} waits for PostgreSQL")
         except Exception:

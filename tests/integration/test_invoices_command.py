@@ -131,6 +131,18 @@ async def test_wrong_use(shell: Shell, arguments: tuple[str, ...], told: str) ->
     assert (code, told in err) == (2, True), err
 
 
+async def test_a_period_that_has_not_begun(shell: Shell) -> None:
+    """It can be looked at, with a mark, and nothing of it can be made."""
+    acme = await shell.office.client("Acme")
+    _write_mapping(shell, acme)
+    await shell.office.work(acme, "1")
+    code, out, _ = await shell.run("invoices", "plan", "--month", "2199-01")
+    assert (code, "2199-01 has not ended" in out) == (0, True), out
+    code, _, err = await shell.run("invoices", "generate", "--month", "2199-01", "--yes")
+    assert (code, "2199-01 has not begun" in err) == (2, True), err
+    assert await shell.office.invoices() == []
+
+
 async def test_a_part_of_a_plan(shell: Shell) -> None:
     """One client of a plan is billed, then the rest, which names what is made; differences are JSON when asked."""
     acme, globex = await shell.office.client("Acme"), await shell.office.client("Globex")

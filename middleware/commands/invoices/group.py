@@ -32,7 +32,7 @@ from middleware.commands.invoices.report import as_json as plan_json
 from middleware.commands.invoices.report import print_plan, print_sums
 from middleware.invoicing.follow import Followed
 from middleware.invoicing.follow_state import Ended
-from middleware.invoicing.runs import Runs, Standing, UnknownClientError, UnknownPlanError, open_runs
+from middleware.invoicing.runs import FuturePeriodError, Runs, Standing, UnknownClientError, UnknownPlanError, open_runs
 from middleware.settings import Settings
 from middleware.traffic.by_hand import asking_by_hand
 
@@ -158,6 +158,8 @@ def _with_runs() -> Iterator[_Do[Any]]:
             yield lambda use: run(whole(settings, use))
         except UnknownClientError as error:
             raise WrongUseError(f'Invoice Ninja has no single client "{error}": give its id or its number') from error
+        except FuturePeriodError as error:
+            raise WrongUseError(str(error)) from error
         except UnknownPlanError as error:
             raise WrongUseError(
                 f"there is no plan {error}: `taiga-billing invoices plan` shows the id of each"

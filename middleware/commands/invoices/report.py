@@ -28,6 +28,8 @@ def print_plan(plan: InvoicePlan, now: int) -> None:
         _print(_title(plan, invoice, today), _lines(invoice), room)
     if plan.left_out:
         _print("left out", _left_out(plan), room)
+    if now < plan.period.ends_at:
+        click.echo(f"{plan.period.name} has not ended: what is closed later is left for another plan")
     for warning in plan.warnings:
         click.echo(f"{click.style('warning', fg='yellow')} {warning}")
     print_sums(plan)

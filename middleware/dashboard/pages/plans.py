@@ -17,6 +17,7 @@ from middleware.store.billing.books import reading_of
 from middleware.store.billing.mirror import BookStore
 from middleware.store.billing.plans import PlanStore
 from middleware.store.billing.reports import DueRow, Reports
+from middleware.store.clock import StoreClock
 from middleware.store.operations.audit import AuditStore, Deed
 
 WORKING = ("received", "processing", "retrying")
@@ -59,6 +60,7 @@ async def show(visit: Visit) -> Response:
         reading=await reading_of(visit.services.pool),
         hours=seconds_to_hours(sum(row.planned.invoice.seconds for row in rows)),
         as_hours=seconds_to_hours,
+        is_running=visit.now.timestamp() < plan.period.ends_at,
         ninja=NinjaPages(visit.services.settings.invoice_ninja_api),
     )
 
@@ -67,6 +69,8 @@ async def apply(visit: Visit) -> Response:
     """Order the invoices of the plan: exactly those, or none where the work has changed since."""
     fields = await visit.form()
     plan, rows = await _plan(visit)
+    if (await StoreClock(visit.services.pool).read()).timestamp() < plan.period.starts_at:
+        raise RefusedError(409, f"{plan.period.name} has not begun: its invoices cannot be made yet.")
     send = fields.get("send", "")
     if send not in SEND:
         raise RefusedError(422, "Choose whether the invoices are sent.")

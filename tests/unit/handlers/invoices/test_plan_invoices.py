@@ -111,3 +111,17 @@ async def test_periods_that_wait_together() -> None:
         told = await bureau.settle_together([bureau.due(december, acme), bureau.due(november, acme)])
         assert told == "invoice 0001: 80.00 USD for 1 h; invoice 0002: 160.00 USD for 2 h"
         assert bureau.clock() - datetime(2026, 1, 1, 6, tzinfo=UTC) < timedelta(seconds=1)
+
+
+async def test_a_period_that_has_not_ended() -> None:
+    """A run that a wrong clock began early waits for a person and plans nothing, until the period is over."""
+    async with office() as bureau:
+        acme = await bureau.client()
+        bureau.rules(acme, approval="automatic", auto_send=True)
+        await bureau.work(acme, "2")
+        found = calendars_of(bureau.mapping)[0]
+        early = latest_run(found, bureau.clock() + timedelta(days=66))
+        event = as_event(run_event(found.name, early.period, early.due_at), 1)
+        assert "has not ended: nothing was planned" in await bureau.settle(event)
+        assert not bureau.plans.plans
+        assert not bureau.events.waiting

@@ -102,3 +102,10 @@ def test_requests_during_an_outage_are_few(hours: int) -> None:
                 circuit = after_failed_probe(taken, "still away", now, 0.3)
     assert requests <= 80 * hours + 15
     assert replace(circuit, probe_at=None).open_since == NOW
+
+
+def test_a_try_set_by_a_wrong_clock_is_due() -> None:
+    """A pause that ends days from now was written by a machine whose clock was ahead: somebody may try at once."""
+    opened = Circuit(failures=5, open_since=NOW, probe_at=NOW + timedelta(days=66))
+    assert opened.probe_is_due(NOW)
+    assert not Circuit(open_since=NOW, probe_at=NOW + timedelta(seconds=LONGEST_PAUSE)).probe_is_due(NOW)
