@@ -3,14 +3,14 @@
 from collections.abc import Awaitable, Callable
 from fnmatch import fnmatchcase
 
-from handlers.event import Work
+from handlers.event import SCHEDULE, Work
 from handlers.invoices.generate import generate_invoice
 from handlers.invoices.plan import plan_invoices
 from handlers.invoices.send import send_invoices
 from handlers.outcome import Ignored, Outcome
 from handlers.payments.settle import settle_payment
 from handlers.ports.context import Context
-from handlers.second_look import SECOND_LOOK, SOURCE, look_in_vain
+from handlers.recheck import RECHECK, nothing_to_recheck
 from handlers.time.mark_invoiced import mark_invoiced
 from handlers.time.record import record_time
 from mappings.codes import Code
@@ -26,7 +26,7 @@ HANDLERS: tuple[tuple[str, str, Handler], ...] = (
     ("schedule", "invoice.due", generate_invoice),
     ("schedule", "invoice.send", send_invoices),
     ("schedule", "task.invoiced", mark_invoiced),
-    (SOURCE, SECOND_LOOK, look_in_vain),
+    (SCHEDULE, RECHECK, nothing_to_recheck),
     ("stripe", "*", settle_payment),
     ("operator", "payment.*", settle_payment),
 )

@@ -27,7 +27,7 @@ from middleware.alerts.watcher import run_alerts
 from middleware.bootstrap import RemoteObserver, open_context, open_outages
 from middleware.intake.ingest import Ingest
 from middleware.jobs.invoice_runs import LiveSchedule
-from middleware.jobs.second_looks import run_second_looks
+from middleware.jobs.rechecks import run_rechecks
 from middleware.jobs.table import run_clockwork
 from middleware.mapping.watch import WatchedMapping
 from middleware.pipeline.processor import Limits, Processor
@@ -113,7 +113,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> N
             run_clockwork(settings, pool, live_context(context, mapping), outages),
             mapping.run(pool),
             run_alerts(settings, pool, mapping.problem),
-            run_second_looks(pool, settings.second_look_minutes, local),
+            run_rechecks(pool, settings.second_look_minutes, local),
         ):
             log.info("worker.started", version=VERSION, concurrency=settings.worker_concurrency)
             await stop.wait()

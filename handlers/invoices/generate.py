@@ -32,7 +32,7 @@ from handlers.invoices.verify import check, is_marked, logs_of
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.ports.context import Context
 from handlers.ports.invoice_world import InvoiceWorld
-from handlers.second_look import is_second_look
+from handlers.recheck import is_recheck
 from mappings.codes import Code
 from mappings.invoiceninja.models import Invoice
 from mappings.invoices.difference import changes
@@ -56,11 +56,11 @@ async def generate_invoice(work: Work, context: Context) -> Outcome:
         RemoteError: Invoice Ninja failed.
     """
     world = world_of(context)
-    due_events = [event for event in work.due if not is_second_look(event)]
+    due_events = [event for event in work.due if not is_recheck(event)]
     dues = [read_due(event) for event in sorted(due_events, key=lambda event: event.id)]
     told = await settle_doubts(read_due(work.newest).client_id, world, context)
     if not dues:
-        # What came meanwhile is left to the next run: a second look only puts right what is there.
+        # What came meanwhile is left to the next run: a recheck only puts right what is there.
         told += await _Client(read_due(work.newest), world, context).look_again()
         if not told:
             return Ignored(Code.NOTHING_TO_RECHECK, "no invoice was made by a late request")

@@ -16,7 +16,7 @@ from handlers.payments.facts import INVOICE, OPERATOR, PAYMENT, Told, gather
 from handlers.payments.settlement import Settlement
 from handlers.ports.billing import PaymentRecord, PaymentWorld, lock_of
 from handlers.ports.context import Context
-from handlers.second_look import is_second_look
+from handlers.recheck import is_recheck
 from mappings.codes import Code
 from mappings.stripe import BadStripeObject, Relevant, classify
 
@@ -59,7 +59,7 @@ async def settle_subject(subject: str, context: Context, world: PaymentWorld) ->
 
 def _refusal(event: Event, live: bool | None) -> Ignored | None:
     """Why an event changes nothing; None when it may."""
-    if event.source == OPERATOR or is_second_look(event):
+    if event.source == OPERATOR or is_recheck(event):
         return None
     try:
         verdict = classify(event.payload, live=live)

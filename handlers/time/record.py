@@ -10,7 +10,7 @@ from handlers.errors import NeedsPerson, NotFound
 from handlers.event import Work
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.ports.context import Context
-from handlers.second_look import is_second_look
+from handlers.recheck import is_recheck
 from handlers.time.handlers_write_back import write_back
 from handlers.time.ledger import TimeLedger
 from handlers.time.restore_overwritten import give_back
@@ -29,7 +29,7 @@ async def record_time(work: Work, context: Context) -> Outcome:
         NeedsPerson: something a person typed or configured cannot be billed.
         RemoteError: Taiga or Invoice Ninja failed.
     """
-    is_asked_for = any(event.id == work.newest.id or is_second_look(event) for event in work.due)
+    is_asked_for = any(event.id == work.newest.id or is_recheck(event) for event in work.due)
     if context.taiga is None and not is_asked_for:
         return Ignored(Code.SUPERSEDED, f"superseded by event {work.newest.id}, which tells a newer state")
     told = read_webhook(work.newest.payload)

@@ -297,7 +297,7 @@ async def test_settling_what_text_cannot_hold(clean_database: str) -> None:
 
 
 async def test_worker_that_died_while_another_was_slow(clean_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who claims slowly does not take over, without a second look, what a worker claimed and died with meanwhile."""
+    """Who claims slowly does not take over, without a recheck, what a worker claimed and died with meanwhile."""
     order = "ORDER BY min(next_attempt_at), min(id)"
     assert order in CLAIM
     async with (

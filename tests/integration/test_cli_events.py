@@ -16,7 +16,7 @@ from middleware.commands import common
 from middleware.store.database import open_pool
 from middleware.store.events.claim_records import AttemptRecord, Doubt, StatusChange
 from middleware.store.events.events import EventStore
-from middleware.store.events.second_looks import remember_doubts
+from middleware.store.events.rechecks import remember_doubts
 from tests.support.pipeline import BASE_TIME, claims, new_event, statuses
 
 Call = Callable[..., Coroutine[Any, Any, Result]]

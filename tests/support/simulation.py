@@ -13,10 +13,10 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from handlers.errors import Doubtful, RemoteError, RetryLater, ServerError, Unreachable
-from handlers.event import Event, Work
+from handlers.event import SCHEDULE, Event, Work
 from handlers.ports.context import Context
+from handlers.recheck import RECHECK
 from handlers.registry import dispatch
-from handlers.second_look import SECOND_LOOK, SOURCE
 from mappings.time.models import AttributeDefinition, AttributeValues, NinjaTask, TimeEntry, WorkItem, WorkKind
 from mappings.values.fields import take_time
 from middleware.lab.sandbox.taiga import values as sandbox_values
@@ -72,7 +72,7 @@ class Meanwhile:
         self._is_in_doubt = False
 
     async def live(self, rounds: int) -> None:
-        """Let so many rounds pass, then heal everything and settle what is left, second looks included."""
+        """Let so many rounds pass, then heal everything and settle what is left, rechecks included."""
         for _ in range(rounds):
             await self.pass_by()
             if self._tries and self.chance.random() < 0.7:
@@ -86,7 +86,7 @@ class Meanwhile:
                 await self._try(self._due())
             elif self._is_in_doubt:
                 self._is_in_doubt = False
-                await self._try([self._second_look()])
+                await self._try([self._recheck()])
             elif not self.state.outbox:
                 return
         raise AssertionError("it does not come to an end")
@@ -171,10 +171,10 @@ class Meanwhile:
         open_ = [event for event in self._known if event.id in self._tries]
         return sorted((replace(event, is_fresh=self._tries[event.id] == 0) for event in open_), key=_age)
 
-    def _second_look(self) -> Event:
+    def _recheck(self) -> Event:
         newest = max(self._known, key=_age)
         before = newest.occurred_at - timedelta(microseconds=1)
-        return replace(newest, id=0, source=SOURCE, type=SECOND_LOOK, occurred_at=before, payload={})
+        return replace(newest, id=0, source=SCHEDULE, type=RECHECK, occurred_at=before, payload={})
 
     async def _try(self, due: Sequence[Event]) -> None:
         newest = max(self._known, key=_age)

@@ -26,8 +26,8 @@ from middleware.commands.events.actions import discard, replay
 from middleware.commands.events.filters import event_filters, wanted
 from middleware.settings import Settings
 from middleware.store.events.events import AttemptRow, EventRow, EventStore
+from middleware.store.events.rechecks import RecheckStore, Waiting
 from middleware.store.events.search import EventSearch
-from middleware.store.events.second_looks import SecondLooks, Waiting
 
 PAYLOAD_PREVIEW = 4000
 PIPE_WIDTH = 200
@@ -68,19 +68,19 @@ def show(*, event_id: int, as_json: bool) -> None:
         shown = run(_read_one(settings, event_id))
     if as_json:
         told = {**asdict(shown.event), "attempt_rows": shown.attempts, "payload": _decoded(shown.body)}
-        print_json({**told, "second_look": shown.second_look})
+        print_json({**told, "second_look": shown.recheck})
         return
     _print_event(shown, timedelta(minutes=settings.second_look_minutes))
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Everything about one event, and the second look that is still to come for its subject."""
+    """Everything about one event, and the recheck that is still to come for its subject."""
 
     event: EventRow
     attempts: list[AttemptRow]
     body: bytes
-    second_look: Waiting | None
+    recheck: Waiting | None
 
 
 async def _read_one(settings: Settings, event_id: int) -> Shown:
@@ -90,8 +90,8 @@ async def _read_one(settings: Settings, event_id: int) -> Shown:
         if event is None:
             raise FailedError(f"there is no event {event_id}")
         body, _headers = await events.body(event_id)
-        second_look = await SecondLooks(pool).waiting(event.subject)
-        return Shown(event, await events.attempts(event_id), body, second_look)
+        recheck = await RecheckStore(pool).waiting(event.subject)
+        return Shown(event, await events.attempts(event_id), body, recheck)
 
 
 def _print_table(rows: list[EventRow]) -> None:
@@ -108,7 +108,7 @@ def _print_table(rows: list[EventRow]) -> None:
     Console(width=None if console.is_terminal else PIPE_WIDTH).print(table if rows else "no events")
 
 
-def _print_event(shown: Shown, until_second_look: timedelta) -> None:
+def _print_event(shown: Shown, until_recheck: timedelta) -> None:
     event = shown.event
     click.echo(f"event {event.id}: {event.source} {event.type}, {event.subject}")
     click.echo(
@@ -120,9 +120,9 @@ def _print_event(shown: Shown, until_second_look: timedelta) -> None:
     if event.status == "retrying":
         wait = max(0, (event.next_attempt_at - datetime.now(UTC)).total_seconds())
         click.echo(f"  next      in {wait:.0f} s")
-    if shown.second_look is not None:
-        at = shown.second_look.asked_at + until_second_look
-        click.echo(f"  looked at once more at {at:%Y-%m-%d %H:%M:%S} UTC, because of {shown.second_look.why}")
+    if shown.recheck is not None:
+        at = shown.recheck.asked_at + until_recheck
+        click.echo(f"  looked at once more at {at:%Y-%m-%d %H:%M:%S} UTC, because of {shown.recheck.why}")
     for attempt in shown.attempts:
         click.echo(
             f"  attempt {attempt.number} at {attempt.started_at:%H:%M:%S}, {attempt.duration_ms} ms:"

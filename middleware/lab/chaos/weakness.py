@@ -19,7 +19,7 @@ from middleware.cli import main
 from middleware.pipeline import processor
 from middleware.store.events import claims
 from middleware.store.events.events import EventStore
-from middleware.store.events.second_looks import SecondLooks
+from middleware.store.events.rechecks import RecheckStore
 
 SECONDS_TO_COMMIT = 0.8
 
@@ -97,13 +97,13 @@ def without_commit() -> None:
     EventStore._store = store  # type: ignore[method-assign]  # noqa: SLF001 - the same
 
 
-def without_second_look() -> None:
+def without_recheck() -> None:
     """Nobody looks again at what was asked for without an answer."""
 
-    async def begin(_self: SecondLooks, _wait: timedelta, _sink: EventSink) -> list[int]:
+    async def begin(_self: RecheckStore, _wait: timedelta, _sink: EventSink) -> list[int]:
         return []
 
-    SecondLooks.begin = begin  # type: ignore[method-assign, assignment]  # cut out on purpose
+    RecheckStore.begin = begin  # type: ignore[method-assign, assignment]  # cut out on purpose
 
 
 WEAKNESSES: dict[str, Callable[[], None]] = {
@@ -111,7 +111,7 @@ WEAKNESSES: dict[str, Callable[[], None]] = {
     "no-subject-lock": without_subject_lock,
     "no-sweep": without_sweep,
     "no-commit": without_commit,
-    "no-second-look": without_second_look,
+    "no-second-look": without_recheck,
 }
 
 if __name__ == "__main__":

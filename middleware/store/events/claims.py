@@ -24,7 +24,7 @@ from middleware.store.events.claim_records import (
     group,
     read_event,
 )
-from middleware.store.events.second_looks import remember_doubts
+from middleware.store.events.rechecks import remember_doubts
 
 CLOSE_SECONDS = 5
 # Events in one attempt: beyond, the newest go first and the others follow, so that no burst fills the memory.
@@ -38,7 +38,7 @@ EVENT_COLUMNS = (
 # Oldest first; a subject that is at work anywhere is passed over, and so does not hold up others. The lock is asked
 # for in a materialized step of its own, so that it is taken for the returned subjects only. A locked subject comes back
 # even without events: another worker settled them since our snapshot was taken, and the lock must be given back. Or it
-# claimed them and died: then they are orphans like others, with the second look that is due to them.
+# claimed them and died: then they are orphans like others, with the recheck that is due to them.
 CLAIM = f"""
 WITH busy AS MATERIALIZED (
     SELECT subject FROM events WHERE status = 'processing'
@@ -156,7 +156,7 @@ class Claims:
     ) -> None:
         """Commit how events left their attempt, then free their subjects; all were claimed under the same `hold`.
 
-        `doubts` are remembered for a second look before: one too many does no harm.
+        `doubts` are remembered for a recheck before: one too many does no harm.
 
         Raises:
             ClaimsLostError: PostgreSQL is away; what was not committed is done again by whoever claims it next.

@@ -1,7 +1,7 @@
 """The end of a month at an office where requests fail, come late and kill workers, and people act between any two.
 
 The part of the processor is played here: which events are due, one worker at a time for a subject, two workers at
-once, second looks. Chance decides everything, repeatably by a seed.
+once, rechecks. Chance decides everything, repeatably by a seed.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ from typing import Any
 import httpx
 
 from handlers.errors import NeedsPerson, Rejected, RemoteError, RetryLater
-from handlers.event import Event, Work
+from handlers.event import SCHEDULE, Event, Work
 from handlers.invoices.events import run_event
 from handlers.ports.context import Context
 from handlers.ports.invoice_world import InvoiceWorld
+from handlers.recheck import NEVER_RECHECKED, RECHECK, RECHECKED_THOUGH_DEAD
 from handlers.registry import dispatch
-from handlers.second_look import LOOKED_AT_THOUGH_DEAD, NOT_LOOKED_AT, SECOND_LOOK, SOURCE
 from mappings.config.file import parse_mapping
 from mappings.invoices.calendars import calendars_of
 from mappings.invoices.models import Unresolved
@@ -227,14 +227,14 @@ class Month:
     async def _look_again(self, subject: str) -> None:
         self.doubtful.discard(subject)
         newest = _newest(self.events[subject])
-        is_in_vain = newest.id in self._dead and not subject.startswith(LOOKED_AT_THOUGH_DEAD)
-        if is_in_vain or subject.startswith(NOT_LOOKED_AT):
+        is_in_vain = newest.id in self._dead and not subject.startswith(RECHECKED_THOUGH_DEAD)
+        if is_in_vain or subject.startswith(NEVER_RECHECKED):
             return
         # What is carried out at all is carried out by then.
         await self.server.catch_up()
         self.clock.wait(300)
         before = newest.occurred_at - timedelta(microseconds=1)
-        self._store(replace(newest, source=SOURCE, type=SECOND_LOOK, occurred_at=before, payload={}))
+        self._store(replace(newest, source=SCHEDULE, type=RECHECK, occurred_at=before, payload={}))
 
     async def _try(self, subject: str) -> None:
         known = self.events[subject]

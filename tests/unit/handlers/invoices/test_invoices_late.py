@@ -10,8 +10,8 @@ from handlers.errors import Doubtful
 from handlers.event import Event, Work
 from handlers.invoices.late_requests import REMEMBERED
 from handlers.outcome import Ignored, Outcome, Processed
+from handlers.recheck import RECHECK
 from handlers.registry import dispatch
-from handlers.second_look import SECOND_LOOK
 from mappings.codes import Code
 from tests.support.invoicing.invoicing_bench import Office, office
 
@@ -37,10 +37,10 @@ async def given_up(bureau: Office, *, is_made_anew: bool = True) -> Event:
 
 
 async def looked_again(bureau: Office, after: Event) -> Outcome:
-    """The second look, minutes later."""
+    """The recheck, minutes later."""
     bureau.clock.wait(300)
     before = after.occurred_at - timedelta(microseconds=1)
-    look = replace(after, id=900, type=SECOND_LOOK, key="look", occurred_at=before, payload={"because": "POST"})
+    look = replace(after, id=900, type=RECHECK, key="look", occurred_at=before, payload={"because": "POST"})
     return await dispatch(Work(after.subject, (look,), after), bureau.context)
 
 
@@ -85,7 +85,7 @@ async def test_only_invoice_is_taken_over() -> None:
 
 
 async def test_next_run_finds_it_too() -> None:
-    """When the second look came too early, the next run for the client finds the late invoice."""
+    """When the recheck came too early, the next run for the client finds the late invoice."""
     async with office() as bureau:
         event = await given_up(bureau)
         assert isinstance(await looked_again(bureau, event), Ignored)

@@ -12,8 +12,8 @@ from handlers.errors import Doubtful, RetryLater
 from handlers.event import Event, Work
 from handlers.invoices.invoice_linking import link_again
 from handlers.outcome import Outcome
+from handlers.recheck import RECHECK
 from handlers.registry import dispatch
-from handlers.second_look import SECOND_LOOK
 from mappings.invoices.models import LogEntry, LoggedTask
 from tests.support.fakes import FakeTaiga
 from tests.support.invoicing.invoicing_bench import Office
@@ -53,9 +53,9 @@ async def put_aside(bureau: Office) -> Callable[[], Awaitable[object]]:
 
 
 async def looked_again(bureau: Office, after: Event) -> Outcome:
-    """The second look."""
+    """The recheck."""
     before = after.occurred_at - timedelta(microseconds=1)
-    look = replace(after, id=900, type=SECOND_LOOK, key="look", occurred_at=before, payload={})
+    look = replace(after, id=900, type=RECHECK, key="look", occurred_at=before, payload={})
     return await dispatch(Work(after.subject, (look,), after), bureau.context)
 
 
@@ -177,7 +177,7 @@ async def test_draft_deleted_by_hand_before_it_was_corrected(bureau: Office, rac
 
 
 async def test_links_that_a_double_took_along(bureau: Office) -> None:
-    """A person deletes the late double, which frees the hours of the first: the second look links them again."""
+    """A person deletes the late double, which frees the hours of the first: the recheck links them again."""
     event, _task = await due(bureau)
     await asked_in_vain(bureau, event)
     await bureau.settle(event)

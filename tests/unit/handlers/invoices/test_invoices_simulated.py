@@ -17,7 +17,7 @@ async def test_each_hour_is_billed_once(rules: dict[str, Any], seed: int, share:
     """Whatever fails, comes late or dies, whatever people do meanwhile: each hour is on one invoice, to the cent."""
     async with month(seed, share, **rules) as of:
         await of.live()
-        # The second looks alone leave nothing billed twice; what is not billed yet waits for the next run.
+        # The recheck alone leaves nothing billed twice; what is not billed yet waits for the next run.
         assert not Books(of).doubles()
         await of.run_by_clock()
         assert not Books(of).faults(await on_invoices_of_people(of))

@@ -1,4 +1,4 @@
-"""Whatever write of money Invoice Ninja carries out late, after we gave it up: a second look makes the sums right."""
+"""Whatever write of money Invoice Ninja carries out late, after we gave it up: a recheck makes the sums right."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from handlers.event import Work
+from handlers.event import SCHEDULE, Work
 from handlers.outcome import Outcome, Processed
 from handlers.payments.settle import settle_payment
-from handlers.second_look import SECOND_LOOK, SOURCE
+from handlers.recheck import RECHECK
 from middleware.lab.sandbox.faults import Faults, Rule
 from tests.support.payments.payment_bench import Bench, bench, events_of, stage
 from tests.support.payments.stripe_story import Json, story
@@ -54,10 +54,10 @@ async def overpaid(desk: Bench) -> list[Json]:
 
 
 async def looked_again(desk: Bench, subject: str) -> Outcome:
-    """A second look at the payment."""
+    """A recheck of the payment."""
     last = max(desk.history.events[subject], key=lambda event: (event.occurred_at, event.id))
     before = last.occurred_at - timedelta(microseconds=1)
-    look = replace(last, id=900, source=SOURCE, type=SECOND_LOOK, key="look", occurred_at=before, payload={})
+    look = replace(last, id=900, source=SCHEDULE, type=RECHECK, key="look", occurred_at=before, payload={})
     return await settle_payment(Work(subject, (look,), last), desk.context)
 
 
@@ -74,7 +74,7 @@ async def told(desk: Bench, tell: Told, faults: Faults) -> str:
 
 @pytest.mark.parametrize("tell", [paid_in_full, refunded_in_parts, overpaid])
 async def test_every_late_write(tell: Told) -> None:
-    """The first write is late, or the second, and so on: after a second look the sums are those of a calm day."""
+    """The first write is late, or the second, and so on: after a recheck the sums are those of a calm day."""
     async with bench() as calm:
         await told(calm, tell, Faults())
         expected = calm.sums()

@@ -1,6 +1,6 @@
 """Payments while everything fails at once: answers lost, requests late, workers dying, events doubled and out of order.
 
-The books must end as on a calm day, whatever chance does between the first event and a second look after the last.
+The books must end as on a calm day, whatever chance does between the first event and a recheck after the last.
 """
 
 import random
@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handlers.errors import NeedsPerson, Rejected, RemoteError, RetryLater
-from handlers.event import Event, Work
+from handlers.event import SCHEDULE, Event, Work
 from handlers.payments.settle import settle_payment
-from handlers.second_look import SECOND_LOOK, SOURCE
+from handlers.recheck import RECHECK
 from middleware.clients.connect import connect_invoice_ninja
 from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN, create_app
 from tests.support.fault_injection import Trouble, WorkerKilledError
@@ -50,16 +50,16 @@ class Days:
             if self._due:
                 await self._try(min(self._due))
             elif self._doubtful:
-                await self._try(self._doubtful.pop(), is_second_look=True)
+                await self._try(self._doubtful.pop(), is_recheck=True)
             else:
                 return
         raise AssertionError("it does not come to an end")
 
-    async def _try(self, subject: str, *, is_second_look: bool = False) -> None:
+    async def _try(self, subject: str, *, is_recheck: bool = False) -> None:
         self._due.add(subject)
         events = self._desk.history.events[subject]
         newest = max(events, key=lambda event: (event.occurred_at, event.id))
-        due = _second_look(newest) if is_second_look else events[-1]
+        due = _recheck(newest) if is_recheck else events[-1]
         try:
             await settle_payment(Work(subject, (due,), newest), self._desk.context)
         except RetryLater as later:
@@ -73,9 +73,9 @@ class Days:
             self._due.discard(subject)
 
 
-def _second_look(newest: Event) -> Event:
+def _recheck(newest: Event) -> Event:
     before = newest.occurred_at - timedelta(microseconds=1)
-    return replace(newest, id=0, source=SOURCE, type=SECOND_LOOK, key="look", occurred_at=before, payload={})
+    return replace(newest, id=0, source=SCHEDULE, type=RECHECK, key="look", occurred_at=before, payload={})
 
 
 REFUND = st.tuples(st.integers(1, 4000), st.sampled_from(["succeeded", "pending", "failed"]))

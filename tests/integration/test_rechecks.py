@@ -11,7 +11,7 @@ import pytest
 
 from handlers.event import Work
 from handlers.outcome import Outcome, Processed
-from handlers.second_look import SECOND_LOOK
+from handlers.recheck import RECHECK
 from mappings.codes import Code
 from middleware.clients.http.calls import Call, record
 from middleware.intake.ingest import Ingest
@@ -19,7 +19,7 @@ from middleware.pipeline.attempt import HANDED_BACK
 from middleware.store.events.claim_records import Doubt
 from middleware.store.events.claims import ORPHANED
 from middleware.store.events.events import EventStore
-from middleware.store.events.second_looks import SecondLooks, remember_doubts
+from middleware.store.events.rechecks import RecheckStore, remember_doubts
 from tests.support.in_process_bridge import Bridge, running_bridge
 from tests.support.pipeline import claims, event_store, finish, new_event, until
 from tests.support.processor_bench import NINJA, Bench, looked
@@ -46,18 +46,18 @@ async def settled(bridge: Bridge) -> None:
 
 
 async def begun(pool: asyncpg.Pool, wait: timedelta = NOW) -> list[int]:
-    """The events of the second looks that begin now."""
-    return await SecondLooks(pool).begin(wait, Ingest(EventStore(pool), lambda _ids: None))
+    """The events of the rechecks that begin now."""
+    return await RecheckStore(pool).begin(wait, Ingest(EventStore(pool), lambda _ids: None))
 
 
 async def look_of(pool: asyncpg.Pool) -> asyncpg.Record:
-    """The only event of a second look."""
-    (row,) = await pool.fetch("SELECT id, subject, status, reason, body FROM events WHERE type = $1", SECOND_LOOK)
+    """The only event of a recheck."""
+    (row,) = await pool.fetch("SELECT id, subject, status, reason, body FROM events WHERE type = $1", RECHECK)
     return row
 
 
 async def test_late_update_is_repaired(bridge: Bridge) -> None:
-    """Three hours were written, given up and written again as four; then the three arrive: the second look repairs."""
+    """Three hours were written, given up and written again as four; then the three arrive: the recheck repairs."""
     card = bridge.work(hours=2).close()
     await settled(bridge)
     bridge.ninja_faults.add(method="PUT", path="/tasks/", action="late", seconds=3600)
@@ -68,7 +68,7 @@ async def test_late_update_is_repaired(bridge: Bridge) -> None:
     await bridge.ninja_faults.catch_up()
     assert await bridge.entries() == {"TAIGA-T1": "3"}
 
-    looks = SecondLooks(bridge.pool)
+    looks = RecheckStore(bridge.pool)
     waiting = await looks.waiting("taiga:task:1")
     assert waiting is not None
     assert waiting.why.startswith("invoiceninja: PUT /api/v1/tasks/")
@@ -101,7 +101,7 @@ async def test_late_creation_is_removed(bridge: Bridge) -> None:
 
 
 async def test_nothing_is_in_doubt_on_a_calm_day(bridge: Bridge) -> None:
-    """Requests that were answered, refused or never sent call for no second look."""
+    """Requests that were answered, refused or never sent call for no recheck."""
     bridge.ninja_faults.add(method="GET", status=500)
     bridge.ninja_faults.add(method="POST", path="/tasks$", status=429, retry_after=0)
     bridge.work().close()
@@ -120,7 +120,7 @@ async def test_dead_worker(clean_database: str) -> None:
             assert await heir.release_orphans([]) == 3
             for claim in await heir.claim(5, []):
                 await finish(heir, claim)
-        looks = SecondLooks(pool)
+        looks = RecheckStore(pool)
         waiting = await looks.waiting("s")
         assert waiting is not None
         assert waiting.why == ORPHANED
@@ -132,14 +132,14 @@ async def test_dead_worker(clean_database: str) -> None:
 
 
 async def test_later_doubt_postpones(clean_database: str) -> None:
-    """There is one second look for a subject, counted from the last request without an answer."""
+    """There is one recheck for a subject, counted from the last request without an answer."""
     async with event_store(clean_database) as (store, pool):
         (first, second) = await store.store([new_event("s"), new_event("s", 1)])
         async with pool.acquire() as connection:
             await remember_doubts(connection, [Doubt("s", first.event_id, "a first request")])
             await connection.execute("UPDATE second_looks SET asked_at = now() - interval '1 hour'")
             await remember_doubts(connection, [Doubt("s", second.event_id, "another request")])
-        looks = SecondLooks(pool)
+        looks = RecheckStore(pool)
         assert await begun(pool, LATER) == []
         waiting = await looks.waiting("s")
         assert waiting is not None
@@ -179,7 +179,7 @@ async def test_answer_lost_in_a_try_that_succeeds(bench: Bench) -> None:
     await bench.store.store([new_event()])
     async with bench.running():
         await bench.settled("processed")
-    waiting = await SecondLooks(bench.pool).waiting("taiga:task:1")
+    waiting = await RecheckStore(bench.pool).waiting("taiga:task:1")
     assert waiting is not None
     assert waiting.why == f"{NINJA}: PUT /api/v1/tasks/x: Doubtful: the answer was lost"
     assert (await bench.row()).status == "processed"
@@ -199,6 +199,6 @@ async def test_cut_short(bench: Bench) -> None:
     await until(partial(looked, bench, 1))
     await processor.stop(grace=0)
     await running
-    waiting = await SecondLooks(bench.pool).waiting("taiga:task:1")
+    waiting = await RecheckStore(bench.pool).waiting("taiga:task:1")
     assert waiting is not None
     assert waiting.why == HANDED_BACK

@@ -12,7 +12,7 @@ import asyncpg
 
 from handlers.event import NewEvent, own_event
 from handlers.ports.events import EventSink
-from handlers.second_look import LOOKED_AT_THOUGH_DEAD, NOT_LOOKED_AT, SECOND_LOOK
+from handlers.recheck import NEVER_RECHECKED, RECHECK, RECHECKED_THOUGH_DEAD
 from middleware.store.database import away_is_unavailable
 from middleware.store.events.claim_records import Doubt
 from middleware.store.operations.audit import Connection
@@ -54,20 +54,20 @@ AT_A_TIME = 100
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A second look that is still to come: since when its subject is in doubt, and because of what."""
+    """A recheck that is still to come: since when its subject is in doubt, and because of what."""
 
     asked_at: datetime
     why: str
 
 
 async def remember_doubts(connection: Connection, doubts: Sequence[Doubt]) -> None:
-    """Write them down; each makes the second look at its subject wait anew."""
+    """Write them down; each makes the recheck of its subject wait anew."""
     if doubts:
         columns = [one.subject for one in doubts], [one.event_id for one in doubts]
         await connection.execute(REMEMBER, *columns, [storable(one.why) for one in doubts])
 
 
-class SecondLooks:
+class RecheckStore:
     """Every method raises `StoreUnavailableError` while PostgreSQL is away."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
@@ -79,7 +79,7 @@ class SecondLooks:
         The rows go when their events are stored: what is begun twice has the same key and is stored once.
         """
         with away_is_unavailable():
-            rows = await self._pool.fetch(DUE, wait, AT_A_TIME, list(NOT_LOOKED_AT), list(LOOKED_AT_THOUGH_DEAD))
+            rows = await self._pool.fetch(DUE, wait, AT_A_TIME, list(NEVER_RECHECKED), list(RECHECKED_THOUGH_DEAD))
         stored = await sink.enqueue([_event(row) for row in rows if row["is_wanted"]])
         with away_is_unavailable():
             await self._pool.execute(FORGET, [row["subject"] for row in rows], [row["asked_at"] for row in rows])
@@ -95,4 +95,4 @@ class SecondLooks:
 def _event(row: asyncpg.Record) -> NewEvent:
     moment = row["asked_at"].isoformat()
     payload = {"because": row["why"], "after_event": row["event_id"], "asked_at": moment}
-    return own_event(SECOND_LOOK, f"second-look:{row['subject']}:{moment}", row["subject"], row["occurred_at"], payload)
+    return own_event(RECHECK, f"second-look:{row['subject']}:{moment}", row["subject"], row["occurred_at"], payload)

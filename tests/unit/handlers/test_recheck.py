@@ -1,4 +1,4 @@
-"""A second look repairs what a request did that was carried out long after we gave it up."""
+"""A recheck repairs what a request did that was carried out long after we gave it up."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -7,10 +7,10 @@ from decimal import Decimal
 import pytest
 
 from handlers.errors import Doubtful
-from handlers.event import Event, Work
+from handlers.event import SCHEDULE, Event, Work
 from handlers.outcome import Ignored, Processed
+from handlers.recheck import RECHECK, is_recheck
 from handlers.registry import dispatch
-from handlers.second_look import SECOND_LOOK, SOURCE, is_second_look
 from mappings.codes import Code
 from mappings.time.models import NinjaTask
 from tests.support.fakes import NINJA
@@ -20,10 +20,10 @@ BOTH = pytest.mark.parametrize("reads_taiga", [False, True], ids=["payload", "ta
 
 
 def look_after(event: Event) -> Event:
-    """The event of a second look, as the store makes it."""
+    """The event of a recheck, as the store makes it."""
     before = event.occurred_at - timedelta(microseconds=1)
     payload = {"because": "PUT /tasks/t1: the answer was lost", "after_event": event.id}
-    return replace(event, id=900, source=SOURCE, type=SECOND_LOOK, key="look", occurred_at=before, payload=payload)
+    return replace(event, id=900, source=SCHEDULE, type=RECHECK, key="look", occurred_at=before, payload=payload)
 
 
 def story_of(hours: float = 2) -> Story:
@@ -86,8 +86,8 @@ async def test_late_deletion_is_undone(*, reads_taiga: bool) -> None:
 async def test_nothing_else_is_known() -> None:
     """When all other events of a subject were discarded, there is nothing to converge to."""
     moment = datetime(2026, 11, 21, tzinfo=UTC)
-    look = Event(1, SOURCE, SECOND_LOOK, "look", "taiga:task:7", moment, moment, {})
+    look = Event(1, SCHEDULE, RECHECK, "look", "taiga:task:7", moment, moment, {})
     outcome = await dispatch(Work(look.subject, (look,), look), world().context)
     assert outcome == Ignored(Code.NOTHING_TO_RECHECK, "nothing else is known of this subject any more")
-    assert is_second_look(look)
-    assert not is_second_look(replace(look, source="taiga"))
+    assert is_recheck(look)
+    assert not is_recheck(replace(look, source="taiga"))
