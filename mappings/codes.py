@@ -114,3 +114,5 @@ class Code(StrEnum):
     CHANGES_IN_PROGRESS = "changes_in_progress"
     INVOICE_RIVAL = "invoice_rival"
     NO_FREE_NUMBER = "no_free_number"
+    PART_CHANGED = "part_changed"
+    MAIL_AWAITED = "mail_awaited"

@@ -26,9 +26,7 @@ async def conclude(intent: Intent, checked: Checked, invoice: Invoice, world: In
     await world.plans.remember_invoiced([_invoiced(entry, intent, invoice) for entry in planned.entries])
     await look_at_items(intent, invoice, world, context)
     if checked.flags:
-        summary = (
-            f"invoice {invoice.number} of {planned.client_name} is not as it should be: {'; '.join(checked.flags)}"
-        )
+        summary = f"invoice {invoice.name} of {planned.client_name} is not as it should be: {'; '.join(checked.flags)}"
         await context.reviews.open(subject, FLAGGED, summary, {"invoice_id": invoice.id, "number": invoice.number})
     else:
         await context.reviews.close(subject, FLAGGED, "it is as it should be")
@@ -36,7 +34,7 @@ async def conclude(intent: Intent, checked: Checked, invoice: Invoice, world: In
         await world.events.enqueue([_send(invoice, context.clock())] if send else [])
     await world.plans.made(intent.due.plan_id, intent.planned, invoice, note)
     hours = seconds_to_hours(planned.seconds)
-    told = f"invoice {invoice.number}: {rounded(invoice.amount, planned.precision)} {planned.currency} for {hours} h"
+    told = f"invoice {invoice.name}: {rounded(invoice.amount, planned.precision)} {planned.currency} for {hours} h"
     return f"{told} ({note})" if note else told
 
 

@@ -131,7 +131,7 @@ class _Client:
             if is_marked(invoice) and invoice.amount and not is_late:
                 # Locked, its tasks are left out of the plan, which says why.
                 obstacle = await link_again(invoice, self.world.books)
-                self._told.append(obstacle or f"invoice {invoice.number} is linked to its tasks again")
+                self._told.append(obstacle or f"invoice {invoice.name} is linked to its tasks again")
                 healed = True
         return await self._unbilled() if healed else read
 
@@ -208,7 +208,7 @@ class _Client:
     async def _conclude(self, intent: Intent, invoice: Invoice) -> None:
         checked = await check(self.world.books, invoice, intent.planned, intent.logs, intent.due.period)
         if checked.invoice is None:
-            self._told.append(f"invoice {invoice.number} was deleted again: {'; '.join(checked.notes)}")
+            self._told.append(f"invoice {invoice.name} was deleted again: {'; '.join(checked.notes)}")
             await look_at_items(intent, invoice, self.world, self.context)
             await forget(intent, self.context)
         else:

@@ -11,12 +11,11 @@ from typing import Any
 
 from handlers.errors import RetryLater
 from handlers.invoices.events import Due, client_subject
-from handlers.invoices.unbilled import NOT_OWED
 from handlers.invoices.verify import Logs
 from handlers.ports.context import Context, Link
 from handlers.ports.invoice_world import BillingBooks
 from mappings.codes import Code
-from mappings.invoiceninja.models import Invoice
+from mappings.invoiceninja.models import NOT_OWED, Invoice
 from mappings.invoices.identity import mark
 from mappings.invoices.models import PlannedInvoice
 from mappings.invoices.plan_json import (

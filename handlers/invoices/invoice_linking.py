@@ -15,5 +15,5 @@ async def link_again(invoice: Invoice, books: BillingBooks) -> str:
     try:
         await books.update_invoice(invoice.id, {"private_notes": invoice.private_notes})
     except Rejected as error:
-        return f"invoice {invoice.number} could not be linked to its tasks again: {error.message}"
+        return f"invoice {invoice.name} could not be linked to its tasks again: {error.message}"
     return ""

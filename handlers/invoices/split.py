@@ -10,6 +10,7 @@ was begun, and the next run of the client ends it before it bills anything.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ from handlers.ports.context import Context, Link
 from handlers.ports.invoice_world import BillingBooks
 from handlers.time.ledger import KIND as TIME_ENTRY
 from mappings.codes import Code
-from mappings.invoices.models import Entry, LogEntry, LoggedTask
+from mappings.invoices.models import Entry, LogEntry, LoggedTask, spans_of
 from mappings.invoices.splitting import split_log
 from mappings.values.hours import seconds_to_hours
 
@@ -32,7 +33,7 @@ async def split(entry: Entry, task: LoggedTask, books: BillingBooks, context: Co
     """Divide the task of the entry at its border.
 
     Raises:
-        NeedsPerson: no number is left for the rest.
+        NeedsPerson: no number is left for the rest, or Invoice Ninja stored a part with another time than was sent.
         RetryLater: something changed at this moment.
         RemoteError: Invoice Ninja failed; `finish_splits` takes it up again.
     """
@@ -58,6 +59,8 @@ async def split(entry: Entry, task: LoggedTask, books: BillingBooks, context: Co
                     Code.CHANGED_MEANWHILE, f"{number} was taken at this moment: looking again", 1
                 ) from error
             raise
+    if rest.spans != spans_of(rest_log):
+        raise await _undone(intent, task, rest, books, context)
     await _cut_off(intent, task, rest, books, context)
 
 
@@ -77,6 +80,10 @@ async def finish_splits(client_id: str, books: BillingBooks, context: Context) -
         if rest is None or rest.is_deleted or task is None or task.is_deleted:
             # Nothing was cut off yet, or a change in Taiga joined the parts again.
             await context.links.remove(intent)
+        elif task.ended_at > intent.state["border"] and rest.spans != _rest_spans(task, intent):
+            # Somebody changed the task meanwhile: with this rest, hours would be lost or counted twice.
+            await context.ninja.delete_task(rest.id)
+            await context.links.remove(intent)
         else:
             await _cut_off(intent, task, rest, books, context)
 
@@ -91,23 +98,58 @@ async def _cut_off(intent: Link, task: LoggedTask, rest: LoggedTask, books: Bill
             return
         before = split_log(task.log, border)[0]
         cut = await books.replace_log(task, before)
+        if cut.spans != spans_of(before):
+            raise await _undone(intent, task, rest, books, context)
         if cut.invoice_id:
             await books.replace_log(cut, task.log)
             raise RetryLater(Code.CHANGED_MEANWHILE, f"{task.number} was invoiced at this moment: looking again", 1)
         task = cut
     if intent.state["subject"]:
-        await _remember(intent.state["subject"], task, rest, context)
+        await _remember(intent.state["subject"], task, rest, border, context)
     await context.links.remove(intent)
 
 
-async def _remember(subject: str, task: LoggedTask, rest: LoggedTask, context: Context) -> None:
-    """Let the time ledger know both parts as what was sent."""
+async def _undone(
+    intent: Link, task: LoggedTask, rest: LoggedTask, books: BillingBooks, context: Context
+) -> NeedsPerson:
+    """Take the rest away and give the task its whole log back: a part was stored with another time than was sent.
+
+    A task that came from Taiga is billed as it was sent, whatever Invoice Ninja stores of it now.
+    """
+    await context.ninja.delete_task(rest.id)
+    whole = await books.replace_log(task, task.log)
+    if intent.state["subject"]:
+        await _remember_stored(intent.state["subject"], whole, context)
+    await context.links.remove(intent)
+    kept = seconds_to_hours(whole.seconds)
+    return NeedsPerson(
+        Code.PART_CHANGED,
+        f"Invoice Ninja changed the time of a part of {task.number} ({seconds_to_hours(task.seconds)} h) when it was"
+        f" divided at the end of the period; the task is whole again and shows {kept} h there",
+        "switch off the rounding of task times in Invoice Ninja (of the client, its group and the company), or"
+        " split_at_period_end in mappings.json, then replay this event",
+    )
+
+
+def _rest_spans(task: LoggedTask, intent: Link) -> tuple[tuple[int, int], ...]:
+    return spans_of(split_log(task.log, intent.state["border"])[1])
+
+
+async def _remember_stored(subject: str, task: LoggedTask, context: Context) -> None:
+    for link in await context.links.of_subject(subject):
+        if link.kind == TIME_ENTRY and link.number == task.number:
+            stored = {**link.state.get("stored", {}), "time_log": [list(span) for span in task.spans]}
+            await context.links.save(replace(link, state={**link.state, "stored": stored}))
+
+
+async def _remember(subject: str, task: LoggedTask, rest: LoggedTask, border: int, context: Context) -> None:
+    """Let the time ledger know both parts as what was sent, and plans that they were divided here."""
     known = {link.number: link for link in await context.links.of_subject(subject) if link.kind == TIME_ENTRY}
     whole = known.get(task.number)
     if whole is None:
         return
     for part in (task, rest):
-        state = _part_state(whole.state, part)
+        state = {**_part_state(whole.state, part), "divided_at": border}
         await context.links.save(Link(subject, TIME_ENTRY, part.number, part.id, state))
 
 

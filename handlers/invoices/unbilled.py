@@ -6,12 +6,11 @@ from datetime import date, timedelta
 
 from handlers.errors import NotFound
 from handlers.ports.invoice_world import BillingBooks, InvoiceWorld
-from mappings.invoiceninja.models import Invoice, InvoiceStatus
+from mappings.invoiceninja.models import NOT_OWED, Invoice
 from mappings.invoices.models import LoggedTask, PeriodWork
 from mappings.invoices.period import Period, local_date
 from mappings.time.models import NinjaClient
 
-NOT_OWED = frozenset({InvoiceStatus.CANCELLED, InvoiceStatus.REVERSED})
 _MARGIN = timedelta(days=31)
 """An invoice may be dated before the work that it bills, but hardly by more than this."""
 

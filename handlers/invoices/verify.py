@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from handlers.errors import Rejected
 from handlers.invoices.invoice_linking import link_again
+from handlers.invoices.texts import put_texts
 from handlers.invoices.unbilled import overlapping
 from handlers.ports.invoice_world import BillingBooks
 from mappings.invoiceninja.models import Invoice
@@ -58,13 +59,15 @@ async def check(books: BillingBooks, invoice: Invoice, planned: PlannedInvoice, 
         read: the logs of its tasks as they were when it was planned.
         period: what is billed, for the texts of groups.
     """
+    invoice, flag = await put_texts(invoice, planned.terms, books)
     checked, rivals = Checked(invoice, planned), dict[str, Invoice]()
     for _round in range(_ROUNDS):
         found = await _look(books, invoice, checked.planned, read, period)
         obstacles = await _link_again([rival for rival in found.rivals if rival.id not in rivals], books)
         rivals |= {rival.id: rival for rival in found.rivals}
         if not found.wrong:
-            checked = replace(checked, flags=_sums_differ(invoice, checked.planned))
+            flags = (*([flag] if flag else ()), *_sums_differ(invoice, checked.planned))
+            checked = replace(checked, flags=flags)
             break
         news = (sentence for sentence in (*found.wrong, *obstacles) if sentence not in checked.notes)
         notes = (*checked.notes, *news)
@@ -157,6 +160,9 @@ def _with_entries(planned: PlannedInvoice, entries: tuple[Entry, ...], period: P
 
 
 def _sums_differ(invoice: Invoice, planned: PlannedInvoice) -> tuple[str, ...]:
-    if invoice.amount == planned.totals.total:
-        return ()
-    return (f"Invoice Ninja adds up {invoice.amount} {planned.currency}, we {planned.totals.total}",)
+    taxes = {line.task_id: set(line.taxes) for line in invoice.lines}
+    wrong = [line for line in planned.lines if taxes.get(line.task_id, set()) != set(line.taxes)]
+    flags = [f"{len(wrong)} of its lines have other taxes than planned"] if wrong else []
+    if invoice.amount != planned.totals.total:
+        flags.append(f"Invoice Ninja adds up {invoice.amount} {planned.currency}, we {planned.totals.total}")
+    return tuple(flags)

@@ -166,6 +166,10 @@ class Plans(Protocol):
         """The credits that wait for a person."""
         ...
 
+    async def numbered(self, invoice_id: str, number: str) -> None:
+        """Write the number that an invoice got when it was sent to where it was remembered without one."""
+        ...
+
     async def remember_invoiced(self, invoiced: Sequence[Invoiced]) -> None:
         """Write the links from tasks to the invoice."""
         ...

@@ -2,28 +2,44 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from handlers.ports.context import Link
 from mappings.time.models import NinjaTask, TimeEntry
 from mappings.values.hours import seconds_to_hours
+
+Standing = Literal["live", "cancelled", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """The invoice on which an entry stands. `hours` are those that it bills, None when that is not known.
+
+    `standing`: a live line bills it; or the invoice is cancelled; or Invoice Ninja calls it invoiced without such a
+    line, and no plan sees it.
+    """
+
+    invoice_id: str
+    name: str
+    standing: Standing = "live"
+    hours: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
     """A link and the entry it points to; `task` is None when Invoice Ninja holds none (never made, or purged).
 
-    `billed` are the hours that an invoice bills for it, None when that is not known: then those that we sent.
+    `billed` is the invoice on which it stands, None when it is free.
     """
 
     link: Link
     task: NinjaTask | None
-    billed: Decimal | None = None
+    billed: Billed | None = None
 
     @property
     def is_locked(self) -> bool:
         """Whether an invoice bills it: its hours stand, even when somebody deleted the entry (the line stays)."""
-        return self.task is not None and self.task.is_invoiced
+        return self.billed is not None
 
     @property
     def is_live(self) -> bool:
@@ -33,8 +49,8 @@ class Held:
     @property
     def hours(self) -> Decimal:
         """The hours it stands for: what its invoice bills, else what we sent, else what its log says."""
-        if self.is_locked and self.billed is not None:
-            return self.billed
+        if self.billed is not None and self.billed.hours is not None:
+            return self.billed.hours
         sent = self.link.state.get("sent")
         if sent:
             return Decimal(sent["hours"])

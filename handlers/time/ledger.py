@@ -9,7 +9,8 @@ from decimal import Decimal
 
 from handlers.errors import Doubtful, NeedsPerson, NotFound, Rejected, RemoteError, RetryLater, ServerError
 from handlers.ports.context import Context, Link
-from handlers.time.held import Held, has_stored_log, hours_on_line, is_as_sent, sent_as_json, stored_as_json
+from handlers.time.billed import billed_by
+from handlers.time.held import Held, has_stored_log, is_as_sent, sent_as_json, stored_as_json
 from mappings.codes import Code
 from mappings.config.rules import InvoiceStatusValues
 from mappings.time.entry import correction
@@ -36,16 +37,11 @@ class TimeLedger:
     async def load(self) -> None:
         """Read the links and the entries they point to."""
         links = await self._links.of_subject(self._subject)
-        billed = {
-            (link.number, link.remote_id): Decimal(link.state["hours"]) for link in links if link.kind == INVOICED
-        }
+        invoiced = {link.number: link for link in links if link.kind == INVOICED}
         self._held = []
         for link in (link for link in links if link.kind == KIND):
             task = await self._present(link)
-            hours = billed.get((link.number, task.invoice_id)) if task else None
-            if task is not None and hours is None:
-                hours = await self._billed_by_hand(link, task)
-            self._held.append(Held(link, task, hours))
+            self._held.append(Held(link, task, await billed_by(link, task, invoiced, self._books)))
 
     async def _present(self, link: Link) -> NinjaTask | None:
         # An intent without an id: the answer to its creation was lost, or never asked for.
@@ -55,17 +51,6 @@ class TimeLedger:
             return await self._ninja.task(link.remote_id)
         except NotFound:
             return await self._ninja.find_task(link.number)
-
-    async def _billed_by_hand(self, link: Link, task: NinjaTask) -> Decimal | None:
-        """Which hours an invoice of a person's bills, when a lost answer left open which ones it found."""
-        if not task.is_invoiced or has_stored_log(link, task) or self._books is None:
-            return None
-        try:
-            invoice = await self._books.invoice(task.invoice_id)
-        except NotFound:
-            return None
-        quantity = sum((line.quantity for line in invoice.lines if line.task_id == task.id), Decimal(0))
-        return hours_on_line(link, task, quantity) if quantity > 0 else None
 
     @property
     def known_end(self) -> int | None:
@@ -168,7 +153,7 @@ class TimeLedger:
             raise error
         held = Held(Link(self._subject, KIND, entry.number, task.id, {}), task)
         await self._save(held.link, task)
-        if held.is_locked:
+        if task.is_invoiced:
             raise RetryLater(
                 Code.CHANGED_MEANWHILE, f"{entry.number} is on an invoice already: looking again at what it bills", 1
             )
@@ -204,6 +189,9 @@ class TimeLedger:
     async def _put_back(self, held: Held, task: NinjaTask) -> None:
         seconds = sum(end - start for start, end in task.time_log)
         start = task.time_log[0][0] if task.time_log else 0
+        if (sent := held.link.state.get("sent")) and has_stored_log(held.link, task):
+            # Not the log as it was read: where Invoice Ninja rounds down, that would take another step off it.
+            start, seconds = sent["started_at"], sent["ended_at"] - sent["started_at"]
         before = TimeEntry(
             number=task.number,
             description=task.description,

@@ -8,6 +8,7 @@ from mappings.invoiceninja.models import (
     Company,
     Currency,
     CustomField,
+    Invitation,
     Invoice,
     InvoiceLine,
     Payment,
@@ -100,6 +101,11 @@ def read_invoice(row: Row) -> Invoice:
         is_archived=whole(row, "archived_at") > 0,
         created_at=whole(row, "created_at"),
         updated_at=whole(row, "updated_at"),
+        terms=text(row, "terms"),
+        footer=text(row, "footer"),
+        invitations=tuple(
+            Invitation(text(one, "client_contact_id"), text(one, "message_id")) for one in _rows(row, "invitations")
+        ),
     )
 
 

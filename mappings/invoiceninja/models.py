@@ -24,6 +24,10 @@ class InvoiceStatus(StrEnum):
     REVERSED = "6"
 
 
+NOT_OWED = frozenset({InvoiceStatus.CANCELLED, InvoiceStatus.REVERSED})
+"""The statuses in which an invoice bills nothing any more, though its lines and links stay."""
+
+
 class PaymentStatus(StrEnum):
     """The stored statuses of a payment; a deleted one is cancelled."""
 
@@ -91,6 +95,17 @@ class InvoiceDraft:
 
 
 @dataclass(frozen=True, slots=True)
+class Invitation:
+    """A contact to whom an invoice goes. Only a new `message_id` proves that a mail was handed over.
+
+    Source: docs/facts/invoice-ninja-2.md section 6.
+    """
+
+    contact_id: str
+    message_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Invoice:
     """An invoice or credit as the server answered it. A draft's `balance` is 0 although its amount is not."""
 
@@ -115,6 +130,9 @@ class Invoice:
     is_archived: bool = False
     created_at: int = 0
     updated_at: int = 0
+    terms: str = ""
+    footer: str = ""
+    invitations: tuple[Invitation, ...] = ()
 
     @property
     def is_paid(self) -> bool:

@@ -22,6 +22,11 @@ class LogEntry:
     is_billable: bool = True
 
 
+def spans_of(log: Sequence[LogEntry]) -> tuple[tuple[int, int], ...]:
+    """Begin and end of each entry, without texts."""
+    return tuple((entry.started_at, entry.ended_at) for entry in log)
+
+
 @dataclass(frozen=True, slots=True)
 class LoggedTask:
     """An Invoice Ninja task with its whole log; `person_id` is who is assigned, else who made it."""
@@ -62,7 +67,7 @@ class LoggedTask:
     @property
     def spans(self) -> tuple[tuple[int, int], ...]:
         """The log without texts, as links remember it."""
-        return tuple((entry.started_at, entry.ended_at) for entry in self.log)
+        return spans_of(self.log)
 
 
 @dataclass(frozen=True, slots=True)

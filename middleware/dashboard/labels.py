@@ -30,6 +30,7 @@ REVIEWS: Mapping[str, str] = {
     "unknown_project": "Recorded without a project",
     "invoice_plan": "An invoice plan waits for approval",
     "invoice_flagged": "An invoice is not as it should be",
+    "invoice_not_mailed": "An invoice was not e-mailed",
     "unmatched_payment": "A payment is for no invoice yet",
     "payment_problem": "A payment contradicts the books",
 }

@@ -26,7 +26,16 @@ BOOK_READS = frozenset(
             "invoices_since",
             "marked_invoices",
         ),
-        *("client", "clients_with_email", "client_currency", "client_list", "project_list", "people", "company"),
+        *(
+            "client",
+            "clients_with_email",
+            "client_currency",
+            "client_list",
+            "client_groups",
+            "project_list",
+            "people",
+            "company",
+        ),
         *("payment", "find_payment", "payments_referring_to", "notes", "statics"),
         *("unbilled_tasks", "logged_tasks", "find_logged_task"),
     }

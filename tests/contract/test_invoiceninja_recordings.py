@@ -48,6 +48,7 @@ USED_VOLATILE = frozenset({"date", "due_date", "last_sent_date", "company_name",
 
 NEEDS = {
     "own company": "changes settings of the whole company",
+    "recorded day": "fills in the day on which it was recorded",
     "bare numbers": "is about the length of a number, and here numbers have a prefix",
 }
 """Why a server in use is not asked what needs this."""

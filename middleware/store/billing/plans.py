@@ -63,6 +63,11 @@ SELECT r.subject, r.summary, coalesce((
 ), '') AS client_id
 FROM reviews r WHERE r.kind = 'credit_proposal' AND r.closed_at IS NULL ORDER BY r.id
 """
+_NUMBERED_PLAN = "UPDATE planned_invoices SET invoice_number = $2 WHERE invoice_id = $1 AND invoice_number = ''"
+_NUMBERED_LINKS = """
+UPDATE links SET state = state || jsonb_build_object('invoice_number', $2::text)
+WHERE remote_id = $1 AND kind IN ('invoice', 'invoiced') AND state ->> 'invoice_number' = ''
+"""
 _INVOICED = """
 INSERT INTO links (subject, kind, number, remote_id, state)
 SELECT subject, 'invoiced', number, remote_id, state::jsonb
@@ -161,6 +166,12 @@ class PlanStore:
         with away_is_unavailable():
             rows = await self._pool.fetch(_CREDITS)
         return [CreditProposal(**row) for row in rows]
+
+    async def numbered(self, invoice_id: str, number: str) -> None:
+        """Write the number that an invoice got when it was sent to where it was remembered without one."""
+        with away_is_unavailable():
+            await self._pool.execute(_NUMBERED_PLAN, invoice_id, number)
+            await self._pool.execute(_NUMBERED_LINKS, invoice_id, number)
 
     async def remember_invoiced(self, invoiced: Sequence[Invoiced]) -> None:
         """Write the links from tasks to the invoice."""

@@ -167,6 +167,12 @@ class MemoryPlans:
         """As the test says."""
         return self.credits
 
+    async def numbered(self, invoice_id: str, number: str) -> None:
+        """In the links, as the store does."""
+        for link in list(self._links.rows.values()):
+            if link.remote_id == invoice_id and link.state.get("invoice_number") == "":
+                await self._links.save(replace(link, state={**link.state, "invoice_number": number}))
+
     async def remember_invoiced(self, invoiced: Sequence[Invoiced]) -> None:
         """As links."""
         for one in invoiced:

@@ -20,20 +20,18 @@ _PAYABLE = (ledger.DRAFT, ledger.SENT, ledger.PARTIAL)
 _PDF = b"%PDF-1.4\n1 0 obj\n<</Title (sandbox)>>\nendobj\ntrailer\n<<>>\n%%EOF\n"
 
 
-def link_tasks(state: NinjaState, invoice: Row, *, is_new: bool = False) -> None:
+def link_tasks(state: NinjaState, invoice: Row) -> None:
     """Unlink all tasks of the invoice, then link those of its lines, whatever they were linked to (the trap).
 
-    A POST links no task that is archived or deleted, though its line bills it; a PUT links archived ones, too.
+    Archived and deleted tasks stay as they are: linked or not, whatever the lines bill.
     """
     tasks = state.tables["tasks"]
-    before = tasks.having("invoice_id", invoice.id)
-    for task in before:
-        records.change(state, "tasks", task, {"invoice_id": ""})
+    for task in tasks.having("invoice_id", invoice.id):
+        if not task["archived_at"]:
+            records.change(state, "tasks", task, {"invoice_id": ""})
     for line in invoice["line_items"]:
         task_row = tasks.get(line["task_id"])
-        if task_row is None or (is_new and task_row["archived_at"]):
-            continue
-        if not task_row["is_deleted"] or task_row in before:
+        if task_row is not None and not task_row["archived_at"]:
             records.change(state, "tasks", task_row, {"invoice_id": invoice.id})
 
 

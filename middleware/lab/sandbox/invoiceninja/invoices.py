@@ -9,7 +9,7 @@ from middleware.lab.sandbox.invoiceninja.render import one
 from middleware.lab.sandbox.invoiceninja.shapes import INVOICE
 from middleware.lab.sandbox.invoiceninja.state import NinjaState
 from middleware.lab.sandbox.invoiceninja.table import Row
-from middleware.lab.sandbox.invoiceninja.values import decimal, number, text
+from middleware.lab.sandbox.invoiceninja.values import ZERO, decimal, number, text
 
 _LOCKED = {"message": "", "errors": {"number": "This invoice is locked and unable to be modified"}}
 
@@ -27,7 +27,7 @@ def create(call: Call) -> Any:
     values["invitations"] = documents.invitations(call, "invoice", client_id)
     values.update(documents.with_sums(state, values, _filled(state, call.data.get("line_items") or [])))
     row = state.tables["invoices"].add(values)
-    link_tasks(state, row, is_new=True)
+    link_tasks(state, row)
     trigger(call, row)
     return records.created(call, "invoices", row)
 
@@ -77,11 +77,12 @@ def _rebalance(call: Call, row: Row, values: dict[str, Any]) -> None:
     if row["status_id"] == ledger.DRAFT:
         records.change(call.state, "invoices", row, values)
         return
-    delta = decimal(values["amount"]) - decimal(row["amount"])
-    balance = decimal(row["balance"]) + delta
+    delta, before = decimal(values["amount"]) - decimal(row["amount"]), decimal(row["balance"])
+    # What was cancelled owes nothing, whatever its lines become.
+    balance = before + delta if row["status_id"] != ledger.CANCELLED else ZERO
     status = ledger.status_for(balance, decimal(values["amount"]))
     records.change(call.state, "invoices", row, {**values, "balance": number(balance), "status_id": status})
-    ledger.change_client(call.state, row["client_id"], balance=delta)
+    ledger.change_client(call.state, row["client_id"], balance=balance - before)
 
 
 def _check_lock(call: Call, row: Row) -> None:

@@ -120,3 +120,49 @@ async def test_work_that_was_divided_too_often(bureau: Office) -> None:
     assert told.startswith("dead: TAIGA-T8 goes on after the end of the period")
     assert await bureau.invoices() == []
     assert json.loads(row["time_log"])[0][1] == task.ended_at
+
+
+async def _rounds_from_now_on(bureau: Office) -> None:
+    bureau.state.company["settings"] |= {"task_round_to_nearest": 3 * 3600, "task_round_up": True}
+
+
+@pytest.mark.parametrize("moment", ["create_rest", "replace_log"])
+async def test_a_part_that_did_not_stay_as_it_was_cut(bureau: Office, race: Race, moment: str) -> None:
+    """Rounding was switched on after we looked: the task is made whole again, a person is told, nothing is divided."""
+    acme, task = await _night(bureau)
+    race.before(moment, lambda: _rounds_from_now_on(bureau))
+    (told,) = await bureau.bill()
+    assert told == (
+        "dead: Invoice Ninja changed the time of a part of TAIGA-T8 (4 h) when it was divided at the end of the"
+        " period; the task is whole again and shows 6 h there"
+    )
+    assert [(one.number, one.seconds) for one in await bureau.unbilled()] == [("TAIGA-T8", 6 * 3600)]
+    assert not [link for link in bureau.links.rows.values() if link.kind == KIND]
+    made = await bureau.plan(bureau.month("2026-01"))
+    assert [invoice.seconds for invoice in made.invoices] == [task.seconds]
+    assert (await bureau.bill(bureau.month("2026-01"), acme)) == ["invoice 0001: 320.00 USD for 4 h"]
+
+
+async def test_a_client_who_rounds_is_billed_whole(bureau: Office) -> None:
+    """16.8 h are never divided where the client rounds: they become one line of 16.8 h, not 29 h in 49 parts."""
+    acme = await bureau.client(settings={"task_round_to_nearest": 900, "task_round_up": True})
+    bureau.rules(acme, split_at_period_end=True)
+    await bureau.synced(acme, "16.8", 70, end="2026-01-01 16:15", rate="60")
+    assert await bureau.bill() == []
+    assert await bureau.bill(bureau.month("2026-01")) == ["invoice 0001: 1008.00 USD for 16.8 h"]
+    assert len(bureau.state.tables["tasks"]) == 1
+
+
+async def test_a_task_that_changed_before_the_rest_was_cut_off(bureau: Office, race: Race) -> None:
+    """We were killed after the rest was made, and the task was shortened since: the old rest goes, nothing is lost."""
+    acme, task = await _night(bureau)
+    race.after("create_rest", failing(Killed()))
+    made = await bureau.plan()
+    with pytest.raises(Killed):
+        await bureau.once(bureau.due(made, acme))
+    shorter = (replace(task.log[0], ended_at=task.log[0].ended_at - 3600),)
+    await bureau.ninja.replace_log(task, shorter)
+    await bureau.settle(bureau.due(made, acme))
+    await bureau.bill(bureau.month("2026-01"))
+    assert sum(invoice.amount for invoice in await bureau.invoices()) == Decimal(240)
+    await bureau.check_books()

@@ -13,7 +13,8 @@ from tests.support.invoicing.invoicing_bench import Office
 NOW = datetime(2026, 1, 1, 6, tzinfo=UTC)
 
 
-def _to_send(number: int, invoice_id: str, name: str, amount: str) -> Event:
+def to_send(number: int, invoice_id: str, name: str, amount: str) -> Event:
+    """The event that asks to send an invoice."""
     payload = {"invoice_id": invoice_id, "number": name, "amount": amount}
     return Event(number, SCHEDULE, SEND, f"send:{invoice_id}", SEND_SUBJECT, NOW, NOW, payload)
 
@@ -25,7 +26,7 @@ async def _drafts(bureau: Office, count: int) -> list[Event]:
     for _ in range(count):
         await bureau.ninja._request("POST", "/invoices", body={"client_id": acme, "line_items": [line]})
     drafts = await bureau.invoices()
-    return [_to_send(number, one.id, one.number, "10") for number, one in enumerate(drafts, 1)]
+    return [to_send(number, one.id, one.number, "10") for number, one in enumerate(drafts, 1)]
 
 
 async def test_more_than_go_with_one_request(bureau: Office) -> None:
@@ -43,7 +44,7 @@ async def test_more_than_go_with_one_request(bureau: Office) -> None:
 async def test_an_invoice_that_was_purged(bureau: Office) -> None:
     """One that Invoice Ninja does not know any more is told, and hinders none of the others."""
     (event,) = await _drafts(bureau, 1)
-    told = await bureau.settle_together([_to_send(9, "Wpmbk5ezJn", "0007", "10"), event])
+    told = await bureau.settle_together([to_send(9, "Wpmbk5ezJn", "0007", "10"), event])
     assert told == "invoice 0007 is gone; invoice 0001 sent"
 
 

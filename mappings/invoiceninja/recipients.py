@@ -1,0 +1,31 @@
+"""Who gets an invoice by e-mail. Source: docs/facts/invoice-ninja-2.md sections 6 and 7."""
+
+import re
+from collections.abc import Collection
+
+from mappings.invoiceninja.models import Invitation, Invoice
+from mappings.time.models import NinjaClient
+
+_MADE_UP = re.compile(r"[a-z]{15}@example\.com", re.ASCII | re.IGNORECASE)
+"""What Invoice Ninja writes into a contact without an address when somebody opens the link of its invoice."""
+
+
+def recipients(invoice: Invoice, client: NinjaClient) -> tuple[str, ...]:
+    """The addresses to which Invoice Ninja would send the invoice; made-up ones are none.
+
+    These are the contacts that are invited to the invoice, get mail and have an address.
+    """
+    invited = {invitation.contact_id for invitation in invoice.invitations}
+    return tuple(
+        contact.email
+        for contact in client.contacts
+        if contact.gets_mail
+        and contact.id in invited
+        and "@" in contact.email
+        and not _MADE_UP.fullmatch(contact.email)
+    )
+
+
+def message_ids(invitations: Collection[Invitation]) -> frozenset[str]:
+    """The ids of the mails that were handed over: a new one proves a mail, nothing else does."""
+    return frozenset(one.message_id for one in invitations if one.message_id)
