@@ -5,11 +5,11 @@ FROM python:3.13.9-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 
-# Packages first: this layer is built again only when the lock changes.
+# Packages first: this layer is built again only when the lock changes. A lock is complete: nothing is resolved.
 COPY requirements.lock requirements-build.lock ./
 RUN python -m venv /app/.venv \
-    && /app/.venv/bin/pip install --require-hashes --only-binary :all: --requirement requirements.lock \
-    && pip install --require-hashes --only-binary :all: --requirement requirements-build.lock
+    && /app/.venv/bin/pip install --no-deps --require-hashes --only-binary :all: --requirement requirements.lock \
+    && pip install --no-deps --require-hashes --only-binary :all: --requirement requirements-build.lock
 
 COPY pyproject.toml README.md LICENSE ./
 COPY mappings mappings
@@ -17,6 +17,7 @@ COPY handlers handlers
 COPY middleware middleware
 RUN python -m hatchling build --target wheel --directory dist \
     && /app/.venv/bin/pip install --no-index --no-deps dist/*.whl \
+    && /app/.venv/bin/pip check \
     && /app/.venv/bin/pip uninstall --yes pip
 
 FROM python:3.13.9-slim-bookworm

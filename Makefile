@@ -3,8 +3,11 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# A lock is complete, so it is installed without resolution: an old pip that resolves looks at the newest release of a
+# package with extras (coverage[toml]) before it meets the pin, and stops. `pip check` says afterwards what is missing.
 # Wheels only, so that no compiler is needed; localstripe (a test server in plain Python) is published without one.
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes --only-binary :all:
+INSTALL_LOCK := $(PIP) install --quiet --no-deps --require-hashes --only-binary :all:
 NO_WHEEL := --no-binary localstripe
 UV_VERSION := 0.13.8
 LOCK := $(BIN)/uv pip compile --no-config --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
@@ -15,12 +18,12 @@ WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev check test coverage demo run bench chaos lock clean
+.PHONY: help install install-dev check test coverage demo run bench chaos lock locks-check release release-check clean
 # A recipe that is cut off leaves no half-made stamp.
 .DELETE_ON_ERROR:
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/.installed ## Prepare .venv with all that is needed to run (.venv/bin/taiga-billing)
 
@@ -51,7 +54,7 @@ chaos: install ## Kill everything again and again and count what arrived; SEED=1
 	$(BIN)/taiga-billing bench chaos $(if $(SEED),--seed $(SEED)) $(BENCH_ARGS)
 
 lock: install ## Write the lock files anew after a change in pyproject.toml; ARGS=--upgrade takes newer packages
-	$(BIN)/python -m pip --disable-pip-version-check install --quiet uv==$(UV_VERSION)
+	$(PIP) install --quiet uv==$(UV_VERSION)
 	$(LOCK) pyproject.toml --output-file requirements.lock
 	$(LOCK) --group build --output-file requirements-build.lock
 	$(LOCK) pyproject.toml --extra embedded --group build --constraint requirements.lock \
@@ -59,20 +62,33 @@ lock: install ## Write the lock files anew after a change in pyproject.toml; ARG
 	$(LOCK) pyproject.toml --extra embedded --group build --group dev --constraint requirements-demo.lock \
 		--output-file requirements-dev.lock
 
+locks-check: install ## Each lock installs exactly its pins, with old pips and new ones, whatever is published later
+	$(BIN)/python -m tools.check_locks
+
+release: install ## Build the wheel and the sdist in dist/ and list what is in them
+	rm -rf dist
+	$(BIN)/python -m hatchling build --directory dist
+	$(BIN)/python -m tools.release_contents dist
+
+release-check: release ## Install the built wheel into an environment of its own and run its demo
+	$(BIN)/python -m tools.check_release dist
+
 clean: ## Remove .venv and what tools leave behind; keeps .data and .env
 	rm -rf $(VENV) build dist .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find middleware handlers mappings tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find middleware handlers mappings tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps make a second run work without a network: pip is only asked when a lock file or pyproject.toml changed.
 $(VENV)/.installed: requirements-demo.lock pyproject.toml $(BIN)/python
 	@echo "Installing the pinned packages into $(VENV) ..."
-	@$(PIP) --requirement requirements-demo.lock
-	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-index --no-deps --no-build-isolation --editable .
+	@$(INSTALL_LOCK) --requirement requirements-demo.lock
+	@$(PIP) install --quiet --no-index --no-deps --no-build-isolation --editable .
+	@$(PIP) check
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	@echo "Installing the tools for tests and checks ..."
-	@$(PIP) $(NO_WHEEL) --no-build-isolation --requirement requirements-dev.lock
+	@$(INSTALL_LOCK) $(NO_WHEEL) --no-build-isolation --requirement requirements-dev.lock
+	@$(PIP) check
 	@touch $@
 
 # Debian's python3 comes without ensurepip (it is in python3-venv); its pip, if present, can fill the environment, too.

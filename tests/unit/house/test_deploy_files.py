@@ -181,5 +181,30 @@ class TestCommands:
     def test_ci_runs_what_people_run(self) -> None:
         """CI is executable and calls the same targets."""
         assert os.access(ROOT / ".ci" / "run", os.X_OK)
-        called = re.findall(r"^make (\w+)", read(".ci/run"), flags=re.MULTILINE)
-        assert called == ["check", "test", "coverage", "demo", "bench"]
+        called = re.findall(r"^made ([a-z-]+)", read(".ci/run"), flags=re.MULTILINE)
+        assert called == ["check", "test", "coverage", "demo", "bench", "release-check", "locks-check"]
+
+    def test_ci_prepares_an_environment_of_its_own(self) -> None:
+        """No earlier run filled it, and its pip is the one that the Python at hand brings."""
+        script = read(".ci/run")
+        assert 'made() { make VENV="$environment/venv" "$@"; }' in script
+        assert 'environment="$(mktemp -d)"' in script
+
+    @pytest.mark.parametrize("name", ["Makefile", "Dockerfile"])
+    def test_a_lock_is_installed_without_resolution_and_checked_afterwards(self, name: str) -> None:
+        """A pip that resolves meets the newest release before the pin: time alone would break the install."""
+        lines = re.sub(r"\\\n\s*", " ", read(name)).replace("&&", "\n").splitlines()
+        installs = [line for line in lines if re.search(r"(?<!-)\binstall\b.* --require-hashes", line)]
+        assert installs
+        assert all("--no-deps" in line for line in installs)
+        of_locks = [line for line in lines if re.search(r"--requirement \S+\.lock", line)]
+        assert len(of_locks) == 2
+        assert all("--no-deps" in line or "$(INSTALL_LOCK)" in line for line in of_locks)
+        checks = [line for line in lines if re.search(r"(/pip|\$\(PIP\)) check", line)]
+        assert len(checks) == {"Makefile": 2, "Dockerfile": 1}[name]
+
+    def test_the_version_is_the_one_of_the_project_everywhere(self) -> None:
+        """pyproject.toml decides; documents that name an image name this one."""
+        version = project()["project"]["version"]
+        named = re.findall(r"taiga[-_]billing[:-](\d[\d.]*\d)", read("compose.yaml") + read("docs/deployment.md"))
+        assert set(named) == {version}
