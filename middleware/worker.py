@@ -37,6 +37,7 @@ from middleware.pipeline.wakeups import (
     REDIS_ERRORS,
     decode_job,
     encode_job,
+    in_words,
     listen,
     open_queue,
 )
@@ -185,7 +186,9 @@ async def _run_arq(settings: Settings, processor: Processor, clock: StoreClock, 
         try:
             await _insistently(worker.async_run())
         except REDIS_ERRORS as error:
-            log.warning("queue.unreachable", error=str(error), retry_in_s=delay, hint="the sweep goes on without Redis")
+            log.warning(
+                "queue.unreachable", error=in_words(error), retry_in_s=delay, hint="the sweep goes on without Redis"
+            )
             await _tick_without_arq(clock, schedule)
         finally:
             try:
@@ -193,7 +196,8 @@ async def _run_arq(settings: Settings, processor: Processor, clock: StoreClock, 
                 with contextlib.suppress(*REDIS_ERRORS):
                     await worker.close()
             finally:
-                await pool.aclose()
+                with contextlib.suppress(*REDIS_ERRORS):
+                    await pool.aclose()
         if time.monotonic() - started > HEALTHY_AFTER:
             delay = 1
         await asyncio.sleep(delay)

@@ -16,7 +16,15 @@ from pydantic import SecretStr
 from mappings.errors import MappingErrors
 from middleware.logs import configure_logs
 from middleware.settings import Settings, SettingsError, load_settings
-from middleware.store.database import STORE_ERRORS, NewerSchemaError, Pool, StoreUnavailableError, migrate, open_pool
+from middleware.store.database import (
+    STORE_ERRORS,
+    NewerSchemaError,
+    Pool,
+    StoreUnavailableError,
+    UnsuitableDatabaseError,
+    migrate,
+    open_pool,
+)
 from middleware.store.encryption import MissingKeyError, use_keys
 from middleware.store.text import storable
 
@@ -60,10 +68,17 @@ def settings_or_exit(**overrides: object) -> Settings:
 @contextmanager
 def servers_behind(settings: Settings) -> Iterator[Settings]:
     """The settings with the addresses of PostgreSQL and Redis filled in; starts embedded ones where none is set."""
+    with kept_servers(settings) as (complete, _revive):
+        yield complete
+
+
+@contextmanager
+def kept_servers(settings: Settings) -> Iterator[tuple[Settings, Callable[[], list[str]]]]:
+    """The same, with what starts embedded servers again that have ended (`middleware.embedded.Endpoints.revive`)."""
     postgres = not settings.database_url.get_secret_value()
     redis = not settings.redis_url.get_secret_value()
     if not postgres and not redis:
-        yield settings
+        yield settings, list
         return
     from middleware.embedded import EmbeddedServerError, embedded_servers  # noqa: PLC0415 - an extra
 
@@ -74,7 +89,7 @@ def servers_behind(settings: Settings) -> Iterator[Settings]:
                 update["database_url"] = SecretStr(endpoints.database_url)
             if endpoints.redis_url:
                 update["redis_url"] = SecretStr(endpoints.redis_url)
-            yield settings.model_copy(update=update)
+            yield settings.model_copy(update=update), endpoints.revive
     except EmbeddedServerError as error:
         raise FailedError(str(error)) from error
 
@@ -88,7 +103,7 @@ def run(main: Coroutine[Any, Any, _T]) -> _T:
         raise WrongUseError("\n".join(error.problems)) from error
     except MappingErrors as error:
         raise WrongUseError(f"the mapping file cannot be used:\n{error}") from error
-    except (NewerSchemaError, MissingKeyError) as error:
+    except (NewerSchemaError, UnsuitableDatabaseError, MissingKeyError) as error:
         raise FailedError(str(error)) from error
     except StoreUnavailableError as error:
         raise FailedError(str(error)) from error

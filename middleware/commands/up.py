@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import click
 import structlog
 
 from middleware.bootstrap import load_mapping
-from middleware.commands.common import run, servers_behind, settings_or_exit
+from middleware.commands.common import kept_servers, run, settings_or_exit
 from middleware.commands.serve import listener_or_exit
 from middleware.process import PARENT_VARIABLE, on_hangup, stop_on_signals
 from middleware.settings import Settings
@@ -23,6 +23,7 @@ from middleware.web.listen import LISTENER_VARIABLE
 log = structlog.get_logger()
 
 LONGEST_RESTART_DELAY = 30.0
+SECONDS_BETWEEN_LOOKS = 2.0
 # A part that ran this long has recovered: its next restart is quick again.
 HEALTHY_AFTER = 60.0
 
@@ -30,12 +31,12 @@ HEALTHY_AFTER = 60.0
 @click.command("up")
 def command() -> None:
     """Run receiver and worker until SIGTERM or SIGINT; a part that dies is started again."""
-    with servers_behind(settings_or_exit()) as settings:
-        run(up(settings))
+    with kept_servers(settings_or_exit()) as (settings, revive):
+        run(up(settings, revive))
 
 
-async def up(settings: Settings) -> None:
-    """Migrate, then keep both parts running.
+async def up(settings: Settings, revive: Callable[[], list[str]]) -> None:
+    """Migrate, then keep both parts running; `revive` starts our own servers again when they have ended.
 
     Raises:
         SettingsError: settings or the mapping file are missing.
@@ -51,9 +52,23 @@ async def up(settings: Settings) -> None:
     with listener_or_exit(settings) as listener:
         starts = (Start("serve", environment, listener.fileno()), Start("worker", environment))
         async with asyncio.TaskGroup() as parts:
+            parts.create_task(_keep_servers(revive, stop))
             for start in starts:
                 parts.create_task(keep_running(start, stop, settings.shutdown_seconds, running))
             log.info("stack.started", address=f"http://{settings.host}:{settings.port}")
+
+
+async def _keep_servers(revive: Callable[[], list[str]], stop: asyncio.Event) -> None:
+    """Start our own PostgreSQL and Redis again when they die: nobody else would, and every webhook would be refused."""
+    from middleware.embedded.errors import EmbeddedServerError  # noqa: PLC0415 - an extra
+
+    while not stop.is_set():
+        try:
+            for said in revive():
+                log.error("server.restarted", message=said)
+        except EmbeddedServerError as error:
+            log.error("server.down", error=str(error), hint="it is started again by itself; look into its log")  # noqa: TRY400 - a sentence says enough
+        await _first(stop.wait(), asyncio.sleep(SECONDS_BETWEEN_LOOKS))
 
 
 def child_environment(settings: Settings) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ in whatever way, so there is no stale state to repair by hand. Another process o
 while `up` runs) finds the lock taken, uses the running server and leaves it running.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 from middleware.embedded.errors import EmbeddedServerError
 from middleware.embedded.postgres import PostgresServer
 from middleware.embedded.redis import RedisServer
+from middleware.embedded.server import EmbeddedServer
 
 __all__ = ["EmbeddedServerError", "Endpoints", "PostgresServer", "RedisServer", "embedded_servers"]
 
@@ -26,6 +27,8 @@ class Endpoints:
 
     database_url: str | None
     redis_url: str | None
+    revive: Callable[[], list[str]]
+    """Starts those again that have ended, and says what they said last; call it from the main thread, too."""
 
 
 @contextmanager
@@ -45,8 +48,11 @@ def embedded_servers(data_dir: Path, *, postgres: bool, redis: bool, durable: bo
     """
     with ExitStack() as running:
         database_url = redis_url = None
+        servers: list[EmbeddedServer] = []
         if postgres:
-            database_url = running.enter_context(PostgresServer(data_dir, durable=durable)).url
+            servers.append(running.enter_context(PostgresServer(data_dir, durable=durable)))
+            database_url = servers[-1].url
         if redis:
-            redis_url = running.enter_context(RedisServer(data_dir)).url
-        yield Endpoints(database_url, redis_url)
+            servers.append(running.enter_context(RedisServer(data_dir)))
+            redis_url = servers[-1].url
+        yield Endpoints(database_url, redis_url, lambda: [said for one in servers if (said := one.revive())])

@@ -75,7 +75,9 @@ class PostgresServer(EmbeddedServer):
 
     def address(self, sockets: Path) -> str:
         """Return the URL as asyncpg and libpq read it."""
-        return f"postgresql://{_ROLE}@/postgres?host={quote(str(sockets), safe='/')}&port={_PORT}"
+        # Said here, so that PGSSLMODE and the like of the shell, which are for other servers, are not asked.
+        ours = "&sslmode=disable&target_session_attrs=any"
+        return f"postgresql://{_ROLE}@/postgres?host={quote(str(sockets), safe='/')}&port={_PORT}{ours}"
 
     def answers(self, sockets: Path, pid: int) -> bool:
         """Return whether the postmaster has declared itself ready (what pg_ctl looks at, too)."""

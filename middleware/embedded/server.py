@@ -99,6 +99,25 @@ class EmbeddedServer(ABC):
         self._end(self.stop_signal)
         self.start()
 
+    def revive(self) -> str:
+        """Start the server again if this process runs it and it has ended; returns what it said last, "" if it lives.
+
+        Call it from the thread that started it.
+
+        Raises:
+            EmbeddedServerError: It does not start. The folder stays ours: call it again later.
+        """
+        if self._lock is None or (self._process is not None and self._process.poll() is None):
+            return ""
+        said = self._last_words()
+        try:
+            self._launch(time.monotonic() + self.start_seconds)
+        except OSError as error:
+            raise EmbeddedServerError(
+                f"The embedded {self.title} cannot use its folder {self.home}: {error}"
+            ) from error
+        return f"The embedded {self.title} had ended: {said}"
+
     @abstractmethod
     def prepare(self, sockets: Path) -> None:
         """Make the folders and files that the server needs, and let it use the folder `sockets`."""

@@ -140,6 +140,7 @@ class Receiver:
                 source=self._source,
                 reason=rejection.reason,
                 message=str(rejection),
+                cause=str(rejection.__cause__) if rejection.status == SERVICE_UNAVAILABLE else None,
                 sender=address or None,
             )
         answered = {"Retry-After": "5"} if rejection.status == SERVICE_UNAVAILABLE else None

@@ -8,13 +8,13 @@ need not poll often. A lost wake-up costs a few seconds and nothing else: the wo
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
 from arq.connections import ArqRedis
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
 
 from middleware.metrics import WAKEUPS_LOST
 
@@ -30,7 +30,13 @@ SECONDS_AFTER_FEW, SECONDS_AFTER_MANY, MANY = 0.002, 0.05, 8
 MAX_UNSENT = 20_000
 # A connection that says nothing for so long is asked whether it still lives; after twice as long it is given up.
 SILENT_SECONDS = 15.0
-REDIS_ERRORS = (RedisError, OSError, TimeoutError)
+REDIS_ERRORS = (Exception,)
+"""Whatever its client raises means that Redis cannot be reached: a reset may surface as a RuntimeError or TypeError."""
+
+
+def in_words(error: Exception) -> str:
+    """What a failure of the client says, with its kind: many say nothing."""
+    return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def encode_job(job: object) -> bytes:
@@ -78,7 +84,8 @@ class Wakeups:
             await asyncio.gather(self._task, return_exceptions=True)
         if self._unsent:
             await self._send()
-        await self._queue.aclose()
+        with suppress(*REDIS_ERRORS):
+            await self._queue.aclose()
 
     async def _send_for_ever(self) -> None:
         while True:
@@ -95,12 +102,7 @@ class Wakeups:
                 await self._queue.publish(WAKE_CHANNEL, len(ids))
             except REDIS_ERRORS as error:
                 WAKEUPS_LOST.inc(len(ids))
-                log.warning("queue.unreachable", error=str(error), hint="events are stored; the sweep picks them up")
-                return False
-            except Exception:
-                # A mistake of ours, or of a library, must not end the wake-ups for good.
-                WAKEUPS_LOST.inc(len(ids))
-                log.exception("wakeups.failed", hint="events are stored; the sweep picks them up")
+                log.warning("queue.unreachable", error=in_words(error), hint="events are stored; the sweep finds them")
                 return False
         return True
 
@@ -114,9 +116,10 @@ async def listen(url: str, wake: Callable[[], None]) -> None:
                 await channel.subscribe(WAKE_CHANNEL)
                 await _hear(channel, wake)
         except REDIS_ERRORS as error:
-            log.debug("queue.unreachable", error=str(error))
+            log.debug("queue.unreachable", error=in_words(error))
         finally:
-            await client.aclose()
+            with suppress(*REDIS_ERRORS):
+                await client.aclose()
         await asyncio.sleep(1)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -27,11 +27,15 @@ SERVER_SETTINGS = {
     "timezone": "UTC",
 }
 # What a server or database may have been set to, and what our promises do not survive: a commit that is acknowledged
-# before it is on disk; transactions that fail where ours wait for each other.
+# before it is on disk; transactions that fail where ours wait for each other; locks that
+# are lost while their holder waits for another system.
 OWN_SETTINGS = """
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
 SELECT set_config('default_transaction_isolation', 'read committed', false);
+SELECT set_config('idle_session_timeout', '0', false) WHERE current_setting('idle_session_timeout', true) IS NOT NULL;
 """
+ENCODINGS = ("UTF8", "SQL_ASCII")
+IS_READ_ONLY = "SELECT current_setting('transaction_read_only') = 'on'"
 # InternalClientError: what asyncpg says of a connection that ended while it was being used.
 STORE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 OUR_MISTAKES = (
@@ -56,6 +60,10 @@ def away_is_unavailable() -> Iterator[None]:
         raise
     except STORE_ERRORS as error:
         raise StoreUnavailableError(f"PostgreSQL: {type(error).__name__}: {error}") from error
+
+
+class UnsuitableDatabaseError(Exception):
+    """The database cannot be used, whatever is in it."""
 
 
 class NewerSchemaError(Exception):
@@ -89,7 +97,18 @@ async def connect(url: str, **options: Any) -> asyncpg.Connection:
     except BaseException:
         connection.terminate()
         raise
+    connection.add_query_logger(_when_read_only(connection.terminate))
     return connection
+
+
+def _when_read_only(act: Callable[[], object]) -> Callable[[Any], None]:
+    """Looks at every query: a server that became read-only (a failover, a disk guard) stays so for its old sessions."""
+
+    def look(query: Any) -> None:
+        if isinstance(query.exception, asyncpg.ReadOnlySQLTransactionError):
+            act()
+
+    return look
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:
@@ -110,16 +129,27 @@ async def migrate(url: str) -> list[str]:
 
     Raises:
         NewerSchemaError: the database is ahead of this program.
+        UnsuitableDatabaseError: it cannot hold every text.
         MissingKeyError: stored bodies are sealed with keys that are not configured.
     """
     connection = await connect(url)
     try:
+        await _check_encoding(connection)
         await take_turn(connection, MIGRATION_LOCK)
         applied = await _apply_missing(connection)
         await check_keys(connection)
         return applied
     finally:
         await connection.close()
+
+
+async def _check_encoding(connection: asyncpg.Connection) -> None:
+    encoding = await connection.fetchval("SHOW server_encoding")
+    if encoding not in ENCODINGS:
+        raise UnsuitableDatabaseError(
+            f"the database is encoded in {encoding}, which cannot hold every text: "
+            "make a new one with ENCODING 'UTF8' (and TEMPLATE template0), and name it in DATABASE_URL"
+        )
 
 
 async def migrate_to(url: str, versions: Collection[int]) -> None:
@@ -162,11 +192,22 @@ async def _end_transaction(connection: asyncpg.Connection) -> None:
 @asynccontextmanager
 async def open_pool(url: str, *, size: int) -> AsyncIterator[asyncpg.Pool]:
     """A pool of at most `size` connections; it opens the first one when it is needed and heals by itself."""
+    expiring: set[asyncio.Task[None]] = set()
+
+    def expire() -> None:
+        task = asyncio.get_running_loop().create_task(pool.expire_connections())
+        expiring.add(task)
+        task.add_done_callback(expiring.discard)
+
+    async def prepare(connection: asyncpg.Connection) -> None:
+        await _prepare(connection)
+        connection.add_query_logger(_when_read_only(expire))
+
     pool = asyncpg.create_pool(
         url,
         min_size=0,
         max_size=size,
-        init=_prepare,
+        init=prepare,
         reset=_end_transaction,
         server_settings=SERVER_SETTINGS,
         timeout=5,
@@ -185,12 +226,15 @@ async def open_pool(url: str, *, size: int) -> AsyncIterator[asyncpg.Pool]:
 
 
 async def ping(pool: asyncpg.Pool) -> None:
-    """Ask the database for an answer within 2 seconds.
+    """Ask the database within 2 seconds whether it takes writes; sessions that do not are replaced by new ones.
 
     Raises:
-        StoreUnavailableError: there was none.
+        StoreUnavailableError: there was no answer, or it takes none.
     """
     try:
-        await pool.fetchval("SELECT 1", timeout=2)
+        if await pool.fetchval(IS_READ_ONLY, timeout=2):
+            await pool.expire_connections()
+            if await pool.fetchval(IS_READ_ONLY, timeout=2):
+                raise StoreUnavailableError("PostgreSQL is read-only: it is a standby, or was set so")
     except STORE_ERRORS as error:
-        raise StoreUnavailableError(f"PostgreSQL does not answer: {error}") from error
+        raise StoreUnavailableError(f"PostgreSQL does not answer: {type(error).__name__}: {error}") from error

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from middleware import metrics
-from middleware.pipeline.wakeups import REDIS_ERRORS
+from middleware.pipeline.wakeups import REDIS_ERRORS, in_words
 from middleware.store.database import STORE_ERRORS, Pool, StoreUnavailableError, ping
 from middleware.store.events.events import backlog
 from middleware.store.operations.circuits import CircuitStore
@@ -50,7 +50,7 @@ async def check_redis(queue: ArqRedis) -> Check:
         async with asyncio.timeout(2):
             await queue.ping()
     except REDIS_ERRORS as error:
-        return Check("redis", "degraded", f"does not answer: {error}", "start Redis, or correct REDIS_URL")
+        return Check("redis", "degraded", f"does not answer: {in_words(error)}", "start Redis, or correct REDIS_URL")
     return Check("redis", "ok", "answers")
 
 

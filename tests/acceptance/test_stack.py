@@ -82,6 +82,22 @@ async def test_up_and_down(bench: Bench) -> None:
     assert {line["part"] for line in stack.lines if line["event"] == "part.died"} == {"serve", "worker"}
 
 
+async def test_up_starts_its_own_postgresql_again(bench: Bench) -> None:
+    """When the private PostgreSQL of `up` is killed, it is started again, and webhooks are taken as before."""
+    with bench.program("up", DATABASE_URL="", REDIS_URL="", DATA_DIR=str(bench.folder / "own")) as stack:
+        await bench.serves()
+        assert await bench.deliver(Task(1).webhook()) == [202]
+        pid = int((bench.folder / "own/postgres/data/postmaster.pid").read_text().splitlines()[0])
+        os.kill(pid, signal.SIGKILL)
+        await stack.says("server.restarted")
+
+        async def is_taken() -> bool:
+            return await bench.deliver(Task(2).webhook()) in ([202], [200])
+
+        await until(is_taken)
+        assert await stack.terminate() == 0
+
+
 async def test_two_receivers_and_two_workers(bench: Bench) -> None:
     """Several of each work on one store: what both receivers get is taken once, and both workers work."""
     other = {"PORT": free_port()}

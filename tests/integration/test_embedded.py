@@ -149,6 +149,8 @@ class TestPostgres:
         """A PGPORT meant for another server does not move ours."""
         monkeypatch.setenv("PGPORT", "6543")
         monkeypatch.setenv("PGDATA", "/nowhere")
+        monkeypatch.setenv("PGSSLMODE", "verify-full")
+        monkeypatch.setenv("PGTARGETSESSIONATTRS", "standby")
         with PostgresServer(data_dir, durable=False) as server:
             assert await ask(server.url, "SHOW port") == "5432"
 
@@ -180,6 +182,16 @@ class TestRedis:
         pool = await create_pool(RedisSettings.from_dsn(cache.url))
         assert await pool.get("greeting") == b"hello"
         await pool.aclose()
+
+    async def test_revives_what_has_ended(self, cache: RedisServer) -> None:
+        """A server that was killed by somebody else is started again at its address; one that lives is left alone."""
+        await count_up(cache.url)
+        assert cache.revive() == ""
+        assert cache._process is not None
+        os.kill(cache._process.pid, signal.SIGKILL)
+        cache._process.wait(30)
+        assert "Redis had ended" in cache.revive()
+        assert await count_up(cache.url) == 2
 
     async def test_keeps_its_data_over_crash_and_restart(self, cache: RedisServer) -> None:
         """The append-only file brings back what was written before SIGKILL and before a stop."""

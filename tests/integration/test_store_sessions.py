@@ -6,7 +6,14 @@ import asyncpg
 import pytest
 
 from middleware.store import database
-from middleware.store.database import connect, open_pool
+from middleware.store.database import (
+    StoreUnavailableError,
+    UnsuitableDatabaseError,
+    connect,
+    migrate,
+    open_pool,
+    ping,
+)
 from middleware.store.events.events import EventStore
 from tests.support.databases import name_of
 from tests.support.pipeline import new_event, until
@@ -59,3 +66,67 @@ async def test_connection_that_cannot_be_prepared(fresh_database: str, monkeypat
 
     await until(is_alone, seconds=5)
     await watcher.close()
+
+
+async def test_read_only_for_a_while(fresh_database: str) -> None:
+    """A database that was read-only once is told by readiness, and heals by itself with the next request."""
+    async with open_pool(fresh_database, size=3) as pool, open_pool(fresh_database, size=1) as idle:
+        await ping(idle)
+        await set_for_all(fresh_database, "default_transaction_read_only", "on")
+        await pool.expire_connections()
+        store = EventStore(pool)
+        for _ in range(3):
+            with pytest.raises(StoreUnavailableError, match="ReadOnlySQLTransactionError"):
+                await store.store([new_event("s1")])
+        with pytest.raises(StoreUnavailableError, match="read-only"):
+            await ping(pool)
+        dedicated = await connect(fresh_database)
+        with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+            await dedicated.execute("DELETE FROM events")
+        await until_closed(dedicated)
+        await writable_again(fresh_database)
+        with pytest.raises(StoreUnavailableError):
+            await store.store([new_event("s1")])
+        (stored,) = await store.store([new_event("s1")])
+        assert not stored.is_duplicate
+        await ping(pool)
+
+
+async def writable_again(url: str) -> None:
+    """Let new sessions write."""
+    connection = await asyncpg.connect(url)
+    await connection.execute("SET default_transaction_read_only = off")
+    await connection.execute(f'ALTER DATABASE "{name_of(url).partition("?")[0]}" RESET default_transaction_read_only')
+    await connection.close()
+
+
+async def until_closed(connection: asyncpg.Connection) -> None:
+    """Wait for the end of a connection."""
+
+    async def is_closed() -> bool:
+        return connection.is_closed()
+
+    await until(is_closed, seconds=5)
+
+
+async def test_idle_sessions_keep_their_locks(fresh_database: str) -> None:
+    """A session that holds a lock while Invoice Ninja is slow is not ended by the server."""
+    await set_for_all(fresh_database, "idle_session_timeout", "1s")
+    connection = await connect(fresh_database)
+    assert await connection.fetchval("SHOW idle_session_timeout") == "0"
+    await connection.close()
+
+
+async def test_an_encoding_that_cannot_hold_every_text(database_url: str) -> None:
+    """A database in LATIN1 is refused at the start, with what to do."""
+    server = await asyncpg.connect(database_url)
+    await server.execute("DROP DATABASE IF EXISTS latin")
+    await server.execute(
+        "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' LOCALE_PROVIDER libc TEMPLATE template0"
+    )
+    try:
+        with pytest.raises(UnsuitableDatabaseError, match=r"LATIN1.*ENCODING 'UTF8'"):
+            await migrate(database_url.replace(f"/{name_of(database_url).partition('?')[0]}", "/latin", 1))
+    finally:
+        await server.execute("DROP DATABASE latin")
+        await server.close()

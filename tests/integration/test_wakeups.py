@@ -12,6 +12,7 @@ from arq.connections import ArqRedis
 
 from middleware.pipeline import wakeups as queue_module
 from middleware.pipeline.wakeups import WAKE_CHANNEL, Wakeups, listen, open_queue
+from middleware.web.health import check_redis
 from tests.support.pipeline import until
 
 
@@ -112,3 +113,17 @@ async def _has_stumbled(queue: ArqRedis) -> bool:
 
 async def _is_empty(wakeups: Wakeups) -> bool:
     return not wakeups._unsent
+
+
+class Resets:
+    """A client of Redis whose connection fails in a way that no error of Redis is."""
+
+    async def ping(self) -> None:
+        """What uvloop says of a connection that was reset."""
+        raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+
+async def test_any_failure_of_the_client_is_unreachable() -> None:
+    """Readiness says so instead of failing itself."""
+    check = await check_redis(Resets())  # type: ignore[arg-type]  # all that is asked of it
+    assert (check.state, "RuntimeError: unable" in check.message) == ("degraded", True)
