@@ -107,6 +107,9 @@ class _Selector:
             return
         project = self.work.projects.get(task.project_id)
         taiga_id = link.taiga_project_id if link else None
+        # What ends at midnight was worked on the day before.
+        day = local_date(max(entry.ended_at for entry in log) - 1, zone)
+        is_made_up = self._hours_as_sent(task, link) is not None
         self.selection.entries.append(
             Entry(
                 task_id=task.id,
@@ -117,9 +120,8 @@ class _Selector:
                 description=one_line(task.description) or "Work",
                 # What the bridge made belongs to its own user in Invoice Ninja, who did nothing of it.
                 person=link.person if link else self.work.people.get(task.person_id, ""),
-                first_day=local_date(min(entry.started_at for entry in log), zone),
-                # What ends at midnight was worked on the day before.
-                day=local_date(max(entry.ended_at for entry in log) - 1, zone),
+                first_day=day if is_made_up else local_date(min(entry.started_at for entry in log), zone),
+                day=day,
                 seconds=seconds,
                 rate=self._rate(task, rules),
                 taxes=taxes_of(rules, self._settings(task.client_id)),
@@ -127,6 +129,7 @@ class _Selector:
                 raw_hours=link.raw_hours if link else None,
                 subject=link.subject if link else "",
                 split_at=border,
+                has_clock_times=not is_made_up,
             )
         )
 

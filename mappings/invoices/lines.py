@@ -11,15 +11,16 @@ from mappings.invoices.models import Entry, Line
 from mappings.invoices.period import Period
 from mappings.invoices.totals import quantity_of
 from mappings.values.hours import seconds_to_hours
-from mappings.values.text import shortened
+from mappings.values.text import inert, shortened
 
 _LONGEST_NOTES = 2000
 _NOTHING = Decimal(0)
 
 _TITLES: Mapping[str, Callable[[Entry], str]] = {
-    "project": lambda entry: entry.project or "Without a project",
-    "user": lambda entry: entry.person or "Without a person",
-    "day": lambda entry: entry.day.isoformat(),
+    "project": lambda entry: inert(entry.project) or "Without a project",
+    "user": lambda entry: inert(entry.person) or "Without a person",
+    # Hours of Taiga are known by the day on which the work was closed; they may be those of weeks.
+    "day": lambda entry: entry.day.isoformat() if entry.has_clock_times else f"closed {entry.day}",
     "none": lambda _entry: "Services",
 }
 
@@ -39,14 +40,14 @@ def lines_of(entries: Iterable[Entry], group_by: str, period: Period) -> tuple[L
 
 
 def _line(entry: Entry) -> Line:
-    notes = shortened(f"{entry.description}\n{_when_and_who(entry)}", _LONGEST_NOTES)
+    notes = shortened(f"{inert(entry.description)}\n{_when_and_who(entry)}", _LONGEST_NOTES)
     return Line(entry.task_id, notes, quantity_of(entry.seconds), entry.rate, entry.taxes, entry.product_key)
 
 
 def _group(group: list[Entry], title: str, period: Period) -> Iterable[Line]:
     first, *others = group
     seconds = sum(entry.seconds for entry in group)
-    heading = title if title == first.day.isoformat() else f"{title}, {_when(group, period)}"
+    heading = title if title.endswith(first.day.isoformat()) else f"{title}, {_when(group, period)}"
     notes = shortened(f"{heading}\n{_told(first)}", _LONGEST_NOTES)
     yield Line(first.task_id, notes, quantity_of(seconds), first.rate, first.taxes, first.product_key)
     for entry in others:
@@ -60,7 +61,7 @@ def _when(group: list[Entry], period: Period) -> str:
 
 
 def _told(entry: Entry) -> str:
-    return f"{shortened(entry.description, _LONGEST_NOTES // 2)} ({_when_and_who(entry)}, {_hours(entry)} h)"
+    return f"{shortened(inert(entry.description), _LONGEST_NOTES // 2)} ({_when_and_who(entry)}, {_hours(entry)} h)"
 
 
 def _hours(entry: Entry) -> Decimal:
@@ -69,4 +70,4 @@ def _hours(entry: Entry) -> Decimal:
 
 def _when_and_who(entry: Entry) -> str:
     days = f"{entry.day}" if entry.first_day == entry.day else f"{entry.first_day} to {entry.day}"
-    return f"{days}, {entry.person}" if entry.person else days
+    return f"{days}, {inert(entry.person)}" if entry.person else days

@@ -139,7 +139,10 @@ class PeriodWork:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One task's time as it is billed. `split_at` is the border at which the task must be divided first, 0 for none."""
+    """One task's time as it is billed. `split_at` is the border at which the task must be divided first, 0 for none.
+
+    Without `has_clock_times` the times of the log are made up: the work was closed on `day`, which is `first_day` too.
+    """
 
     task_id: str
     number: str
@@ -157,6 +160,7 @@ class Entry:
     raw_hours: Decimal | None = None
     subject: str = ""
     split_at: int = 0
+    has_clock_times: bool = True
 
 
 @dataclass(frozen=True, slots=True)

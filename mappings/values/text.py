@@ -1,5 +1,6 @@
 """Texts that people typed, made fit for one line of an invoice, a log or a database."""
 
+import re
 import unicodedata
 
 _NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}
@@ -12,6 +13,32 @@ def one_line(text: str) -> str:
     Emoji with their joiners stay as they are.
     """
     return " ".join("".join(" " if _is_gap(char) else char for char in text).split())
+
+
+_ACTIVE = re.compile(r":(?=[A-Z])|\$(?=[^\W\d_]|\{)|<(?=[A-Za-z/!?])")
+_WORD_JOINER = "\u2060"
+
+
+def inert(text: str) -> str:
+    """The text with a sign of no width where Invoice Ninja would see a reserved word, a variable or markup.
+
+    It fills in `:YEAR` and `$invoice.number` and renders `<b>` on the lines of an invoice, and shows entities as they
+    are typed (docs/facts/invoice-ninja-2.md section 3).
+    """
+    return _ACTIVE.sub(lambda found: found[0] + _WORD_JOINER, text)
+
+
+LONGEST_COLUMN = 65_535
+"""Bytes that a text column of Invoice Ninja holds; the rest is cut off silently (docs/facts/invoice-ninja-2.md)."""
+
+
+def fitting(text: str) -> str:
+    """The text, cut between two characters where it is longer than a text column, with an ellipsis."""
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded) <= LONGEST_COLUMN:
+        return text
+    ellipsis = "\N{HORIZONTAL ELLIPSIS}"
+    return encoded[: LONGEST_COLUMN - len(ellipsis.encode())].decode("utf-8", "ignore") + ellipsis
 
 
 def _is_gap(char: str) -> bool:

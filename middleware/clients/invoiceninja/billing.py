@@ -8,12 +8,14 @@ from typing import Any
 
 import httpx
 
-from handlers.errors import NotFound
+from handlers.errors import NeedsPerson, NotFound
+from mappings.codes import Code
 from mappings.invoiceninja.decode import read_client, read_group, read_invoice, read_project, record_id, text
 from mappings.invoiceninja.models import Invoice, Project
 from mappings.invoiceninja.reading import read_logged_task, write_log
 from mappings.invoices.models import LogEntry, LoggedTask
 from mappings.time.models import NinjaClient
+from mappings.values.text import LONGEST_COLUMN
 from middleware.clients.http.address import segment
 from middleware.clients.http.client import Params, Record, Row
 from middleware.clients.http.ttl_cache import Remembered
@@ -168,13 +170,20 @@ class BillingApi(WideReading, InvoicesApi, CompanyApi):
 
 
 def _task_body(task: LoggedTask, number: str, log: Sequence[LogEntry]) -> dict[str, Any]:
+    time_log = write_log(log)
+    if len(time_log.encode()) > LONGEST_COLUMN:
+        raise NeedsPerson(
+            Code.ECHO_DIFFERS,
+            f"the time log of {number} with its texts is longer than {LONGEST_COLUMN} bytes: Invoice Ninja cuts it",
+            "shorten the texts of its entries there, then replay this event",
+        )
     body = {
         "number": number,
         "description": task.description,
         "client_id": task.client_id,
         "project_id": task.project_id,
         "rate": task.rate,
-        "time_log": write_log(log),
+        "time_log": time_log,
     }
     return body | ({"assigned_user_id": task.assigned_id} if task.assigned_id else {})
 

@@ -6,6 +6,7 @@ from typing import Any
 from handlers.errors import NeedsPerson
 from mappings.codes import Code
 from mappings.invoiceninja.models import Allocation, CustomField, InvoiceDraft, InvoiceLine, PaymentDraft
+from mappings.values.text import fitting
 
 _LONGEST_NUMBER = 64
 """Characters of an idempotency key; longer numbers would also be cut silently."""
@@ -20,8 +21,8 @@ def invoice_body(draft: InvoiceDraft) -> dict[str, Any]:
         "due_date": draft.due_date,
         "po_number": draft.po_number,
         "project_id": draft.project_id,
-        "public_notes": draft.public_notes,
-        "private_notes": draft.private_notes,
+        "public_notes": fitting(draft.public_notes),
+        "private_notes": fitting(draft.private_notes),
     }
     filled = {name: value for name, value in named.items() if value}
     return {

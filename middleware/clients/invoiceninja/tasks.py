@@ -10,6 +10,7 @@ from mappings.codes import Code
 from mappings.invoiceninja.decode import read_task
 from mappings.invoiceninja.task_log import time_log
 from mappings.time.models import NinjaTask, TimeEntry
+from mappings.values.text import fitting
 from middleware.clients.http.address import segment
 from middleware.clients.invoiceninja.clients import ClientsApi
 
@@ -103,7 +104,7 @@ def _task_body(entry: TimeEntry, client_id: str) -> dict[str, Any]:
         )
     return {
         "number": entry.number,
-        "description": entry.description,
+        "description": fitting(entry.description),
         "client_id": client_id,
         "project_id": entry.project_id,
         "rate": entry.rate,

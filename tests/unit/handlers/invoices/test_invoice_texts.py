@@ -66,3 +66,14 @@ def test_a_text_beside_ours_is_left_alone() -> None:
     """A payment link that was added to the notes is no reason to write them again."""
     terms = Terms("net30", "run_day", "UTC", "custom_value4", notes=f" {BANK} ")
     assert missing_texts(read_invoice({"id": "i", "public_notes": f"{BANK}\n\nPay: https://pay"}), terms) == {}
+
+
+async def test_a_subject_with_reserved_words(bureau: Office) -> None:
+    """What Invoice Ninja would replace by a year or render as markup stands on the line as it was typed."""
+    acme = await bureau.client()
+    bureau.rules(acme)
+    await bureau.work(acme, "2", description="Fix List<String> for :YEAR report, $invoice.number")
+    await bureau.bill()
+    (invoice,) = await bureau.invoices()
+    typed = invoice.lines[0].notes.partition("\n")[0].replace("\u2060", "")
+    assert typed == "Fix List<String> for :YEAR report, $invoice.number"

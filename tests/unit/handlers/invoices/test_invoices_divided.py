@@ -166,3 +166,18 @@ async def test_a_task_that_changed_before_the_rest_was_cut_off(bureau: Office, r
     await bureau.bill(bureau.month("2026-01"))
     assert sum(invoice.amount for invoice in await bureau.invoices()) == Decimal(240)
     await bureau.check_books()
+
+
+async def test_a_log_that_invoice_ninja_would_cut(bureau: Office) -> None:
+    """Its texts are too long for Invoice Ninja: cut there, the whole log would be lost, so a person is asked."""
+    acme = await bureau.client()
+    bureau.rules(acme, split_at_period_end=True)
+    night = await bureau.work(acme, "4", NEW_YEAR)
+    table = bureau.state.tables["tasks"]
+    row = table.get(night.id)
+    assert row is not None
+    entry = [night.started_at, night.ended_at, "x" * 65_535, True]
+    table.change(row, {"time_log": json.dumps([entry])})
+    (told,) = await bureau.bill()
+    assert told.startswith("dead: the time log of 0001-2 with its texts is longer than 65535 bytes")
+    assert [one.seconds for one in await bureau.unbilled()] == [4 * 3600]
