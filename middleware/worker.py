@@ -1,4 +1,4 @@
-"""The worker process: arq brings wake-ups and cron ticks, the processor does the work.
+"""The worker process: arq brings wake-ups, the processor does the work, jobs run when they are due.
 
 Redis going away stops arq's worker; it is started again with a back-off, and meanwhile the processor finds due events
 by its own sweep.
@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from arq import cron, func
+from arq import func
 from arq.worker import Worker
 from starlette.applications import Starlette
 
@@ -26,9 +26,8 @@ from handlers.registry import dispatch
 from middleware.alerts.watcher import run_alerts
 from middleware.bootstrap import RemoteObserver, open_context, open_outages
 from middleware.intake.ingest import Ingest
-from middleware.jobs.invoice_runs import LiveSchedule
 from middleware.jobs.rechecks import run_rechecks
-from middleware.jobs.table import run_clockwork
+from middleware.jobs.table import run_all_jobs
 from middleware.mapping.watch import WatchedMapping
 from middleware.pipeline.processor import Limits, Processor
 from middleware.pipeline.wakeups import (
@@ -43,9 +42,8 @@ from middleware.pipeline.wakeups import (
 )
 from middleware.process import on_hangup, stop_on_signals
 from middleware.settings import Settings
-from middleware.store.billing.plans import PlanStore
 from middleware.store.clock import StoreClock
-from middleware.store.database import STORE_ERRORS, Pool, StoreUnavailableError, open_pool
+from middleware.store.database import STORE_ERRORS, Pool, open_pool
 from middleware.store.events.events import EventStore
 from middleware.store.operations.workers import WorkerStore
 from middleware.traffic.traffic import Outages
@@ -70,21 +68,6 @@ async def process_events(ctx: dict[str, Any], _event_ids: list[int]) -> None:
     await processor.room()
 
 
-async def tick(ctx: dict[str, Any]) -> None:
-    """The arq cron job: begin the runs that are due, each in its own time zone."""
-    await _begin_due_runs(ctx["clock"], ctx["schedule"])
-
-
-async def _begin_due_runs(clock: StoreClock, schedule: LiveSchedule) -> None:
-    try:
-        now = await clock.time_for_jobs()
-    except StoreUnavailableError as error:
-        log.warning("store.unreachable", error=str(error), hint="the runs that are due begin with the next tick")
-        return
-    if now is not None:
-        await schedule.safe_tick(now)
-
-
 async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> None:
     """Work until SIGTERM or SIGINT (or `stop`), then finish or hand back what is in hand.
 
@@ -107,11 +90,11 @@ async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> N
         local = Ingest(EventStore(pool), lambda _ids: processor.wake())
         async with _background(
             processor.run(),
-            _run_arq(settings, processor, clock, _schedule(mapping, context, pool)),
+            _run_arq(settings, processor),
             listen(settings.redis_url.get_secret_value(), processor.wake),
             _beat(workers, clock),
             _serve_health(settings, pool),
-            run_clockwork(settings, pool, live_context(context, mapping), outages),
+            run_all_jobs(settings, pool, live_context(context, mapping), outages),
             mapping.run(pool),
             run_alerts(settings, pool, mapping.problem),
             run_rechecks(pool, settings.second_look_minutes, local),
@@ -126,12 +109,6 @@ async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> N
 def live_context(context: Context, mapping: WatchedMapping) -> Callable[[], Context]:
     """What an attempt gets: the same clients, and the mapping as it is at its beginning."""
     return lambda: replace(context, mapping=mapping.current())
-
-
-def _schedule(mapping: WatchedMapping, context: Context, pool: Pool) -> LiveSchedule | None:
-    if context.invoicing is None:
-        return None
-    return LiveSchedule(mapping.current, PlanStore(pool), context.invoicing.events)
 
 
 def _processor(
@@ -162,7 +139,7 @@ async def _background(*parts: Any) -> AsyncIterator[None]:
                 task.cancel()
 
 
-async def _run_arq(settings: Settings, processor: Processor, clock: StoreClock, schedule: LiveSchedule | None) -> None:
+async def _run_arq(settings: Settings, processor: Processor) -> None:
     delay = 1
     while True:
         started = time.monotonic()
@@ -179,9 +156,7 @@ async def _run_arq(settings: Settings, processor: Processor, clock: StoreClock, 
             max_jobs=2,
             handle_signals=False,
             log_results=False,
-            # Every minute, and at the start: what was missed while no worker ran begins at once.
-            cron_jobs=[cron(tick, name="tick", second=0, run_at_startup=True)] if schedule else None,
-            ctx={"processor": processor, "clock": clock, "schedule": schedule},
+            ctx={"processor": processor},
         )
         try:
             await _insistently(worker.async_run())
@@ -189,7 +164,6 @@ async def _run_arq(settings: Settings, processor: Processor, clock: StoreClock, 
             log.warning(
                 "queue.unreachable", error=in_words(error), retry_in_s=delay, hint="the sweep goes on without Redis"
             )
-            await _tick_without_arq(clock, schedule)
         finally:
             try:
                 # Raises the cancellation of a job of its own as if it were ours.
@@ -202,17 +176,6 @@ async def _run_arq(settings: Settings, processor: Processor, clock: StoreClock, 
             delay = 1
         await asyncio.sleep(delay)
         delay = min(delay * 2, LONGEST_RESTART_DELAY)
-
-
-async def _tick_without_arq(clock: StoreClock, schedule: LiveSchedule | None) -> None:
-    """Runs are begun in their time without Redis, too: a tick needs PostgreSQL only."""
-    if schedule is None:
-        return
-    try:
-        await _begin_due_runs(clock, schedule)
-    except Exception:
-        # As a job of arq would: a mistake of ours ends neither the worker nor the next tick.
-        log.exception("tick.failed")
 
 
 async def _insistently(work: Coroutine[Any, Any, None]) -> None:

@@ -8,8 +8,7 @@ from handlers.errors import RemoteError
 from handlers.payments.paid_elsewhere import heal_all
 from handlers.payments.reopened import reopen_some
 from handlers.ports.context import Context
-from middleware.jobs.periodic import Periodic, every
-from middleware.reconcile.runs import unless_away
+from middleware.jobs.periodic import Job, every, unless_away
 from middleware.traffic.traffic import Outages
 
 log = structlog.get_logger()
@@ -19,15 +18,15 @@ NAME = "payments settled otherwise"
 _SHOWN = 20
 
 
-def payment_periodics(context: Callable[[], Context], outages: Outages) -> list[Periodic]:
+def payment_jobs(context: Callable[[], Context], outages: Outages) -> list[Job]:
     """Nothing where payments are not taken; `context` gives what is valid at that time."""
     if context().payments is None:
         return []
-    act = unless_away(outages, ("invoiceninja",), NAME, lambda: heal_by_clock(context()))
-    return [Periodic(NAME, every(MINUTES), act)]
+    act = unless_away(outages, ("invoiceninja",), NAME, lambda: heal_job(context()))
+    return [Job(NAME, every(MINUTES), act)]
 
 
-async def heal_by_clock(context: Context) -> str:
+async def heal_job(context: Context) -> str:
     """A round that nobody waits for: says in one line how it went."""
     try:
         # What is owed again counts as failed in the same round; the other way round it would be read twice.

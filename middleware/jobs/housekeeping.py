@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from middleware.jobs.periodic import Periodic, nightly
+from middleware.jobs.periodic import Job, nightly
 from middleware.settings import Settings
 from middleware.store.database import Pool
 from middleware.store.encryption import edge_in_use
@@ -59,13 +59,13 @@ async def keep_house(settings: Settings, pool: Pool, now: datetime) -> Round:
     return done
 
 
-def housekeeping_periodics(settings: Settings, pool: Pool) -> list[Periodic]:
+def housekeeping_jobs(settings: Settings, pool: Pool) -> list[Job]:
     """A round every night."""
 
     async def keep() -> str:
         return (await keep_house(settings, pool, datetime.now(UTC))).told
 
-    return [Periodic("housekeeping", nightly(3, 10), keep)]
+    return [Job("housekeeping", nightly(3, 10), keep)]
 
 
 def _before(now: datetime, days: int) -> datetime | None:

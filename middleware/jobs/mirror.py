@@ -9,7 +9,7 @@ from handlers.ports.context import Context
 from mappings.invoiceninja.models import Company, Invoice, Statics
 from mappings.time.models import NinjaClient
 from middleware.clients.invoiceninja import InvoiceNinja
-from middleware.jobs.periodic import NotNowError, Periodic, every
+from middleware.jobs.periodic import Job, NotNowError, every
 from middleware.store.billing.mirror import READING, BookStore
 from middleware.store.database import Pool
 
@@ -66,7 +66,7 @@ async def keep_books(books: Books, store: BookStore, now: datetime) -> str:
     return f"{len(clients)} clients, {number + len(batch)} changed invoices"
 
 
-def book_periodics(context: Callable[[], Context], pool: Pool) -> list[Periodic]:
+def mirror_jobs(context: Callable[[], Context], pool: Pool) -> list[Job]:
     """Reading the books by the clock, the first time soon after the first start of all."""
     store = BookStore(pool)
 
@@ -82,4 +82,4 @@ def book_periodics(context: Callable[[], Context], pool: Pool) -> list[Periodic]
                 raise NotNowError(told, UNREAD_AGAIN_IN) from error
             return told
 
-    return [Periodic(READING, every(MINUTES), read, begins_soon=True)]
+    return [Job(READING, every(MINUTES), read, begins_soon=True)]

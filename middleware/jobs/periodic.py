@@ -1,4 +1,4 @@
-"""What the workers do by the clock. PostgreSQL keeps the time table, so each tick runs once, whatever Redis does."""
+"""Jobs: what the workers do on a schedule. PostgreSQL keeps the timetable, so each run happens once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,13 +9,18 @@ import structlog
 
 from middleware.store.clock import StoreClock
 from middleware.store.database import STORE_ERRORS, Pool, StoreUnavailableError
-from middleware.store.operations.timetable import TickStore
+from middleware.store.operations.timetable import Timetable
+from middleware.traffic.gate import in_no_hurry
+from middleware.traffic.traffic import Outages
 
 log = structlog.get_logger()
 
 LOOK_SECONDS = 20.0
+AGAIN_IN = timedelta(minutes=15)
+"""When a job is tried again that could not read a system, or found another run of itself under way."""
 
-Following = Callable[[datetime], datetime]
+Schedule = Callable[[datetime], datetime]
+"""The next time after a moment."""
 
 
 class NotNowError(Exception):
@@ -27,25 +32,25 @@ class NotNowError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Periodic:
-    """Something to be done by the clock. `following` gives the next time after a moment; `act` says how it went.
+class Job:
+    """Something to be done on a schedule. `act` says how it went.
 
     `act` raises `NotNowError` when it cannot do it at present. `begins_soon`: what no worker has ever done is done at
-    the second look at the clock, not only when `following` says; the time table decides, so a restart changes nothing.
+    the second look at the timetable, not only when `schedule` says; a restart changes nothing.
     """
 
     name: str
-    following: Following
+    schedule: Schedule
     act: Callable[[], Awaitable[str]]
     begins_soon: bool = False
 
 
-def every(minutes: float) -> Following:
+def every(minutes: float) -> Schedule:
     """At this distance from the last time."""
     return lambda now: now + timedelta(minutes=minutes)
 
 
-def nightly(hour: int, minute: int = 0) -> Following:
+def nightly(hour: int, minute: int = 0) -> Schedule:
     """Once a day at this time of day, UTC."""
 
     def following(now: datetime) -> datetime:
@@ -55,39 +60,59 @@ def nightly(hour: int, minute: int = 0) -> Following:
     return following
 
 
-async def run_periodics(pool: Pool, periodics: Sequence[Periodic], look_seconds: float = LOOK_SECONDS) -> None:
+async def run_jobs(pool: Pool, jobs: Sequence[Job], look_seconds: float = LOOK_SECONDS) -> None:
     """Do each when its time has come and no other worker did, until cancelled."""
     clock = StoreClock(pool)
     async with asyncio.TaskGroup() as group:
-        for periodic in periodics:
-            group.create_task(_keep(clock, TickStore(pool), periodic, look_seconds), name=f"periodic:{periodic.name}")
+        for job in jobs:
+            group.create_task(_keep(clock, Timetable(pool), job, look_seconds), name=f"job:{job.name}")
 
 
-async def _keep(clock: StoreClock, ticks: TickStore, periodic: Periodic, look_seconds: float) -> None:
+async def _keep(clock: StoreClock, timetable: Timetable, job: Job, look_seconds: float) -> None:
     while True:
         try:
             now = await clock.time_for_jobs()
             if now is not None:
-                await tick(ticks, periodic, now)
+                await run_if_due(timetable, job, now)
         except (StoreUnavailableError, *STORE_ERRORS) as error:
-            log.warning("store.unreachable", error=str(error), hint=f"{periodic.name} waits for PostgreSQL")
+            log.warning("store.unreachable", error=str(error), hint=f"{job.name} waits for PostgreSQL")
         except Exception:
-            # One mistake must not end the others, nor the worker; the next tick tries again.
-            log.exception("periodic.failed", name=periodic.name)
+            # One mistake must not end the others, nor the worker; the next look tries again.
+            log.exception("periodic.failed", name=job.name)
         await asyncio.sleep(look_seconds)
 
 
-async def tick(ticks: TickStore, periodic: Periodic, now: datetime) -> bool:
+async def run_if_due(timetable: Timetable, job: Job, now: datetime) -> bool:
     """Do it, if it is time; returns whether it was done here."""
-    if not await ticks.take(periodic.name, now, periodic.following(now), now if periodic.begins_soon else None):
+    if not await timetable.take(job.name, now, job.schedule(now), now if job.begins_soon else None):
         return False
     try:
-        message = await periodic.act()
+        message = await job.act()
     except NotNowError as error:
-        await ticks.put_off(periodic.name, str(error), now + error.again_in)
+        await timetable.put_off(job.name, str(error), now + error.again_in)
         return True
     except Exception as error:
-        await ticks.done(periodic.name, f"failed: {type(error).__name__}: {error}")
+        await timetable.done(job.name, f"failed: {type(error).__name__}: {error}")
         raise
-    await ticks.done(periodic.name, message)
+    await timetable.done(job.name, message)
     return True
+
+
+def unless_away(
+    outages: Outages, systems: Sequence[str], name: str, act: Callable[[], Awaitable[str]]
+) -> Callable[[], Awaitable[str]]:
+    """`act`, put off without a single request while one of the systems is left alone; else done without any hurry."""
+
+    async def act_or_not() -> str:
+        away = await outages.left_alone(*systems)
+        if away:
+            reason = f"put off: {'; '.join(away)}"
+            log.info("periodic.put_off", name=name, reason=reason, again_in_s=AGAIN_IN.seconds)
+            raise NotNowError(reason, AGAIN_IN)
+        before = in_no_hurry.set(True)
+        try:
+            return await act()
+        finally:
+            in_no_hurry.reset(before)
+
+    return act_or_not

@@ -13,7 +13,7 @@ from handlers.reconcile.stripe_models import Books, Difference, Report, Scope
 from middleware.clients.http.client import Row
 from middleware.clients.http.json_codec import write_json
 from middleware.clients.stripe.client import STRIPE_VERSION, Stripe
-from middleware.reconcile.runs import DifferenceEvents, alone_and_remembered, by_clock
+from middleware.reconcile.runs import DifferenceEvents, alone_and_remembered
 from middleware.store.billing.payment_events import PaymentEvents
 from middleware.store.database import Pool
 from middleware.store.operations.reconcile import RunStore
@@ -32,8 +32,8 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
-    """What a run works with; `ingest` None: a dry run."""
+class StripeTools:
+    """What a run works with; `sink` None: a dry run."""
 
     stripe: Stripe
     books: Books
@@ -102,7 +102,7 @@ def event_of(difference: Difference) -> NewEvent:
 
 
 async def reconcile(
-    tools: Tools, scope: Scope, name: ScopeName, progress: Progress = lambda _text, _count: None
+    tools: StripeTools, scope: Scope, name: ScopeName, progress: Progress = lambda _text, _count: None
 ) -> Report:
     """One run; see `middleware.reconcile.runs.alone_and_remembered`.
 
@@ -121,9 +121,3 @@ async def daily_scope(pool: Pool, now: datetime) -> Scope:
     last = await RunStore(pool).last_good_start(SOURCE, ["daily"])
     since = last - OVERLAP if last else await PaymentEvents(pool).installed_at()
     return Scope(since=max(since, now - LONGEST_GAP), settling=SETTLING)
-
-
-async def reconcile_by_clock(tools: Tools) -> str:
-    """The daily run; see `middleware.reconcile.runs.by_clock`."""
-    scope = await daily_scope(tools.pool, tools.clock())
-    return await by_clock(SOURCE, "daily", lambda: reconcile(tools, scope, "daily"))

@@ -16,7 +16,7 @@ from mappings.taiga.webhook import describe, read_webhook
 from mappings.time.models import WorkItem
 from middleware.clients.http.json_codec import read_json, write_json
 from middleware.clients.taiga import Taiga
-from middleware.reconcile.runs import DifferenceEvents, alone_and_remembered, by_clock
+from middleware.reconcile.runs import DifferenceEvents, alone_and_remembered
 from middleware.store.database import Pool
 from middleware.store.operations.reconcile import RunStore, SeenStore
 
@@ -31,8 +31,8 @@ REREAD_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
-    """What a run works with; `ingest` None: a dry run."""
+class TaigaTools:
+    """What a run works with; `sink` None: a dry run."""
 
     taiga: Taiga
     mapping: MappingFile
@@ -65,7 +65,7 @@ def event_of(difference: Difference) -> NewEvent:
 
 
 async def reconcile(
-    tools: Tools,
+    tools: TaigaTools,
     scope: Scope,
     name: ScopeName,
     progress: Progress = lambda _text, _count: None,
@@ -91,14 +91,6 @@ async def recent_scope(pool: Pool, now: datetime) -> Scope:
     last = await RunStore(pool).last_good_start(SOURCE, ["recent", "all"])
     since = max(last - OVERLAP, now - LONGEST_RECENT) if last else now
     return Scope(min(since, now - LATELY), rolling=100, most_reads=1000, reread_after=REREAD_AFTER, proves_empty=False)
-
-
-async def reconcile_by_clock(tools: Tools, name: ScopeName) -> str:
-    """The frequent or the nightly run; see `middleware.reconcile.runs.by_clock`."""
-    now = datetime.now(UTC)
-    scope = await recent_scope(tools.pool, now) if name == "recent" else Scope(rolling=500)
-    # At a slow pace there is always a frequent run under way: the nightly one would never find a moment without.
-    return await by_clock(SOURCE, name, lambda: reconcile(tools, scope, name, waits=name == "all"))
 
 
 def _told(body: bytes) -> WorkItem | None:

@@ -12,12 +12,12 @@ from handlers.errors import ServerError
 from mappings.config.file import parse_mapping
 from mappings.invoiceninja.models import Company, Currency, Invoice, Statics
 from mappings.time.models import NinjaClient
-from middleware.jobs.mirror import MINUTES, UNREAD_AGAIN_IN, book_periodics, keep_books
-from middleware.jobs.periodic import Periodic, tick
+from middleware.jobs.mirror import MINUTES, UNREAD_AGAIN_IN, keep_books, mirror_jobs
+from middleware.jobs.periodic import Job, run_if_due
 from middleware.lab.sandbox.faults import Rule
 from middleware.store.billing.mirror import READING, BookStore
 from middleware.store.database import open_pool
-from middleware.store.operations.timetable import TickStore
+from middleware.store.operations.timetable import Timetable
 from tests.support.fakes import World
 from tests.support.invoicing.invoicing_bench import Office, office
 
@@ -134,10 +134,10 @@ class TestClock:
         async with office() as made:
             yield made
 
-    def periodic(self, bureau: Office, pool: asyncpg.Pool) -> Periodic:
+    def periodic(self, bureau: Office, pool: asyncpg.Pool) -> Job:
         """Reading the books as a worker that was just started has it."""
         context = replace(World(parse_mapping("{}")).context, ninja=bureau.ninja)
-        (made,) = book_periodics(lambda: context, pool)
+        (made,) = mirror_jobs(lambda: context, pool)
         return made
 
     async def looks(self, bureau: Office, pool: asyncpg.Pool, seconds: float) -> list[float]:
@@ -145,7 +145,7 @@ class TestClock:
         read: list[float] = []
         for look in range(round(seconds / 20) + 1):
             at = look * 20
-            if await tick(TickStore(pool), self.periodic(bureau, pool), NOW + timedelta(seconds=at)):
+            if await run_if_due(Timetable(pool), self.periodic(bureau, pool), NOW + timedelta(seconds=at)):
                 read.append(at)
         return read
 
@@ -153,14 +153,14 @@ class TestClock:
         """The second look reads them; then the period counts, however often workers are started anew."""
         assert await self.looks(bureau, pool, MINUTES * 60) == [20]
         assert len(bureau.faults.requests) == len({request.path for request in bureau.faults.requests})
-        row = await TickStore(pool).find(READING)
+        row = await Timetable(pool).find(READING)
         assert row is not None
         assert row.next_at == NOW + timedelta(seconds=20, minutes=MINUTES)
         assert await BookStore(pool).read_at() is not None
 
     async def test_books_that_are_known_wait_for_their_time(self, bureau: Office, pool: asyncpg.Pool) -> None:
         """A start reads them at once only when the period is over."""
-        await TickStore(pool).take(READING, NOW, NOW + timedelta(minutes=5))
+        await Timetable(pool).take(READING, NOW, NOW + timedelta(minutes=5))
         assert await self.looks(bureau, pool, 4 * 60) == []
         assert await self.looks(bureau, pool, 6 * 60) == [300]
 
@@ -170,7 +170,7 @@ class TestClock:
         tried = await self.looks(bureau, pool, 150)
         assert tried == [20, 80, 140]
         assert timedelta(minutes=1) == UNREAD_AGAIN_IN
-        row = await TickStore(pool).find(READING)
+        row = await Timetable(pool).find(READING)
         assert row is not None
         assert row.message.startswith("not read: invoiceninja")
         bureau.faults.clear()

@@ -14,7 +14,7 @@ from middleware.invoicing.runs import Runs, open_runs
 from middleware.jobs.mirror import keep_books
 from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN
 from middleware.store.billing.mirror import READING, BookStore
-from middleware.store.operations.timetable import TickStore
+from middleware.store.operations.timetable import Timetable
 from tests.support.dashboard.world import World, running_world
 
 MADE, DELETED = '<span class="chip ok">made', '<span class="chip waiting">deleted'
@@ -181,7 +181,7 @@ class TestBooks:
 
     async def test_not_read_yet(self, world: World) -> None:
         """No worker yet, one that has just started, one that is reading, and one that failed are told apart."""
-        ticks, now = TickStore(world.pool), datetime.now(UTC)
+        ticks, now = Timetable(world.pool), datetime.now(UTC)
         await self.said(world, "a worker does it within a minute of its first start")
         await ticks.take(READING, now, now, now)
         await self.said(world, "a worker does it within a minute.")

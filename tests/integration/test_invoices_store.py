@@ -1,8 +1,10 @@
 """Plans, links and calendars in PostgreSQL; ticks of several workers."""
 
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import asyncpg
 
@@ -10,7 +12,7 @@ from handlers.ports.context import Link
 from handlers.ports.invoice_world import Invoiced
 from mappings.config.file import parse_mapping
 from middleware.intake.ingest import Ingest
-from middleware.jobs.invoice_runs import Schedule
+from middleware.jobs.invoice_runs import DueRuns
 from middleware.store.billing.links import LinkStore, ReviewStore
 from middleware.store.billing.plans import PlanStore
 from middleware.store.database import open_pool
@@ -107,18 +109,18 @@ async def test_runs_begin_once(fresh_database: str) -> None:
     mapping = parse_mapping(json.dumps({"billing_rules": WEEKLY}))
     async with open_pool(fresh_database, size=2) as pool:
 
-        def worker() -> Schedule:
-            return Schedule(mapping, PlanStore(pool), Ingest(EventStore(pool), lambda _ids: None))
+        def worker() -> Callable[[datetime], Awaitable[int]]:
+            return partial(DueRuns(PlanStore(pool), Ingest(EventStore(pool), lambda _ids: None)).begin, mapping)
 
         first, second = worker(), worker()
-        assert await first.tick(NOW) == 0
-        assert await worker().tick(NOW + timedelta(days=1)) == 0
+        assert await first(NOW) == 0
+        assert await worker()(NOW + timedelta(days=1)) == 0
         monday = datetime(2026, 1, 5, 5, tzinfo=UTC)
-        assert await first.tick(monday - timedelta(seconds=1)) == 0
+        assert await first(monday - timedelta(seconds=1)) == 0
         for at in (monday, monday + timedelta(minutes=1)):
-            await first.tick(at)
-            await second.tick(at)
+            await first(at)
+            await second(at)
         assert await _keys(pool) == ["run:weekly-1-06h-Europe/Brussels:2026-W01"]
-        await worker().tick(monday + timedelta(days=23))
-        await worker().tick(monday + timedelta(days=24))
+        await worker()(monday + timedelta(days=23))
+        await worker()(monday + timedelta(days=24))
         assert (await _keys(pool))[1:] == ["run:weekly-1-06h-Europe/Brussels:2026-W04"]

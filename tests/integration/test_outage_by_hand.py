@@ -9,9 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from handlers.errors import ServerError, Suspended
-from middleware.jobs.periodic import NotNowError
-from middleware.jobs.taiga_clock import taiga_periodics
-from middleware.reconcile.runs import unless_away
+from middleware.jobs.periodic import NotNowError, unless_away
+from middleware.jobs.reconcile import taiga_jobs
 from middleware.settings import Settings
 from middleware.store.database import Pool, open_pool
 from middleware.store.operations.circuits import CircuitStore
@@ -136,11 +135,11 @@ async def test_reconciling_by_the_clock_goes_through_the_circuits(bridge: Bridge
     bridge.work("Loose end", loose=True).close()
     outages = Outages(CircuitStore(bridge.pool), {"taiga": Rate(5, 0)}, {})
     bridge.taiga.through(outages.passage("taiga"))
-    recent, nightly = taiga_periodics(lambda: bridge.context, bridge.pool, bridge.ingest, outages, 15)
+    recent, nightly = taiga_jobs(lambda: bridge.context, bridge.pool, bridge.ingest, outages, 15)
     await _leave_alone(bridge.pool, "taiga")
-    for periodic in (recent, nightly):
+    for job in (recent, nightly):
         with pytest.raises(NotNowError, match="taiga is away since"):
-            await periodic.act()
+            await job.act()
     assert await bridge.count() == 0
     assert bridge.taiga_faults.count() == 0
     await _leave_alone(bridge.pool, "taiga", probe_in=-1)

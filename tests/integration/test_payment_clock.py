@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from handlers.ports.billing import PaymentRecord
-from middleware.jobs.failed_payments import heal_by_clock, payment_periodics
+from middleware.jobs.failed_payments import heal_job, payment_jobs
 from middleware.store.billing.payments import PaymentStore
 from middleware.store.database import open_pool
 from middleware.store.operations.circuits import CircuitStore
@@ -48,8 +48,8 @@ async def test_the_round_says_how_it_went(desk: Bench, pool: Any) -> None:
     assert desk.context.payments is not None
     context = replace(desk.context, payments=replace(desk.context.payments, memory=payments))
     desk.faults.add(path="/invoices", status=500)
-    assert "500" in await heal_by_clock(context)
-    (periodic,) = payment_periodics(lambda: context, Outages(CircuitStore(pool), {}, {}))
+    assert "500" in await heal_job(context)
+    (periodic,) = payment_jobs(lambda: context, Outages(CircuitStore(pool), {}, {}))
     nothing_before = "of 0 settled before 0 owed again"
     assert await periodic.act() == f"1 failed before, 1 settled otherwise; {nothing_before}; 0 problems"
     found = await payments.find("pi_1")
@@ -68,10 +68,10 @@ async def test_what_is_owed_again_is_seen(desk: Bench, pool: Any) -> None:
     await payments.save(PaymentRecord("pi_1", "stripe:payment:pi_1", status="failed", invoice_id=invoice))
     assert desk.context.payments is not None
     context = replace(desk.context, payments=replace(desk.context.payments, memory=payments))
-    await heal_by_clock(context)
+    await heal_job(context)
     (by_hand,) = desk.payments()
     await desk.ninja.delete_payment(by_hand.id)
-    told = await heal_by_clock(context)
+    told = await heal_job(context)
     assert told == "1 failed before, 0 settled otherwise; of 1 settled before 1 owed again; 0 problems"
     found = await payments.find("pi_1")
     assert found is not None
@@ -93,4 +93,4 @@ async def test_looks_go_round(pool: Any) -> None:
 async def test_nothing_is_due_without_payments(desk: Bench, pool: Any) -> None:
     """A worker that takes no payments has no such round."""
     context = replace(desk.context, payments=None)
-    assert payment_periodics(lambda: context, Outages(CircuitStore(pool), {}, {})) == []
+    assert payment_jobs(lambda: context, Outages(CircuitStore(pool), {}, {})) == []

@@ -13,11 +13,11 @@ from mappings.config.file import parse_mapping
 from middleware.bootstrap import open_outages
 from middleware.clients.connect import connect_taiga
 from middleware.clients.taiga import Credentials
-from middleware.jobs.periodic import NotNowError, Periodic, every, nightly, run_periodics, tick
-from middleware.jobs.table import run_clockwork
+from middleware.jobs.periodic import Job, NotNowError, every, nightly, run_if_due, run_jobs
+from middleware.jobs.table import run_all_jobs
 from middleware.settings import Settings
 from middleware.store.database import open_pool
-from middleware.store.operations.timetable import TickStore
+from middleware.store.operations.timetable import Timetable
 from tests.support.fakes import World
 from tests.support.pipeline import until
 
@@ -32,13 +32,13 @@ async def test_a_tick_is_done_once_by_one_worker(fresh_database: str) -> None:
         done.append("x")
         return "did it"
 
-    periodic = Periodic("test", every(15), act)
+    job = Job("test", every(15), act)
     async with open_pool(fresh_database, size=5) as pool:
-        ticks = TickStore(pool)
-        assert not await tick(ticks, periodic, NOW)
-        assert not await tick(ticks, periodic, NOW + timedelta(minutes=14))
+        ticks = Timetable(pool)
+        assert not await run_if_due(ticks, job, NOW)
+        assert not await run_if_due(ticks, job, NOW + timedelta(minutes=14))
         later = NOW + timedelta(hours=5)
-        assert sorted(await asyncio.gather(*(tick(ticks, periodic, later) for _ in range(10)))) == [False] * 9 + [True]
+        assert sorted(await asyncio.gather(*(run_if_due(ticks, job, later) for _ in range(10)))) == [False] * 9 + [True]
         (row,) = await ticks.all()
     assert done == ["x"]
     assert (row.next_at, row.message) == (later + timedelta(minutes=15), "did it")
@@ -53,13 +53,13 @@ async def test_a_clock_that_was_wrong_for_a_moment(fresh_database: str) -> None:
         return f"time {next(done)}"
 
     async with open_pool(fresh_database, size=2) as pool:
-        ticks = TickStore(pool)
-        for periodic in (Periodic("often", every(15), act), Periodic("nightly", nightly(2), act)):
-            assert not await tick(ticks, periodic, NOW)
-            assert await tick(ticks, periodic, NOW + timedelta(days=3650))
-            assert await tick(ticks, periodic, NOW + timedelta(minutes=1))
-            assert not await tick(ticks, periodic, NOW)
-            assert not await tick(ticks, periodic, NOW + timedelta(minutes=15))
+        ticks = Timetable(pool)
+        for job in (Job("often", every(15), act), Job("nightly", nightly(2), act)):
+            assert not await run_if_due(ticks, job, NOW)
+            assert await run_if_due(ticks, job, NOW + timedelta(days=3650))
+            assert await run_if_due(ticks, job, NOW + timedelta(minutes=1))
+            assert not await run_if_due(ticks, job, NOW)
+            assert not await run_if_due(ticks, job, NOW + timedelta(minutes=15))
 
 
 async def test_what_cannot_be_done_now_is_tried_again_soon(fresh_database: str) -> None:
@@ -69,10 +69,10 @@ async def test_what_cannot_be_done_now_is_tried_again_soon(fresh_database: str) 
         raise NotNowError("taiga is away", timedelta(minutes=15))
 
     async with open_pool(fresh_database, size=2) as pool:
-        ticks = TickStore(pool)
+        ticks = Timetable(pool)
         for name, following in (("nightly", nightly(2)), ("often", every(5))):
             await ticks.take(name, NOW, NOW)
-            assert await tick(ticks, Periodic(name, following, put_off), NOW)
+            assert await run_if_due(ticks, Job(name, following, put_off), NOW)
         rows = {row.name: row for row in await ticks.all()}
     assert rows["nightly"].next_at == NOW + timedelta(minutes=15)
     assert rows["often"].next_at == NOW + timedelta(minutes=5)
@@ -93,12 +93,10 @@ async def test_a_failure_is_written_down_and_does_not_stop_the_clock(fresh_datab
         return ""
 
     async with open_pool(fresh_database, size=5) as pool:
-        running = asyncio.create_task(
-            run_periodics(pool, [Periodic("bad", every(0), fail), Periodic("good", every(0), work)], 0.01)
-        )
+        running = asyncio.create_task(run_jobs(pool, [Job("bad", every(0), fail), Job("good", every(0), work)], 0.01))
 
         async def is_written_down() -> bool:
-            return "failed: LookupError: no such thing" in {row.message for row in await TickStore(pool).all()}
+            return "failed: LookupError: no such thing" in {row.message for row in await Timetable(pool).all()}
 
         async with asyncio.timeout(20):
             await done.wait()
@@ -128,14 +126,14 @@ async def test_the_time_table_of_a_worker(
     world = replace(World(parse_mapping("{}")).context, taiga=taiga if is_read else None)
     async with open_pool(fresh_database, size=5) as pool:
         outages = open_outages(settings, pool)
-        working = asyncio.create_task(run_clockwork(settings, pool, lambda: world, outages))
+        working = asyncio.create_task(run_all_jobs(settings, pool, lambda: world, outages))
 
         async def is_there() -> bool:
-            return not working.done() and names <= {row.name for row in await TickStore(pool).all()}
+            return not working.done() and names <= {row.name for row in await Timetable(pool).all()}
 
         await until(is_there)
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
-        table = {row.name for row in await TickStore(pool).all()}
+        table = {row.name for row in await Timetable(pool).all()}
     await taiga.aclose()
     assert {name for name in table if name.startswith(("housekeeping", "reconcile taiga"))} == names

@@ -10,7 +10,7 @@ from handlers.errors import RemoteError
 from handlers.reconcile import taiga as reconcile_taiga
 from handlers.reconcile.taiga_models import Scope
 from middleware.jobs.periodic import NotNowError
-from middleware.jobs.taiga_clock import taiga_periodics
+from middleware.jobs.reconcile import taiga_jobs
 from middleware.lab.sandbox.faults import Rule
 from middleware.store.operations import reconcile as seen
 from middleware.store.operations.circuits import CircuitStore
@@ -44,7 +44,7 @@ async def test_a_request_a_long_time_apart(bridge: Bridge, monkeypatch: pytest.M
     bridge.taiga.through(outages.passage("taiga"))
     with pytest.raises(RemoteError, match="its turn is too far away"):
         await bridge.reconcile()
-    recent, nightly = taiga_periodics(lambda: bridge.context, bridge.pool, bridge.ingest, outages, 15)
+    recent, nightly = taiga_jobs(lambda: bridge.context, bridge.pool, bridge.ingest, outages, 15)
     assert (await recent.act()).startswith("9 looked at")
     assert await bridge.count() == 9
     assert await nightly.act() == "9 looked at, 0 put in"
@@ -54,7 +54,7 @@ async def test_a_request_a_long_time_apart(bridge: Bridge, monkeypatch: pytest.M
 async def test_the_nightly_run_has_its_turn(bridge: Bridge) -> None:
     """A frequent run is always under way: the nightly one is the next, whoever else comes meanwhile."""
     outages = Outages(CircuitStore(bridge.pool), {"taiga": Rate(40, 0)}, {})
-    recent, nightly = taiga_periodics(lambda: bridge.context, bridge.pool, bridge.ingest, outages, 15)
+    recent, nightly = taiga_jobs(lambda: bridge.context, bridge.pool, bridge.ingest, outages, 15)
     runs = RunStore(bridge.pool)
     async with runs.alone("taiga"):
         waiting = asyncio.ensure_future(nightly.act())

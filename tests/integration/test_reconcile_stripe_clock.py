@@ -10,9 +10,9 @@ import pytest
 from handlers.payment_links.link import payment_link
 from middleware.intake.ingest import Ingest
 from middleware.jobs.periodic import NotNowError
-from middleware.jobs.reconcile import stripe_periodics, tend_by_clock
+from middleware.jobs.reconcile import stripe_jobs, stripe_run, tend_job
 from middleware.pipeline.wakeups import Wakeups, open_queue
-from middleware.reconcile.stripe import Tools, reconcile_by_clock, utc_now
+from middleware.reconcile.stripe import StripeTools, utc_now
 from middleware.replay.read_only import Script, read_only
 from middleware.store.database import open_pool
 from middleware.store.events.events import EventStore
@@ -47,28 +47,28 @@ async def ingest(pool: Any, redis_url: str) -> AsyncIterator[Ingest]:
 async def test_what_is_due(desk: ReconcileBench, pool: Any, ingest: Ingest) -> None:
     """A nightly run and a round over the links; nothing without a key of Stripe."""
     outages = Outages(CircuitStore(pool), {}, {})
-    names = [one.name for one in stripe_periodics(lambda: desk.context, pool, ingest, outages)]
+    names = [one.name for one in stripe_jobs(lambda: desk.context, pool, ingest, outages)]
     assert names == ["reconcile stripe", "payment links"]
     desk.stripe = None
-    assert stripe_periodics(lambda: desk.context, pool, ingest, outages) == []
+    assert stripe_jobs(lambda: desk.context, pool, ingest, outages) == []
 
 
 async def test_the_nightly_run_says_how_it_went(desk: ReconcileBench, pool: Any, ingest: Ingest) -> None:
     """What it found, that another run is under way, or that Stripe is away; it is remembered."""
     await pool.execute("UPDATE migrations SET applied_at = now() - interval '1 day'")
-    tools = Tools(desk.client_of_stripe, desk.ninja, pool, ingest, clock=lambda: utc_now() + timedelta(hours=1))
+    tools = StripeTools(desk.client_of_stripe, desk.ninja, pool, ingest, clock=lambda: utc_now() + timedelta(hours=1))
     desk.clock.now = utc_now()
     desk.people.pay(1000, "eur")
-    assert await reconcile_by_clock(tools) == "1 looked at, 1 put in"
-    assert await reconcile_by_clock(tools) == "1 looked at, 0 put in"
+    assert await stripe_run(tools) == "1 looked at, 1 put in"
+    assert await stripe_run(tools) == "1 looked at, 0 put in"
     (event,) = await EventStore(pool).list(limit=10)
     assert (event.source, event.type, event.status) == ("stripe", "payment_intent.reconcile", "received")
     async with RunStore(pool).alone("stripe"):
         with pytest.raises(NotNowError, match="under way"):
-            await reconcile_by_clock(tools)
+            await stripe_run(tools)
     desk.stripe_faults.add(path="/v1/refunds", status=500)
     with pytest.raises(NotNowError, match="500"):
-        await reconcile_by_clock(tools)
+        await stripe_run(tools)
     runs = await RunStore(pool).latest("stripe")
     assert [(run.differed, bool(run.message)) for run in runs] == [(0, True), (0, False), (1, False)]
 
@@ -77,11 +77,11 @@ async def test_the_round_over_links_says_how_it_went(desk: ReconcileBench) -> No
     """Closed, failed, away."""
     invoice_id = await desk.invoice(await desk.client(), "10", "2026-7")
     await payment_link("2026-7", desk.context)
-    assert await tend_by_clock(desk.context) == "1 open, 0 changed, 0 failed"
+    assert await tend_job(desk.context) == "1 open, 0 changed, 0 failed"
     await desk.post("/invoices/bulk", {"action": "cancel", "ids": [invoice_id]})
     desk.faults.add(path="/invoices", status=500)
-    assert "500" in await tend_by_clock(desk.context)
-    assert await tend_by_clock(desk.context) == "1 open, 1 changed, 0 failed"
+    assert "500" in await tend_job(desk.context)
+    assert await tend_job(desk.context) == "1 open, 1 changed, 0 failed"
 
 
 async def test_a_rehearsal_closes_no_link(desk: ReconcileBench) -> None:

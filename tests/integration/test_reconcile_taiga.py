@@ -10,10 +10,11 @@ from handlers.ports.context import Link
 from handlers.reconcile.taiga import FAILURES_IN_A_ROW
 from handlers.reconcile.taiga_models import Scope
 from middleware.jobs.periodic import NotNowError
+from middleware.jobs.reconcile import taiga_run
 from middleware.lab.sandbox.faults import Rule
 from middleware.lab.sandbox.taiga import setup, work
 from middleware.reconcile.runs import AlreadyRunningError
-from middleware.reconcile.taiga import Tools, recent_scope, reconcile_by_clock
+from middleware.reconcile.taiga import TaigaTools, recent_scope
 from middleware.store.billing.links import LinkStore
 from middleware.store.events.actions import EventActions
 from middleware.store.operations.reconcile import RunStore
@@ -236,11 +237,11 @@ async def test_runs_are_remembered(bridge: Bridge) -> None:
     long_ago = timedelta(days=5)
     await bridge.pool.execute("UPDATE reconcile_runs SET started_at = started_at - $1::interval", long_ago)
     assert (await recent_scope(bridge.pool, datetime.now(UTC))).since == good.started_at - long_ago - HOUR
-    tools = Tools(bridge.taiga, bridge.mapping, bridge.pool, bridge.ingest)
+    tools = TaigaTools(bridge.taiga, bridge.mapping, bridge.pool, bridge.ingest)
     with pytest.raises(NotNowError, match="500"):
-        await reconcile_by_clock(tools, "recent")
+        await taiga_run(tools, "recent")
     bridge.taiga_faults.clear()
-    assert await reconcile_by_clock(tools, "recent") == "1 looked at, 0 put in"
+    assert await taiga_run(tools, "recent") == "1 looked at, 0 put in"
 
 
 async def test_two_runs_at_a_time(bridge: Bridge) -> None:

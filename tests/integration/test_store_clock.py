@@ -1,24 +1,16 @@
 """One clock for all: a worker whose own clock is ahead begins nothing, and dates nothing, by it."""
 
 import asyncio
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from mappings.config.file import parse_mapping
-from mappings.invoices.calendars import calendars_of
-from middleware.intake.ingest import Ingest
-from middleware.jobs.invoice_runs import LiveSchedule
-from middleware.jobs.periodic import Periodic, every, run_periodics
+from middleware.jobs.periodic import Job, every, run_jobs
 from middleware.store import clock as store_clock
-from middleware.store.billing.plans import PlanStore
 from middleware.store.clock import StoreClock, own_time
 from middleware.store.database import StoreUnavailableError, open_pool
-from middleware.store.events.events import EventStore
-from middleware.store.operations.timetable import TickStore
-from middleware.worker import _begin_due_runs
+from middleware.store.operations.timetable import Timetable
 from tests.support.receiver_bench import NOWHERE
 
 
@@ -27,22 +19,14 @@ def ahead(days: float) -> datetime:
     return own_time() + timedelta(days=days)
 
 
-async def test_a_clock_that_is_ahead_begins_no_run(clean_database: str) -> None:
-    """A worker 66 days ahead begins neither a run to come nor the one that is due; one that is right does."""
-    mapping = parse_mapping(json.dumps({"billing_rules": {"timezone": "UTC", "generation_day": 1}}))
-    (calendar,) = calendars_of(mapping)
-    async with open_pool(clean_database, size=2) as pool:
-        plans, events = PlanStore(pool), Ingest(EventStore(pool), lambda _ids: None)
-        await plans.calendar_known_since(calendar.name, datetime.now(UTC) - timedelta(days=70))
-        schedule = LiveSchedule(lambda: mapping, plans, events)
+async def test_a_clock_that_is_ahead(clean_database: str) -> None:
+    """A worker 66 days ahead knows it, runs no jobs, and dates what it does by PostgreSQL's clock."""
+    async with open_pool(clean_database, size=1) as pool:
         wrong = StoreClock(pool, lambda: ahead(66))
-        await _begin_due_runs(wrong, schedule)
-        assert await EventStore(pool).list() == []
+        assert await wrong.time_for_jobs() is None
         assert abs(wrong.off - timedelta(days=66)) < timedelta(minutes=1)
         assert abs(wrong.now() - datetime.now(UTC)) < timedelta(minutes=1)
-        await _begin_due_runs(StoreClock(pool), schedule)
-        (row,) = await EventStore(pool).list()
-        assert row.occurred_at <= datetime.now(UTC)
+        assert await StoreClock(pool).time_for_jobs() is not None
 
 
 async def test_a_wrong_clock_leaves_jobs_to_others(clean_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,14 +42,14 @@ async def test_a_wrong_clock_leaves_jobs_to_others(clean_database: str, monkeypa
 
     async with open_pool(clean_database, size=2) as pool:
         monkeypatch.setattr(store_clock.StoreClock.__init__, "__defaults__", (wrong,))
-        periodics = [Periodic("job", every(1), work, begins_soon=True)]
-        running = asyncio.create_task(run_periodics(pool, periodics, 0.001))
+        jobs = [Job("job", every(1), work, begins_soon=True)]
+        running = asyncio.create_task(run_jobs(pool, jobs, 0.001))
         async with asyncio.timeout(20):
             for _ in range(5):
                 await looks.get()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        assert await TickStore(pool).all() == []
+        assert await Timetable(pool).all() == []
 
 
 async def test_without_postgresql(tmp_path: Path) -> None:

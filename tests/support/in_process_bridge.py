@@ -30,7 +30,7 @@ from middleware.lab.sandbox.taiga.people import BRIDGE, PASSWORD, Card, Place, T
 from middleware.pipeline.attempt import Timing, end_attempt, lead_event, work_of
 from middleware.pipeline.retry import Attempt, judge
 from middleware.pipeline.wakeups import Wakeups, open_queue
-from middleware.reconcile.taiga import Tools, reconcile
+from middleware.reconcile.taiga import TaigaTools, reconcile
 from middleware.sources.base import Delivery
 from middleware.sources.table import SOURCES
 from middleware.store.billing.links import LinkStore, ReviewStore
@@ -74,7 +74,7 @@ class Bridge:
     async def reconcile(self, scope: Scope = EVERYTHING, *, dry_run: bool = False) -> Report:
         """One run of reconcile taiga."""
         return await reconcile(
-            Tools(self.taiga, self.mapping, self.pool, None if dry_run else self.ingest), scope, "all"
+            TaigaTools(self.taiga, self.mapping, self.pool, None if dry_run else self.ingest), scope, "all"
         )
 
     async def deliver(self) -> int:

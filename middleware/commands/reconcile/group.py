@@ -11,7 +11,7 @@ from middleware.commands.common import WrongUseError, json_option
 from middleware.commands.options import Ago
 from middleware.commands.reconcile.run import Tell, carry_out, dry_run_option, in_the_past, print_left_out
 from middleware.commands.reconcile.stripe import reconcile_stripe
-from middleware.reconcile.taiga import Tools, reconcile
+from middleware.reconcile.taiga import TaigaTools, reconcile
 from middleware.settings import Settings
 from middleware.store.database import Pool
 from middleware.traffic.traffic import Outages
@@ -61,7 +61,7 @@ def reconcile_taiga(
                     "set TAIGA_API and TAIGA_USERNAME with TAIGA_PASSWORD (or TAIGA_TOKEN) to read Taiga"
                 )
             taiga.through(outages.passage("taiga"))
-            return await reconcile(Tools(taiga, mapping, pool, sink), scope, "manual", tell)
+            return await reconcile(TaigaTools(taiga, mapping, pool, sink), scope, "manual", tell)
 
     carry_out(["taiga"], look, _print, dry_run=dry_run, as_json=as_json)
 

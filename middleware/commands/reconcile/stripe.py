@@ -11,7 +11,7 @@ from middleware.commands.common import json_option
 from middleware.commands.options import Ago
 from middleware.commands.reconcile.run import Tell, carry_out, dry_run_option, in_the_past, print_left_out
 from middleware.reconcile.opening import open_stripe_and_books
-from middleware.reconcile.stripe import Tools, reconcile
+from middleware.reconcile.stripe import StripeTools, reconcile
 from middleware.settings import Settings
 from middleware.store.database import Pool
 from middleware.traffic.traffic import Outages
@@ -42,7 +42,7 @@ def reconcile_stripe(*, since: datetime, dry_run: bool, as_json: bool) -> None:
             stripe.through(outages.passage("stripe"))
             books.through(outages.passage("invoiceninja"))
             return await reconcile(
-                Tools(stripe, books, pool, sink), Scope(since, most_reads=MOST_READS), "manual", tell
+                StripeTools(stripe, books, pool, sink), Scope(since, most_reads=MOST_READS), "manual", tell
             )
 
     carry_out(["stripe", "invoiceninja"], look, _print, dry_run=dry_run, as_json=as_json)

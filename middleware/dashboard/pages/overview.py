@@ -20,7 +20,7 @@ from middleware.store.events.events import Backlog, backlog
 from middleware.store.events.rejections import RejectionStore
 from middleware.store.events.statistics import Statistics
 from middleware.store.operations.attention import NeedsStore
-from middleware.store.operations.timetable import TickStore
+from middleware.store.operations.timetable import Timetable
 from middleware.web.health import Check
 
 DAYS = 30
@@ -46,7 +46,7 @@ async def show(visit: Visit) -> Response:
         reports.received(month_began),
         _chart(visit, statistics),
         BookStore(services.pool).client_names(),
-        TickStore(services.pool).all(),
+        Timetable(services.pool).all(),
         RejectionStore(services.pool).page(limit=1),
     )
     return visit.page(

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from middleware.store.billing.mirror import READING, BookStore
 from middleware.store.database import Pool
-from middleware.store.operations.timetable import Tick, TickStore
+from middleware.store.operations.timetable import JobTimes, Timetable
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +14,10 @@ class Reading:
     """As of when the books are known, None before they were read to their end once; and how reading them stands."""
 
     read_at: datetime | None
-    tick: Tick | None
+    tick: JobTimes | None
 
 
 async def reading_of(pool: Pool) -> Reading:
     """How the reading of the books stands."""
-    read_at, tick = await asyncio.gather(BookStore(pool).read_at(), TickStore(pool).find(READING))
+    read_at, tick = await asyncio.gather(BookStore(pool).read_at(), Timetable(pool).find(READING))
     return Reading(read_at, tick)

@@ -1,4 +1,4 @@
-"""The clock that all workers share: each tick is taken by one of them, and one that was missed is made up for."""
+"""The timetable that all workers share: each run of a job is taken by one of them; a missed one is made up for."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,8 +17,8 @@ RETURNING started_at
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
-    """When something is done next, and how it went last."""
+class JobTimes:
+    """When a job runs next, and how it went last."""
 
     name: str
     next_at: datetime
@@ -27,8 +27,8 @@ class Tick:
     message: str
 
 
-class TickStore:
-    """Reads and writes `ticks`."""
+class Timetable:
+    """Reads and writes the table `ticks`."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -52,11 +52,11 @@ class TickStore:
             until,
         )
 
-    async def find(self, name: str) -> Tick | None:
-        """When this is done next; None while no worker looked at the clock for it."""
+    async def find(self, name: str) -> JobTimes | None:
+        """When this is done next; None while no worker looked at the timetable for it."""
         return next((one for one in await self.all() if one.name == name), None)
 
-    async def all(self) -> list[Tick]:
-        """Everything that is done by the clock."""
+    async def all(self) -> list[JobTimes]:
+        """All jobs."""
         rows = await self._pool.fetch("SELECT name, next_at, started_at, finished_at, message FROM ticks ORDER BY name")
-        return [Tick(**row) for row in rows]
+        return [JobTimes(**row) for row in rows]
