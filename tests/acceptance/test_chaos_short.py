@@ -51,7 +51,9 @@ async def test_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
         ),
         (plans.focused("no-commit", "kill receiver"), {"acknowledged events stored"}),
         (
-            plans.focused("no-second-look", "ninja: late writes", webhooks=800, reads_taiga=False),
+            plans.focused(
+                "no-second-look", "ninja: writes after the retry", webhooks=400, drain_seconds=12, reads_taiga=False
+            ),
             {"time entries", "time entries with wrong content"},
         ),
     ],

@@ -173,3 +173,13 @@ async def test_migrate_and_help(call: Call) -> None:
     assert "events" in (await call("--help")).stdout
     assert (await call("--version")).exit_code == 0
     assert (await call("nonsense")).exit_code == 2
+
+
+async def test_a_missing_file_is_no_failure_of_postgresql() -> None:
+    """The message names what is missing and guesses no cause."""
+
+    async def read() -> None:
+        Path("/nowhere/at/all").read_text("utf-8")  # noqa: ASYNC240 - it is not there
+
+    with pytest.raises(common.FailedError, match=r"^\[Errno 2\] No such file or directory: '/nowhere/at/all'$"):
+        await asyncio.to_thread(common.run, read())

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,17 +26,20 @@ def usage(pid: int) -> Usage:
     return Usage(ticks / TICKS_PER_SECOND, pages * PAGE_BYTES / 1e6)
 
 
-def usage_of_tree(pid: int) -> Usage:
-    """The usage of a process with all its descendants (PostgreSQL works in many); shared pages count once each."""
-    total_cpu, total_rss = 0.0, 0.0
-    for member in [pid, *descendants(pid)]:
+def cpu_seconds(pids: Iterable[int]) -> dict[int, float]:
+    """CPU seconds of each process that is still alive; PostgreSQL's helpers end at any time."""
+    seconds: dict[int, float] = {}
+    for pid in pids:
         try:
-            one = usage(member)
+            seconds[pid] = usage(pid).cpu_seconds
         except (FileNotFoundError, ProcessLookupError):
             continue
-        total_cpu += one.cpu_seconds
-        total_rss += one.rss_mb
-    return Usage(total_cpu, total_rss)
+    return seconds
+
+
+def spent(before: Mapping[int, float], after: Mapping[int, float]) -> float:
+    """CPU seconds between two readings, of the processes that were alive at both."""
+    return sum(seconds - before[pid] for pid, seconds in after.items() if pid in before)
 
 
 def descendants(pid: int) -> list[int]:

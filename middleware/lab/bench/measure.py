@@ -12,7 +12,7 @@ import asyncpg
 
 from mappings.time.entry import entry_number
 from middleware.lab.bench import load, stack
-from middleware.lab.bench.machine import usage
+from middleware.lab.bench.machine import cpu_seconds, spent, usage
 from middleware.lab.bench.stack import Ground, Part
 
 # Read from the partial indexes: a look at all events would take the time that is measured.
@@ -84,14 +84,14 @@ async def acknowledged(server: Part, connections: int, requests: int) -> Acknowl
     answers, seconds = await load.saturate(server.port, connections, task_ids(requests))
     if answers.refused:
         raise RuntimeError(f"{len(answers.refused)} webhooks were refused, first with {answers.refused[0]!r}")
-    spent = usage(server.pid).cpu_seconds - before
+    cost = usage(server.pid).cpu_seconds - before
     return Acknowledged(
         connections,
         requests / seconds,
         median(answers.seconds) * 1000,
         percentile(answers.seconds, 0.99) * 1000,
         max(answers.seconds) * 1000,
-        spent / requests * 1e6,
+        cost / requests * 1e6,
     )
 
 
@@ -108,11 +108,11 @@ async def completed(ground: Ground, workers: int, delay_ms: float, events: int) 
         started = time.monotonic()
         left = await _until_below(pool, round(events * 0.1))
         seconds = time.monotonic() - started
-        spent = sum(usage(one.pid).cpu_seconds for one in running) - sum(before)
+        cost = sum(usage(one.pid).cpu_seconds for one in running) - sum(before)
         await _until_below(pool, 1)
         _times, requests = await stack.arrivals(stub.port)
         done = waiting - left
-        return Completed(workers, delay_ms, done / seconds, spent / done * 1e6, requests / events)
+        return Completed(workers, delay_ms, done / seconds, cost / done * 1e6, requests / events)
 
 
 async def until_done(ground: Ground) -> None:
@@ -161,9 +161,15 @@ async def _until_arrived(stub_port: int, number: int) -> dict[str, float]:
 
 
 async def memory(server: Part, one: Part, servers: Sequence[int], idle_seconds: float) -> Memory:
-    """Resident memory now, and what the whole stack costs while nothing happens; `servers` are more process ids."""
+    """Resident memory now, and what the whole stack costs while nothing happens; `servers` are more process ids.
+
+    One of the servers' processes may end meanwhile and is left out.
+
+    Raises:
+        FileNotFoundError: the receiver or the worker has ended.
+    """
     pids = [server.pid, one.pid, *servers]
-    before = sum(usage(pid).cpu_seconds for pid in pids)
+    before = cpu_seconds(pids)
     await asyncio.sleep(idle_seconds)
-    spent = sum(usage(pid).cpu_seconds for pid in pids) - before
-    return Memory(usage(server.pid).rss_mb, usage(one.pid).rss_mb, spent / idle_seconds * 100)
+    share = spent(before, cpu_seconds(pids)) / idle_seconds * 100
+    return Memory(usage(server.pid).rss_mb, usage(one.pid).rss_mb, share)

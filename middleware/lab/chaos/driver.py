@@ -37,6 +37,14 @@ SPOILED: dict[str, tuple[Rule, ...]] = {
     "slow answers": (Rule(action="delay", when="after", seconds=0.6, times=None, probability=0.3),),
 }
 
+# Longer than a recheck waits: only plans without rechecks name it. A loaded machine retries late, and work that is done
+# before the retry does no harm.
+ONLY_NAMED: dict[str, tuple[Rule, ...]] = {
+    "writes after the retry": (
+        Rule(method=WRITES, path=REPEATABLE, action="late", seconds=6, times=None, probability=0.4),
+    ),
+}
+
 
 class Driver:
     """Breaks one thing after the other, by chance of the seed; several may be broken at the same time."""
@@ -100,9 +108,10 @@ class Driver:
         }
 
     def _spoils(self) -> dict[str, Act]:
+        spoils = SPOILED | (ONLY_NAMED if self._stack.plan.breaks else {})
         return {
             f"{system}: {name}": partial(self._spoil, system, rules)
-            for name, rules in SPOILED.items()
+            for name, rules in spoils.items()
             for system in self._stack.faults
         }
 

@@ -40,13 +40,15 @@ def short(seed: int) -> Plan:
     return Plan(seed, webhooks=300, storm_seconds=8, drain_seconds=40, payments=10, seconds_between_faults=0.6)
 
 
-def focused(weakness: str, *breaks: str, webhooks: int = 150, reads_taiga: bool = True) -> Plan:
+def focused(
+    weakness: str, *breaks: str, webhooks: int = 150, drain_seconds: float = 4, reads_taiga: bool = True
+) -> Plan:
     """A few seconds in which only these things break: enough to see whether one protection is there."""
     return replace(
         short(7),
         webhooks=webhooks,
         storm_seconds=4,
-        drain_seconds=4,
+        drain_seconds=drain_seconds,
         payments=0,
         receivers=1,
         seconds_between_faults=0.4,
