@@ -383,7 +383,7 @@ async def test_alerts_lead_to_the_page_for_them(ada: Visitor, kind: str) -> None
 
 
 async def test_times_are_in_the_zone_of_the_viewer(ada: Visitor) -> None:
-    """The cookie of the little script decides; nonsense in it is UTC. A token of a form may hold "UTC", but no space."""
+    """The cookie of the little script decides; nonsense in it is UTC. A form token may hold "UTC", but no space."""
     ada.http.cookies.set("taiga-billing-zone", "Asia%2FKolkata")
     assert " UTC" not in await ada.get("/events?source=taiga")
     ada.http.cookies.set("taiga-billing-zone", "nonsense%00")
