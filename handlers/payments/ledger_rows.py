@@ -32,6 +32,10 @@ APART = timedelta(seconds=1.2)
 POSTING = "payments of the company"
 """The lock around POST /payments: two at a time would raise a client's paid_to_date for good (facts section 4)."""
 
+_HAIR = Decimal("0.000000001")
+"""So much less is sent where Invoice Ninja's binary fractions refuse an exact amount; it stores six decimals, which
+makes it the exact amount again (facts/invoice-ninja-2.md section 11, 90)."""
+
 _UNCERTAIN = (Doubtful, ServerError)
 _ZERO = Decimal(0)
 
@@ -176,18 +180,37 @@ class PaymentRows:
 
     async def give_back(self, row: Payment, date: str, parts: tuple[Allocation, ...], amount: Decimal) -> None:
         """Note that a part of a payment went back; `parts` are empty for money of no invoice."""
-        total = None if parts else amount
         try:
-            after = await self.world.books.refund_payment(row.id, date, parts, amount=total)
+            after = await self._refunded(row, date, parts, amount)
+        except Rejected as error:
+            await self._explain(error)
+            if not (error.names("id") and await self._may_be_a_hair_short(row, parts, amount)):
+                raise
+            after = await self._refunded(row, date, parts, amount, less=_HAIR)
+        self._rows[row.id] = after
+        self.done.append(f"{amount} {self.record.currency} refunded")
+
+    async def _refunded(
+        self, row: Payment, date: str, parts: tuple[Allocation, ...], amount: Decimal, less: Decimal = _ZERO
+    ) -> Payment:
+        """The payment after the refund of `amount`, of which `less` is left out of what is sent."""
+        sent = tuple(replace(part, amount=part.amount - less) for part in parts)
+        try:
+            after = await self.world.books.refund_payment(row.id, date, sent, amount=None if parts else amount - less)
         except _UNCERTAIN:
             after = await self.world.books.payment(row.id)
             if after.refunded != row.refunded + amount:
                 raise
-        except Rejected as error:
-            await self._explain(error)
-            raise
-        self._rows[row.id] = after
-        self.done.append(f"{amount} {self.record.currency} refunded")
+        return after
+
+    async def _may_be_a_hair_short(self, row: Payment, parts: tuple[Allocation, ...], amount: Decimal) -> bool:
+        """Whether the payment has this much left in exact numbers, so that only binary fractions can refuse it."""
+        now = await self.world.books.payment(row.id)
+        if now.refunded != row.refunded:
+            return False
+        if not parts:
+            return now.amount - now.refunded >= amount
+        return all(used_for(now, part.invoice_id) >= part.amount for part in parts)
 
     async def save(self, **changes: object) -> None:
         """Change the record and store it."""

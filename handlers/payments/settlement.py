@@ -54,7 +54,10 @@ class Settlement:
             await self._save(status="own_gateway", reason="recorded by Invoice Ninja's own Stripe gateway")
             return Ignored(Code.OWN_GATEWAY, "Invoice Ninja's own Stripe gateway records this payment itself")
         if decision is not None and decision.action == "ignore":
-            return await self._ignored(f"{decision.who} decided to ignore it: {decision.why or 'no reason given'}")
+            if not await self._is_recorded():
+                return await self._ignored(f"{decision.who} decided to ignore it: {decision.why or 'no reason given'}")
+            # Money that is in the books is followed on: refunds and disputes of it must not vanish.
+            self._told = replace(self._told, decision=None)
         return await (self._with_money() if self._goal.paid else self._without_money())
 
     async def _with_money(self) -> Outcome:
@@ -82,11 +85,14 @@ class Settlement:
         waits_still = isinstance(error, CannotMatch) and self._record.status == "unmatched"
         await self._save(status="unmatched" if waits_still else "needs_person", reason=error.reason)
 
+    async def _is_recorded(self) -> bool:
+        """Whether Invoice Ninja holds this money, as we remember it or by any of its ids."""
+        return bool(await rows_by_hand(self._goal, self._record, self._world))
+
     async def _ignored(self, reason: str) -> Outcome:
         await self._save(status="ignored", reason=reason, candidates=())
         await self._close_review(reason)
-        kept = f"; it stays recorded as payment {self._record.payment_number}" if self._record.payment_id else ""
-        return Ignored(Code.PAYMENT_IGNORED, f"{reason}{kept}")
+        return Ignored(Code.PAYMENT_IGNORED, reason)
 
     async def _report_problems(self, disagreement: str = "") -> None:
         subject, problems = self._record.subject, [*self._goal.problems, *filter(None, [disagreement])]

@@ -50,11 +50,13 @@ __all__ = [
     "amount_of",
     "bench",
     "charge_paid",
+    "dispute",
     "events_of",
     "failed_intent",
     "intent",
     "open_invoice",
     "paid",
+    "refund",
     "renamed",
     "stage",
     "stripe_event",
@@ -347,6 +349,27 @@ def paid(amount: int, key: str = "pi_1", currency: str = "eur", created: int = D
 async def open_invoice(desk: Bench, amount: str = "100.00", currency: str = "EUR", **fields: Any) -> str:
     """A sent invoice of a new client, number R-1."""
     return await desk.invoice(await desk.client(currency), amount, "R-1", **fields)
+
+
+def refund(key: str, amount: int, *, payment: str = "pi_1", status: str = "succeeded", **more: Any) -> Json:
+    """The event of a refund; the last letter of its id is its place in time."""
+    created = 1_790_100_000 + int(key[-1])
+    body = {"id": key, "object": "refund", "amount": amount, "currency": "eur", "status": status, "created": created}
+    return stripe_event("refund.created", created, {**body, "payment_intent": payment, "charge": "ch_1", **more})
+
+
+def dispute(status: str, amount: int, moved: Iterable[int] = (), *, key: str = "du_1", **more: Any) -> Json:
+    """The event of a dispute of pi_1; `moved` are the amounts of its balance transactions."""
+    created = 1_790_200_000 + int(key[-1])
+    body = {"id": key, "object": "dispute", "amount": amount, "currency": "eur", "status": status, "created": created}
+    body |= {"payment_intent": "pi_1", "charge": "ch_1"}
+    moves = [
+        {"id": f"txn_{key}_{index}", "object": "balance_transaction", "amount": one, "currency": "eur", "fee": 0}
+        | {"created": created}
+        for index, one in enumerate(moved)
+    ]
+    kind = "charge.dispute.closed" if status in {"won", "lost"} else "charge.dispute.updated"
+    return stripe_event(kind, created, {**body, "balance_transactions": moves, **more})
 
 
 def charge_paid(amount: int, **metadata: str) -> Json:

@@ -10,7 +10,7 @@ from handlers.outcome import Ignored, Outcome, Processed
 from handlers.payments.matching import unpayable
 from handlers.ports.billing import PaymentRecord
 from mappings.codes import Code
-from tests.support.payments.payment_bench import Bench, bench, intent, stripe_event
+from tests.support.payments.payment_bench import Bench, bench, intent, refund, stripe_event
 from tests.support.payments.stripe_story import Json, changed
 
 DAY = 1_790_000_000
@@ -366,8 +366,32 @@ class TestDecisions:
         assert desk.payments() == []
         await desk.decide("pi_1", "match", invoice="R-1")
         assert desk.invoice_row(invoice)["status_id"] == "4"
-        outcome = await desk.decide("pi_1", "ignore")
-        assert "no reason given; it stays recorded as payment pi_1" in getattr(outcome, "reason", "")
+
+    async def test_ignoring_needs_no_reason_here(self, desk: Bench) -> None:
+        """The doors ask for one; what was stored without is carried out all the same."""
+        outcome = await self.decided(desk, "ignore")
+        assert outcome == Ignored(Code.PAYMENT_IGNORED, "eva decided to ignore it: no reason given")
+
+    async def test_recorded_money_is_not_ignored(self, desk: Bench) -> None:
+        """A refund that comes after such a decision is taken off as usual: nothing vanishes."""
+        invoice = await desk.invoice(await desk.client(), "100", "R-1")
+        await desk.deliver(paid(invoice_number="R-1"))
+        outcome = await desk.decide("pi_1", "ignore", why="a wrong click")
+        assert isinstance(outcome, Processed)
+        assert desk.memory.records["pi_1"].status == "paid"
+        await desk.deliver(refund("re_1", 10000))
+        (payment,) = desk.payments()
+        assert (payment["refunded"], desk.memory.records["pi_1"].status) == (100, "refunded")
+        assert desk.invoice_row(invoice)["balance"] == 0
+
+    async def test_money_that_a_person_entered_is_not_ignored(self, desk: Bench) -> None:
+        """It was ignored, and later entered by hand with its id: from then on its refunds count."""
+        client = await desk.client()
+        await self.decided(desk, "ignore", why="our own test")
+        await desk.post("/payments", {"client_id": client, "amount": 100, "transaction_reference": "pi_1"})
+        await desk.deliver(refund("re_1", 10000))
+        (payment,) = desk.payments()
+        assert (payment["refunded"], desk.memory.records["pi_1"].status) == (100, "refunded")
 
     async def test_recorded_money_is_not_moved(self, desk: Bench) -> None:
         """Another invoice is possible only after the payment was deleted."""
