@@ -16,7 +16,7 @@ Read = Callable[[Look], Awaitable[Found | None]]
 Settle = Callable[[Sequence[Found]], Awaitable[None]]
 
 
-class Reading:
+class BatchReader:
     """Reads items by `read` and hands over what it finds to `settle`, in batches, and at the latest after a minute."""
 
     def __init__(self, read: Read, settle: Settle, clock: Clock) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from handlers.errors import Doubtful, NotFound, Rejected, RemoteError, ServerError
 from handlers.ports.context import Clock
 from handlers.ports.events import DifferenceSink
-from handlers.reconcile.batches import Reading
+from handlers.reconcile.batches import BatchReader
 from handlers.reconcile.reconcile_look import Found, Look, last_told
 from handlers.reconcile.taiga_compare import judge, state_of
 from handlers.reconcile.taiga_listing import Listing
@@ -185,7 +185,7 @@ class TaigaReconciliation:
         chosen = looks[: max(0, budget)]
         self._tally.postponed += len(looks) - len(chosen)
         self._looked |= {look.subject for look in chosen}
-        await Reading(self._read, self._settle, self._clock).all(chosen)
+        await BatchReader(self._read, self._settle, self._clock).all(chosen)
         return len(chosen)
 
     async def _read(self, look: Look) -> Found | None:

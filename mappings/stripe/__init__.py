@@ -4,7 +4,7 @@
 which invoice they name, and `target` says what Invoice Ninja should hold.
 """
 
-from mappings.stripe.classify import RELEVANT_TYPES, Ignored, Relevant, classify
+from mappings.stripe.classify import RELEVANT_TYPES, Irrelevant, Relevant, classify
 from mappings.stripe.facts import FailedAttempt, Labels, PaymentFacts
 from mappings.stripe.fields import BadStripeObject
 from mappings.stripe.fold import fold, from_api
@@ -15,9 +15,9 @@ __all__ = [
     "RELEVANT_TYPES",
     "BadStripeObject",
     "FailedAttempt",
-    "Ignored",
     "InvoiceConflict",
     "InvoiceRef",
+    "Irrelevant",
     "Labels",
     "PaymentFacts",
     "PaymentTarget",

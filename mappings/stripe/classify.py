@@ -48,13 +48,13 @@ class Relevant:
 
 
 @dataclass(frozen=True, slots=True)
-class Ignored:
+class Irrelevant:
     """The event changes nothing, and why."""
 
     reason: IgnoredReason
 
 
-def classify(event: Mapping[str, Any], *, live: bool | None = None) -> Relevant | Ignored:
+def classify(event: Mapping[str, Any], *, live: bool | None = None) -> Relevant | Irrelevant:
     """What to do with a decoded event. `live` is the mode we are configured for; None takes both modes.
 
     Raises:
@@ -64,17 +64,17 @@ def classify(event: Mapping[str, Any], *, live: bool | None = None) -> Relevant 
     fields.text("id")
     kind = fields.text("type")
     if fields.data.get("object") == "v2.core.event":
-        return Ignored("thin_event")
+        return Irrelevant("thin_event")
     if fields.data.get("account"):
-        return Ignored("connect_account")
+        return Irrelevant("connect_account")
     if live is not None and fields.data.get("livemode") is (not live):
-        return Ignored("other_mode")
+        return Irrelevant("other_mode")
     if kind not in RELEVANT_TYPES:
-        return Ignored("unknown_type")
+        return Irrelevant("unknown_type")
     return _about(fields, kind)
 
 
-def _about(fields: Fields, kind: str) -> Relevant | Ignored:
+def _about(fields: Fields, kind: str) -> Relevant | Irrelevant:
     # What cannot be read comes in under its own name: the handler reads it again and a person sees what is wrong.
     unreadable = Relevant(f"stripe:event:{fields.text('id')}")
     try:
@@ -85,7 +85,7 @@ def _about(fields: Fields, kind: str) -> Relevant | Ignored:
         subject = _subject(kind, shown)
     except BadStripeObject:
         return unreadable
-    return Relevant(subject) if subject else Ignored("not_about_a_payment")
+    return Relevant(subject) if subject else Irrelevant("not_about_a_payment")
 
 
 def _subject(kind: str, shown: Fields) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
-from middleware.alerts.models import Condition, Reading
+from middleware.alerts.models import Condition, Observation
 from middleware.store.database import Pool
 from middleware.store.events.events import Backlog, backlog
 from middleware.store.operations.attention import NeedsStore, OpenReview, Troubled
@@ -33,7 +33,7 @@ class Watched:
     mapping_problem: Callable[[], str]
 
 
-async def read_conditions(pool: Pool, watched: Watched, now: datetime) -> list[Reading]:
+async def read_conditions(pool: Pool, watched: Watched, now: datetime) -> list[Observation]:
     """Every kind, as it is now.
 
     Raises:
@@ -53,24 +53,24 @@ async def read_conditions(pool: Pool, watched: Watched, now: datetime) -> list[R
     ]
 
 
-async def _stuck(needs: NeedsStore, waiting: Backlog) -> Reading:
+async def _stuck(needs: NeedsStore, waiting: Backlog) -> Observation:
     rows = await needs.stuck(MOST)
     conditions = [Condition("stuck", row.subject, f"{row.subject}, event {row.event_id}: {row.reason}") for row in rows]
-    return Reading("stuck", tuple(conditions), lambda _key: waiting.dead <= MOST)
+    return Observation("stuck", tuple(conditions), lambda _key: waiting.dead <= MOST)
 
 
-def _reviews(rows: Sequence[OpenReview]) -> list[Reading]:
+def _reviews(rows: Sequence[OpenReview]) -> list[Observation]:
     by_kind: dict[str, list[Condition]] = {"plan_to_review": [], "unmatched_payment": [], "review": []}
     oldest = rows[-1].id if len(rows) == MOST else 0
     for row in rows:
         kind = _REVIEW_KINDS.get(row.kind, "review")
         by_kind[kind].append(Condition(kind, str(row.id), row.summary))
-    return [Reading(kind, tuple(found), lambda key: int(key) >= oldest) for kind, found in by_kind.items()]
+    return [Observation(kind, tuple(found), lambda key: int(key) >= oldest) for kind, found in by_kind.items()]
 
 
-def refused(troubled: Sequence[Troubled]) -> Reading:
+def refused(troubled: Sequence[Troubled]) -> Observation:
     """Systems that do not accept our credentials: nothing goes on there before a person has acted."""
-    return Reading(
+    return Observation(
         "credentials_refused",
         tuple(
             Condition("credentials_refused", one.system, f"{one.system}: {one.message}")
@@ -80,13 +80,13 @@ def refused(troubled: Sequence[Troubled]) -> Reading:
     )
 
 
-def away(troubled: Sequence[Troubled], now: datetime) -> Reading:
+def away(troubled: Sequence[Troubled], now: datetime) -> Observation:
     """Systems that do not answer for some minutes."""
     first: dict[str, Troubled] = {}
     for one in troubled:
         if one.state == "away" and one.since <= now - AWAY_FOR:
             first.setdefault(one.system, one)
-    return Reading(
+    return Observation(
         "system_away",
         tuple(
             Condition("system_away", one.system, f"{one.system} since {one.since:%Y-%m-%d %H:%M} UTC: {one.message}")
@@ -95,7 +95,7 @@ def away(troubled: Sequence[Troubled], now: datetime) -> Reading:
     )
 
 
-async def _silent(needs: NeedsStore, watched: Watched, now: datetime) -> Reading:
+async def _silent(needs: NeedsStore, watched: Watched, now: datetime) -> Observation:
     last = await needs.last_webhooks(watched.sources)
     if watched.silent_hours:
         limits: Mapping[str, timedelta | None] = dict.fromkeys(last, timedelta(hours=watched.silent_hours))
@@ -113,7 +113,7 @@ def learned_limit(days: Sequence[date]) -> timedelta | None:
     return longest + timedelta(days=1)
 
 
-def silent(last: Mapping[str, datetime], limits: Mapping[str, timedelta | None], now: datetime) -> Reading:
+def silent(last: Mapping[str, datetime], limits: Mapping[str, timedelta | None], now: datetime) -> Observation:
     """Sources of which nothing came for longer than usual; one that never sent anything is not set up yet."""
     found = []
     for source, moment in last.items():
@@ -125,20 +125,20 @@ def silent(last: Mapping[str, datetime], limits: Mapping[str, timedelta | None],
                 "taiga-billing check shows whether it is still registered, and what its deliveries ended with"
             )
             found.append(Condition("source_silent", source, summary))
-    return Reading("source_silent", tuple(found))
+    return Observation("source_silent", tuple(found))
 
 
-def late(waiting: Backlog) -> Reading:
+def late(waiting: Backlog) -> Observation:
     """Work that no worker takes."""
     if waiting.oldest_due_seconds < WAITS_SECONDS:
-        return Reading("work_waits", ())
+        return Observation("work_waits", ())
     minutes = round(waiting.oldest_due_seconds / 60)
     summary = f"an event waits for a worker since {minutes} minutes, {waiting.received + waiting.retrying} in all"
-    return Reading("work_waits", (Condition("work_waits", "queue", summary),))
+    return Observation("work_waits", (Condition("work_waits", "queue", summary),))
 
 
-def mapping(watched: Watched) -> Reading:
+def mapping(watched: Watched) -> Observation:
     """The mapping file of this host; other workers speak for theirs."""
     problem = watched.mapping_problem()
     found = (Condition("mapping_broken", watched.host, f"{watched.host}: {problem}"),) if problem else ()
-    return Reading("mapping_broken", found, lambda key: key == watched.host)
+    return Observation("mapping_broken", found, lambda key: key == watched.host)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from middleware.alerts.models import Batch, Condition, KindState, Known, Reading
+from middleware.alerts.models import Batch, Condition, KindState, KnownCondition, Observation
 
 LONGEST_RETRY = timedelta(hours=1)
 
@@ -13,17 +13,17 @@ LONGEST_RETRY = timedelta(hours=1)
 class Changes:
     """What a look found: rows to write, and rows to forget because they ended before anybody was told."""
 
-    written: tuple[Known, ...]
-    forgotten: tuple[Known, ...]
+    written: tuple[KnownCondition, ...]
+    forgotten: tuple[KnownCondition, ...]
 
 
-def changes(known: Iterable[Known], readings: Iterable[Reading], now: datetime) -> Changes:
+def changes(known: Iterable[KnownCondition], readings: Iterable[Observation], now: datetime) -> Changes:
     """Compare what is remembered with what is so now."""
-    remembered: dict[str, dict[str, Known]] = {}
+    remembered: dict[str, dict[str, KnownCondition]] = {}
     for row in known:
         remembered.setdefault(row.kind, {})[row.key] = row
-    written: list[Known] = []
-    forgotten: list[Known] = []
+    written: list[KnownCondition] = []
+    forgotten: list[KnownCondition] = []
     for reading in readings:
         rows = remembered.get(reading.kind, {})
         present = {condition.key: condition for condition in reading.conditions}
@@ -38,16 +38,18 @@ def changes(known: Iterable[Known], readings: Iterable[Reading], now: datetime) 
     return Changes(tuple(written), tuple(forgotten))
 
 
-def _seen(row: Known | None, condition: Condition, now: datetime) -> Known | None:
+def _seen(row: KnownCondition | None, condition: Condition, now: datetime) -> KnownCondition | None:
     """The row of a condition that is there; None when it stays as it is."""
     if row is None:
-        return Known(condition.kind, condition.key, condition.summary, now)
+        return KnownCondition(condition.kind, condition.key, condition.summary, now)
     # Back before its end was told: it never ended for those who read the messages.
     back = replace(row, summary=condition.summary, recovered_at=None)
     return None if back == row else back
 
 
-def due(known: Sequence[Known], states: Mapping[str, KindState], window: timedelta, now: datetime) -> tuple[Batch, ...]:
+def due(
+    known: Sequence[KnownCondition], states: Mapping[str, KindState], window: timedelta, now: datetime
+) -> tuple[Batch, ...]:
     """One batch for each kind that has something to tell and whose pause is over."""
     batches = []
     for kind in sorted({row.kind for row in known}):

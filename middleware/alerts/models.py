@@ -6,7 +6,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class AlertKind:
     """A kind of trouble: what one and several of it are called, and which page of the dashboard shows it."""
 
     one: str
@@ -14,16 +14,16 @@ class Kind:
     page: str
 
 
-KINDS: Mapping[str, Kind] = {
-    "stuck": Kind("task or payment is stuck", "tasks or payments are stuck", "/events?status=dead"),
-    "source_silent": Kind("source is silent", "sources are silent", "/#systems"),
-    "credentials_refused": Kind("system refuses our credentials", "systems refuse our credentials", "/#systems"),
-    "system_away": Kind("system does not answer", "systems do not answer", "/#systems"),
-    "plan_to_review": Kind("invoice run waits for approval", "invoice runs wait for approval", "/invoices"),
-    "unmatched_payment": Kind("payment fits no invoice", "payments fit no invoice", "/payments"),
-    "review": Kind("thing waits for a person", "things wait for a person", "/reviews"),
-    "work_waits": Kind("event waits too long", "events wait too long", "/"),
-    "mapping_broken": Kind("mapping file is broken", "mapping files are broken", "/mapping"),
+KINDS: Mapping[str, AlertKind] = {
+    "stuck": AlertKind("task or payment is stuck", "tasks or payments are stuck", "/events?status=dead"),
+    "source_silent": AlertKind("source is silent", "sources are silent", "/#systems"),
+    "credentials_refused": AlertKind("system refuses our credentials", "systems refuse our credentials", "/#systems"),
+    "system_away": AlertKind("system does not answer", "systems do not answer", "/#systems"),
+    "plan_to_review": AlertKind("invoice run waits for approval", "invoice runs wait for approval", "/invoices"),
+    "unmatched_payment": AlertKind("payment fits no invoice", "payments fit no invoice", "/payments"),
+    "review": AlertKind("thing waits for a person", "things wait for a person", "/reviews"),
+    "work_waits": AlertKind("event waits too long", "events wait too long", "/"),
+    "mapping_broken": AlertKind("mapping file is broken", "mapping files are broken", "/mapping"),
 }
 
 
@@ -41,7 +41,7 @@ def _everything(_key: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Observation:
     """What one look says of a kind. What it does not list is over, if it `speaks_of` that key."""
 
     kind: str
@@ -50,7 +50,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownCondition:
     """A condition as it is remembered. `told_at` None: no message named it yet; `recovered_at` None: it lasts."""
 
     kind: str
@@ -75,8 +75,8 @@ class Batch:
     """What the next message of a kind tells: what is new, what is over, and how many go on that were told before."""
 
     kind: str
-    new: tuple[Known, ...]
-    over: tuple[Known, ...]
+    new: tuple[KnownCondition, ...]
+    over: tuple[KnownCondition, ...]
     lasting: int
 
 

@@ -16,7 +16,7 @@ from middleware.clients.taiga import Taiga
 from middleware.jobs.periodic import AGAIN_IN, Job, NotNowError, every, nightly, unless_away
 from middleware.reconcile import stripe as stripe_runs
 from middleware.reconcile import taiga as taiga_runs
-from middleware.reconcile.runs import AlreadyRunningError, Report
+from middleware.reconcile.runs import AlreadyRunningError, RunReport
 from middleware.store.database import Pool
 from middleware.traffic.traffic import Outages
 
@@ -85,7 +85,7 @@ async def stripe_run(tools: stripe_runs.StripeTools) -> str:
     return await as_job(stripe_runs.SOURCE, "daily", lambda: stripe_runs.reconcile(tools, scope, "daily"))
 
 
-async def as_job(source: str, scope: str, look: Callable[[], Awaitable[Report]]) -> str:
+async def as_job(source: str, scope: str, look: Callable[[], Awaitable[RunReport]]) -> str:
     """A run that nobody waits for: says in one line how it went.
 
     Raises:

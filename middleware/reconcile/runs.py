@@ -19,14 +19,14 @@ class AlreadyRunningError(Exception):
     """Another run is under way."""
 
 
-class Report(Counts, Protocol):
+class RunReport(Counts, Protocol):
     """What a run of any source found."""
 
     @property
     def problems(self) -> Sequence[str]: ...  # noqa: D102 - sentences: what could not be looked at
 
 
-_Report = TypeVar("_Report", bound=Report)
+_Report = TypeVar("_Report", bound=RunReport)
 _Difference = TypeVar("_Difference")
 
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from middleware.alerts.messages import message_of
-from middleware.alerts.models import KINDS, Batch, Known
+from middleware.alerts.models import KINDS, Batch, KnownCondition
 from middleware.dashboard.render import STATIC_FILES, static_content
 from middleware.store.database import StoreUnavailableError, open_pool
 from tests.support.dashboard.seed import PLAN, UNMATCHED, seed
@@ -374,7 +374,7 @@ ALERTS = {
 async def test_alerts_lead_to_the_page_for_them(ada: Visitor, kind: str) -> None:
     """Each link of a message, told alone or grouped, opens the page where a person does something about it."""
     key, shown = ALERTS[kind]
-    one, two = (Known(kind, name, "summary", datetime.now(UTC)) for name in (key, "other"))
+    one, two = (KnownCondition(kind, name, "summary", datetime.now(UTC)) for name in (key, "other"))
     for batch in (Batch(kind, (one,), (), 0), Batch(kind, (one, two), (), 0), Batch(kind, (), (one,), 1)):
         link = urlsplit(message_of(batch, LOCAL).body.splitlines()[-1])
         page = await ada.get(f"{link.path}?{link.query}")

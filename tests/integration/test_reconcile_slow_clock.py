@@ -20,6 +20,7 @@ from middleware.traffic.gate import Rate
 from middleware.traffic.traffic import Outages
 from tests.support.in_process_bridge import Bridge, running_bridge
 from tests.support.pipeline import until
+from tests.support.reconcile.runs import latest_runs
 
 LOCK = RUN_LOCKS["taiga"]
 WAITING = """
@@ -67,7 +68,7 @@ async def test_the_nightly_run_has_its_turn(bridge: Bridge) -> None:
             await recent.act()
     assert await waiting == "9 looked at, 9 put in"
     assert await recent.act() == "9 looked at, 0 put in"
-    assert [run.scope for run in await runs.latest("taiga", limit=2)] == ["recent", "all"]
+    assert [run.scope for run in (await latest_runs(bridge.pool, "taiga"))[:2]] == ["recent", "all"]
 
 
 async def test_who_gives_up_waiting_leaves_no_lock(bridge: Bridge) -> None:

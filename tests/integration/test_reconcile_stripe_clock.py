@@ -20,6 +20,7 @@ from middleware.store.operations.circuits import CircuitStore
 from middleware.store.operations.reconcile import RunStore
 from middleware.traffic.traffic import Outages
 from tests.support.reconcile.reconcile_bench import ReconcileBench, reconcile_bench
+from tests.support.reconcile.runs import latest_runs
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ async def test_the_nightly_run_says_how_it_went(desk: ReconcileBench, pool: Any,
     desk.stripe_faults.add(path="/v1/refunds", status=500)
     with pytest.raises(NotNowError, match="500"):
         await stripe_run(tools)
-    runs = await RunStore(pool).latest("stripe")
+    runs = await latest_runs(pool, "stripe")
     assert [(run.differed, bool(run.message)) for run in runs] == [(0, True), (0, False), (1, False)]
 
 

@@ -19,6 +19,7 @@ from middleware.store.billing.links import LinkStore
 from middleware.store.events.actions import EventActions
 from middleware.store.operations.reconcile import RunStore
 from tests.support.in_process_bridge import EVERYTHING, Bridge, running_bridge
+from tests.support.reconcile.runs import latest_runs
 
 HOUR = timedelta(hours=1)
 
@@ -179,7 +180,7 @@ async def test_a_dry_run_changes_nothing(bridge: Bridge) -> None:
         assert len((await bridge.reconcile(dry_run=True)).differences) == 1
     assert await bridge.count() == 0
     assert await bridge.pool.fetchval("SELECT count(*) FROM seen") == 0
-    assert await RunStore(bridge.pool).latest("taiga") == []
+    assert await latest_runs(bridge.pool, "taiga") == []
     assert len((await bridge.reconcile()).differences) == 1
 
 
@@ -226,7 +227,7 @@ async def test_runs_are_remembered(bridge: Bridge) -> None:
     bridge.taiga_faults.add(Rule(path="/tasks", status=500, times=None))
     with pytest.raises(RemoteError):
         await bridge.reconcile()
-    failed, good = await RunStore(bridge.pool).latest("taiga")
+    failed, good = await latest_runs(bridge.pool, "taiga")
     assert (good.looked_at, good.differed, good.message) == (1, 1, "")
     assert failed.finished_at is not None
     assert "500" in failed.message

@@ -41,13 +41,13 @@ dry_run_option = click.option(
 )
 
 
-class Report(runs.Report, Protocol):
+class PrintableReport(runs.RunReport, Protocol):
     """What a run found, for people."""
 
     def as_json(self) -> dict[str, Any]: ...  # noqa: D102 - the report as JSON
 
 
-_Report = TypeVar("_Report", bound=Report)
+_Report = TypeVar("_Report", bound=PrintableReport)
 Look = Callable[[Settings, Pool, Outages, EventSink | None, Tell], Coroutine[Any, Any, _Report]]
 """One run, told with what is open for it; the ingest is None in a dry run."""
 
@@ -66,14 +66,14 @@ def carry_out(
         raise click.exceptions.Exit(code)
 
 
-def exit_code(report: runs.Report, *, dry_run: bool) -> int:
+def exit_code(report: runs.RunReport, *, dry_run: bool) -> int:
     """The exit code of a run that came to its end: one that left something out never says that there is nothing."""
     if report.problems or report.postponed:
         return FAILED
     return DIFFERENCES if dry_run and report.differences else 0
 
 
-def print_left_out(report: runs.Report) -> None:
+def print_left_out(report: runs.RunReport) -> None:
     """What was not looked at, on stderr."""
     for problem in report.problems:
         click.echo(f"not looked at: {problem}", err=True)

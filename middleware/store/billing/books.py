@@ -10,14 +10,14 @@ from middleware.store.operations.timetable import JobTimes, Timetable
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class MirrorState:
     """As of when the books are known, None before they were read to their end once; and how reading them stands."""
 
     read_at: datetime | None
     tick: JobTimes | None
 
 
-async def reading_of(pool: Pool) -> Reading:
+async def reading_of(pool: Pool) -> MirrorState:
     """How the reading of the books stands."""
     read_at, tick = await asyncio.gather(BookStore(pool).read_at(), Timetable(pool).find(READING))
-    return Reading(read_at, tick)
+    return MirrorState(read_at, tick)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import asyncpg
 
-from middleware.alerts.models import Batch, KindState, Known
+from middleware.alerts.models import Batch, KindState, KnownCondition
 from middleware.store.database import away_is_unavailable
 from middleware.store.text import storable
 
@@ -45,16 +45,16 @@ class AlertStore:
                 if is_ours:
                     await connection.execute("SELECT pg_advisory_unlock($1)", SENDER_LOCK)
 
-    async def known(self) -> list[Known]:
+    async def known(self) -> list[KnownCondition]:
         """Everything that lasts, or whose end is still to be told, oldest first."""
         with away_is_unavailable():
             await self._pool.execute(f"DELETE FROM alerts WHERE since < now() - interval '{_KEPT_LONGEST}'")
             rows = await self._pool.fetch(
                 "SELECT kind, key, summary, since, told_at, recovered_at FROM alerts ORDER BY since, key"
             )
-        return [Known(**row) for row in rows]
+        return [KnownCondition(**row) for row in rows]
 
-    async def write(self, written: Collection[Known], forgotten: Collection[Known]) -> None:
+    async def write(self, written: Collection[KnownCondition], forgotten: Collection[KnownCondition]) -> None:
         """Remember what a look found."""
         with away_is_unavailable():
             async with self._pool.acquire() as connection, connection.transaction():
@@ -84,11 +84,11 @@ class AlertStore:
             await self._pool.execute(_FAILED, batch.kind, now, storable(reason))
 
 
-def _as_row(row: Known) -> Sequence[object]:
+def _as_row(row: KnownCondition) -> Sequence[object]:
     return (row.kind, row.key, storable(row.summary), row.since, row.told_at, row.recovered_at)
 
 
-async def _forget(connection: asyncpg.pool.PoolConnectionProxy, rows: Collection[Known]) -> None:
+async def _forget(connection: asyncpg.pool.PoolConnectionProxy, rows: Collection[KnownCondition]) -> None:
     await connection.execute(
         "DELETE FROM alerts USING unnest($1::text[], $2::text[]) AS gone (kind, key)"
         " WHERE alerts.kind = gone.kind AND alerts.key = gone.key",

@@ -58,22 +58,6 @@ class NewestRow:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run of reconciling, for people."""
-
-    id: int
-    source: str
-    scope: str
-    started_at: datetime
-    finished_at: datetime | None
-    looked_at: int
-    items_read: int
-    differed: int
-    postponed: int
-    message: str
-
-
 class Counts(Protocol):
     """What is kept of the report of a run."""
 
@@ -189,17 +173,6 @@ class RunStore:
                 report.postponed if report else 0,
                 storable(message),
             )
-
-    async def latest(self, source: str, limit: int = 20) -> list[Run]:
-        """The last runs, newest first."""
-        with away_is_unavailable():
-            rows = await self._pool.fetch(
-                "SELECT id, source, scope, started_at, finished_at, looked_at, items_read, differed, postponed, message"
-                " FROM reconcile_runs WHERE source = $1 ORDER BY id DESC LIMIT $2",
-                source,
-                limit,
-            )
-        return [Run(**row) for row in rows]
 
     async def last_good_start(self, source: str, scopes: Collection[str]) -> datetime | None:
         """When the last run of these scopes that looked at everything began."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.stripe import RELEVANT_TYPES, BadStripeObject, Ignored, Relevant, classify
+from mappings.stripe import RELEVANT_TYPES, BadStripeObject, Irrelevant, Relevant, classify
 from tests.support.payments.stripe_story import Json, changed, stories, story
 
 ANY_JSON = st.recursive(
@@ -40,9 +40,9 @@ def test_newer_invoice_events_are_about_the_invoice_and_their_payment_links_them
 def test_ignored_events_say_why() -> None:
     """A connected account, the other mode, unknown and thin events each have their word."""
     reasons = [classify(event, live=True) for event in story("g_ignore").events]
-    unknown, account, mode = Ignored("unknown_type"), Ignored("connect_account"), Ignored("other_mode")
+    unknown, account, mode = Irrelevant("unknown_type"), Irrelevant("connect_account"), Irrelevant("other_mode")
     assert reasons == [unknown, unknown, unknown, account, mode, unknown]
-    assert classify(story("g_thin").events[0]) == Ignored("thin_event")
+    assert classify(story("g_thin").events[0]) == Irrelevant("thin_event")
 
 
 def test_without_a_configured_mode_both_are_taken() -> None:
@@ -50,13 +50,13 @@ def test_without_a_configured_mode_both_are_taken() -> None:
     test_mode = story("g_ignore").events[4]
     assert isinstance(classify(test_mode), Relevant)
     assert isinstance(classify(test_mode, live=False), Relevant)
-    assert classify(story("a_card").events[0], live=False) == Ignored("other_mode")
+    assert classify(story("a_card").events[0], live=False) == Irrelevant("other_mode")
 
 
 def test_session_without_a_payment_is_ignored() -> None:
     """A session that sets up a card, or costs nothing, is not about a payment; one of a subscription is."""
     completed = story("a_card").events[2]
-    assert classify(changed(completed, payment_intent=None)) == Ignored("not_about_a_payment")
+    assert classify(changed(completed, payment_intent=None)) == Irrelevant("not_about_a_payment")
     assert classify(changed(completed, payment_intent=None, invoice="in_1")) == Relevant("stripe:invoice:in_1")
 
 
@@ -117,4 +117,4 @@ def test_spoiled_events_never_crash_the_door(event: Json, data: st.DataObject) -
         verdict = classify(spoiled, live=True)
     except BadStripeObject:
         return
-    assert isinstance(verdict, Relevant | Ignored)
+    assert isinstance(verdict, Relevant | Irrelevant)

@@ -8,7 +8,7 @@ import pytest
 from middleware.alerts.conditions import Watched, away, learned_limit, mapping, refused, silent
 from middleware.alerts.decide import changes, due
 from middleware.alerts.messages import message_of
-from middleware.alerts.models import Batch, Condition, KindState, Known, Reading
+from middleware.alerts.models import Batch, Condition, KindState, KnownCondition, Observation
 from middleware.store.operations.attention import Troubled
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -19,8 +19,8 @@ def _dead(key: str = "1", summary: str = "event 1: broken") -> Condition:
     return Condition("stuck", key, summary)
 
 
-def _known(key: str = "1", **changed: object) -> Known:
-    row = Known("stuck", key, f"event {key}: broken", NOW - timedelta(hours=1))
+def _known(key: str = "1", **changed: object) -> KnownCondition:
+    row = KnownCondition("stuck", key, f"event {key}: broken", NOW - timedelta(hours=1))
     return replace(row, **changed)  # type: ignore[arg-type]  # fields by name
 
 
@@ -29,35 +29,35 @@ class TestChanges:
 
     def test_new_is_written(self) -> None:
         """A condition that was never seen is remembered from now on, untold."""
-        found = changes([], [Reading("stuck", (_dead(),))], NOW)
-        assert found.written == (Known("stuck", "1", "event 1: broken", NOW),)
+        found = changes([], [Observation("stuck", (_dead(),))], NOW)
+        assert found.written == (KnownCondition("stuck", "1", "event 1: broken", NOW),)
 
     def test_same_is_not_written(self) -> None:
         """Nothing is written for what stays as it is."""
-        found = changes([_known(told_at=NOW)], [Reading("stuck", (_dead(),))], NOW)
+        found = changes([_known(told_at=NOW)], [Observation("stuck", (_dead(),))], NOW)
         assert (found.written, found.forgotten) == ((), ())
 
     def test_told_and_gone_recovers(self) -> None:
         """What was told and is over is to be told once more."""
         row = _known(told_at=NOW)
-        found = changes([row], [Reading("stuck", ())], NOW)
+        found = changes([row], [Observation("stuck", ())], NOW)
         assert found.written == (replace(row, recovered_at=NOW),)
 
     def test_untold_and_gone_is_forgotten(self) -> None:
         """What came and went between two messages bothers nobody."""
-        found = changes([_known()], [Reading("stuck", ())], NOW)
+        found = changes([_known()], [Observation("stuck", ())], NOW)
         assert (found.written, found.forgotten) == ((), (_known(),))
 
     def test_back_before_its_end_was_told(self) -> None:
         """What comes back before its end was told never ended."""
         row = _known(told_at=NOW, recovered_at=NOW)
-        found = changes([row], [Reading("stuck", (_dead(),))], NOW)
+        found = changes([row], [Observation("stuck", (_dead(),))], NOW)
         assert found.written == (replace(row, recovered_at=None),)
 
     def test_a_reading_is_silent_about_other_keys(self) -> None:
         """A cut list ends nothing that lies beyond the cut, and no reading ends another kind."""
-        cut = Reading("stuck", (_dead("9"),), lambda key: int(key) >= 9)
-        found = changes([_known(told_at=NOW)], [cut, Reading("system_away", ())], NOW)
+        cut = Observation("stuck", (_dead("9"),), lambda key: int(key) >= 9)
+        found = changes([_known(told_at=NOW)], [cut, Observation("system_away", ())], NOW)
         assert [row.key for row in found.written] == ["9"]
 
 
