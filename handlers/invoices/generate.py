@@ -1,4 +1,4 @@
-"""The invoices of one client are due: they exist, each task is billed by exactly one of them (DESIGN section 6).
+"""The invoices of one client are due: they exist, each task is billed by exactly one of them (docs/invoicing.md).
 
 The subject of the events is the client, so only one worker at a time makes its invoices. What was begun is finished
 first; then the unbilled work is read anew, and what the plan says is made of it.
@@ -127,7 +127,7 @@ class _Client:
         known = await finished_ids(self.due.client_id, self.context)
         for invoice in found:
             is_late = invoice.id not in known and not late.isdisjoint(invoice.custom_values.values())
-            # Any PUT makes an invoice over 0 paid (facts/invoice-ninja.md section 8).
+            # Any PUT makes an invoice over 0 paid (docs/facts/invoice-ninja.md section 8).
             if is_marked(invoice) and invoice.amount and not is_late:
                 # Locked, its tasks are left out of the plan, which says why.
                 obstacle = await link_again(invoice, self.world.books)

@@ -1,7 +1,7 @@
 """Invoices that were asked for, not found and asked for anew: the first request may be carried out late all the same.
 
-Nothing at Invoice Ninja prevents a second invoice (facts/invoice-ninja.md section 4). So what was given up is kept in
-mind for a day, and looked for by its mark: at every run for the client, and by the recheck.
+Nothing at Invoice Ninja prevents a second invoice (docs/facts/invoice-ninja.md section 4). So what was given up is kept
+in mind for a day, and looked for by its mark: at every run for the client, and by the recheck.
 """
 
 from datetime import timedelta

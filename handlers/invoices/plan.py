@@ -1,4 +1,4 @@
-"""A period is over: its invoices are planned, then made, or shown to a person first (DESIGN section 6)."""
+"""A period is over: its invoices are planned, then made, or shown to a person first (docs/invoicing.md)."""
 
 from handlers.errors import NeedsPerson
 from handlers.event import Event, Work

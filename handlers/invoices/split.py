@@ -1,6 +1,6 @@
 """Dividing a task at the end of a period: what lies before stays in it, the rest becomes a task of its own.
 
-Invoice Ninja links a task to one invoice only (facts/invoice-ninja.md section 7), so the part that is billed later
+Invoice Ninja links a task to one invoice only (docs/facts/invoice-ninja.md section 7), so the part that is billed later
 needs its own task. It gets the number that the next correction of the work would have (`TAIGA-T12-2`): once the first
 part is invoiced, the time ledger finds it there and keeps it up to date. Until then a change in Taiga joins both parts
 again.

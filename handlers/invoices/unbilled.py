@@ -59,7 +59,7 @@ async def overlapping(
     """The live invoices whose lines name one of these unlinked tasks.
 
     A task may be free though an invoice still bills it: Invoice Ninja lets a second invoice take the task over, and
-    frees it when that one is deleted (facts/invoice-ninja.md section 7).
+    frees it when that one is deleted (docs/facts/invoice-ninja.md section 7).
     """
     if not tasks:
         return []

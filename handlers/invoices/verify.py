@@ -116,7 +116,7 @@ async def _look(
 ) -> _Findings:
     ids = [entry.task_id for entry in planned.entries]
     present = await books.logged_tasks(planned.client_id, ids, invoice.created_at - _CLOCK_MARGIN)
-    # The last invoice has the link of a task (facts/invoice-ninja.md section 7): who made one just before is not seen.
+    # The last invoice has the link of a task (docs/facts/invoice-ninja.md section 7): one made just before is not seen.
     found = await overlapping(books, list(present.values()), period, planned.client_id)
     rivals = tuple(rival for rival in found if rival.id != invoice.id)
     otherwise = _billed_otherwise(invoice, planned)

@@ -27,7 +27,7 @@ from mappings.codes import Code
 from mappings.invoiceninja.models import Allocation, Invoice, Payment, PaymentDraft
 
 APART = timedelta(seconds=1.2)
-"""Invoice Ninja refuses an equal payment of a client within a second (facts/invoice-ninja.md section 1)."""
+"""Invoice Ninja refuses an equal payment of a client within a second (docs/facts/invoice-ninja.md section 1)."""
 
 POSTING = "payments of the company"
 """The lock around POST /payments: two at a time would raise a client's paid_to_date for good (facts section 4)."""

@@ -1,8 +1,8 @@
 """A Stripe event: the payment, refund, failure or dispute it tells of is in Invoice Ninja, once.
 
 Converges: all stored events of the payment (and its objects at Stripe, when we may read them) give the facts, the facts
-give what Invoice Ninja should hold, and the difference is made. Order and repetition do not matter. Source: DESIGN.md
-section 5.
+give what Invoice Ninja should hold, and the difference is made. Order and repetition do not matter. Source:
+docs/payments.md.
 """
 
 from collections.abc import Sequence

@@ -45,7 +45,7 @@ class TaigaWork(Protocol):
         ...
 
     async def replace_attribute_values(self, kind: WorkKind, item_id: int, values: AttributeValues) -> AttributeValues:
-        """Write the whole dict of values: what is left out is deleted (facts/taiga.md section 7)."""
+        """Write the whole dict of values: what is left out is deleted (docs/facts/taiga.md section 7)."""
         ...
 
 
@@ -77,7 +77,7 @@ class TimeEntries(Protocol):
         ...
 
     async def update_task(self, task_id: str, entry: TimeEntry, client_id: str) -> NinjaTask:
-        """Write the whole task: a PUT is not partial (facts/invoice-ninja.md section 6)."""
+        """Write the whole task: a PUT is not partial (docs/facts/invoice-ninja.md section 6)."""
         ...
 
     async def delete_task(self, task_id: str) -> None:

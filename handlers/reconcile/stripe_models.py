@@ -13,7 +13,7 @@ SLOW_MONEY = timedelta(days=14)
 """A debit may take this long: payments that began so much earlier are looked at too."""
 
 LATE_REFUNDS = timedelta(days=35)
-"""A refund may still fail a month after it was made (facts/stripe.md section 6)."""
+"""A refund may still fail a month after it was made (docs/facts/stripe.md section 6)."""
 
 LONG_DISPUTES = timedelta(days=120)
 """A dispute may be decided months after it was made; Stripe lists it by its beginning."""

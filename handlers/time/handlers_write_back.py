@@ -1,6 +1,6 @@
 """Writing "Invoice Status" back into Taiga: read, merge, write at once, and only when it differs.
 
-A PATCH replaces all values of the item (facts/taiga.md section 7), and each write comes back to us as a webhook.
+A PATCH replaces all values of the item (docs/facts/taiga.md section 7), and each write comes back to us as a webhook.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """A Taiga change: the time entry in Invoice Ninja becomes what it should be.
 
 Converges: reads the present state, computes what Invoice Ninja should hold, makes the difference. Five webhooks of one
-task, in any order, doubled or late, end in the same single entry. Source: DESIGN.md section 4.
+task, in any order, doubled or late, end in the same single entry. Source: docs/architecture.md.
 """
 
 from dataclasses import replace

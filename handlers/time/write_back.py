@@ -1,6 +1,6 @@
 """Every write of attribute values in Taiga: remembered until its answer is there, because it may be carried out late.
 
-Taiga takes whole dicts and lets the last write win (facts/taiga.md section 7). A write that we gave up and that is
+Taiga takes whole dicts and lets the last write win (docs/facts/taiga.md section 7). A write that we gave up and that is
 carried out a minute later takes away what people typed meanwhile; its webhook looks as if a person who shares our
 account had done it. What was remembered tells the two apart.
 """

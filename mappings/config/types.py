@@ -82,7 +82,7 @@ TaxName = Annotated[Name, AfterValidator(_not_one_letter)]
 """The name of a tax; Invoice Ninja ignores a tax whose name is one letter."""
 
 Attribute = Annotated[StrictStr, Field(max_length=64), AfterValidator(_not_blank)]
-"""The display name of a Taiga custom attribute: at most 64 characters (facts/taiga.md section 4)."""
+"""The display name of a Taiga custom attribute: at most 64 characters (docs/facts/taiga.md section 4)."""
 Identifier = Annotated[StrictStr, Field(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 """An id of Invoice Ninja, such as VolejRejNm."""
 Notes = Annotated[StrictStr, Field(max_length=5000)]

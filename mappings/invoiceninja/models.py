@@ -1,7 +1,8 @@
 """Invoice Ninja's records as the bridge uses them, beside `NinjaTask` and `NinjaClient` of `mappings.time.models`.
 
 Ids are hash ids, unique per kind of record only; "" means none. Money is `Decimal` in the client's currency. Dates are
-`YYYY-MM-DD` or "". Unknown status values stay as the server gave them (facts/invoice-ninja.md sections 2, 8 and 9).
+`YYYY-MM-DD` or "". Unknown status values stay as the server gave them
+(docs/facts/invoice-ninja.md sections 2, 8 and 9).
 """
 
 from collections.abc import Mapping

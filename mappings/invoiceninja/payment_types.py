@@ -1,4 +1,4 @@
-"""How a payment was made, in Invoice Ninja's own list of payment types (facts/invoice-ninja.md section 9)."""
+"""How a payment was made, in Invoice Ninja's own list of payment types (docs/facts/invoice-ninja.md section 9)."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final

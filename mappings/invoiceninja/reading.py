@@ -1,4 +1,4 @@
-"""Reads Invoice Ninja's tasks with their whole logs, and writes logs (facts/invoice-ninja.md section 6)."""
+"""Reads Invoice Ninja's tasks with their whole logs, and writes logs (docs/facts/invoice-ninja.md section 6)."""
 
 import json
 from collections.abc import Mapping, Sequence

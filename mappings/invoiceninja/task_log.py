@@ -1,6 +1,6 @@
 """Invoice Ninja's `time_log`: a JSON text of `[start, end, description, billable]` in unix seconds.
 
-Shapes: facts/invoice-ninja.md section 6. The server stores and answers the text as it was sent.
+Shapes: docs/facts/invoice-ninja.md section 6. The server stores and answers the text as it was sent.
 """
 
 import json

@@ -1,1 +1,1 @@
-"""From unbilled hours to invoices, pure: periods, entries, lines, sums, plans (DESIGN section 6, docs/invoicing.md)."""
+"""From unbilled hours to invoices, pure: periods, entries, lines, sums, plans (docs/invoicing.md)."""

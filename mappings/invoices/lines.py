@@ -1,6 +1,6 @@
 """From entries to invoice lines. Every task is billed by exactly one line, also in groups.
 
-A line names one task only, and saving an invoice unlinks every task that no line names (facts/invoice-ninja.md
+A line names one task only, and saving an invoice unlinks every task that no line names (docs/facts/invoice-ninja.md
 section 7). So a group's first line carries the whole quantity, and each further task has a line of quantity 0.
 """
 

@@ -1,4 +1,4 @@
-"""The sums of an invoice as Invoice Ninja computes them (facts/invoice-ninja.md section 8, "Rounding").
+"""The sums of an invoice as Invoice Ninja computes them (docs/facts/invoice-ninja.md section 8, "Rounding").
 
 Each line is rounded to the currency for the sum. Taxes are computed for each line after its part of the discount, and
 rounded to two decimals whatever the currency, as is a discount in percent; only the total is rounded to the currency

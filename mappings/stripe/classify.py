@@ -1,7 +1,7 @@
 """Sorts events at the door: which matter, about which money, and why the others do not.
 
 Runs in the receiver for every delivery: only a few fields are looked at. What cannot be read in detail is still let in;
-reading it fails later, where a person sees the reason. Source: facts/stripe.md sections 1 and 5.
+reading it fails later, where a person sees the reason. Source: docs/facts/stripe.md sections 1 and 5.
 """
 
 from collections.abc import Mapping

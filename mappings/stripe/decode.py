@@ -1,6 +1,6 @@
 """From decoded JSON to records; one function per kind of object, old and new API versions alike.
 
-Facts: facts/stripe.md sections 4 to 6. A field that Stripe removed or added is optional here.
+Facts: docs/facts/stripe.md sections 4 to 6. A field that Stripe removed or added is optional here.
 """
 
 from mappings.stripe.fields import Fields

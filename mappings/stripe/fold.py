@@ -1,6 +1,6 @@
 """Folds events, in any order and any repetition, or answers of the API into the facts about one payment.
 
-The same money is seen by several events (facts/stripe.md section 5). Nothing here guesses: what nobody said stays None.
+Several events report the same money (docs/facts/stripe.md section 5). Nothing here guesses: what is unknown is None.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,6 +1,6 @@
 """Which money the collected objects are about: the payment intent, else the charge, else the Stripe invoice.
 
-Source: facts/stripe.md section 5.
+Source: docs/facts/stripe.md section 5.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,7 @@
 """The few fields of Stripe's objects that decide about money, as frozen records.
 
 Amounts are minor units of `currency` (lower case, as Stripe writes it), times are unix seconds. Status words are
-Stripe's own and stay text: Stripe adds new ones every month (facts/stripe.md section 4).
+Stripe's own and stay text: Stripe adds new ones every month (docs/facts/stripe.md section 4).
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """How a payment stands: the money that arrived, when, and why an attempt failed.
 
 One sign of success is enough, whichever object gives it: a success is final at Stripe, and the events that told of
-failed attempts before it may arrive after it (facts/stripe.md section 5).
+failed attempts before it may arrive after it (docs/facts/stripe.md section 5).
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """What a payment page at Stripe is asked for, and how its address stands in the text of an invoice.
 
-Source: facts/stripe.md section 8. Nothing here knows Stripe's or Invoice Ninja's servers.
+Source: docs/facts/stripe.md section 8. Nothing here knows Stripe's or Invoice Ninja's servers.
 """
 
 import re

@@ -2,7 +2,7 @@
 
 Metadata and our own payment link are written by the merchant's side and must agree. The client reference of a Checkout
 Session can be changed by the customer in the address of a payment link: it counts only when nothing else is there.
-Source: facts/stripe.md sections 5 and 8.
+Source: docs/facts/stripe.md sections 5 and 8.
 """
 
 from collections.abc import Iterator, Mapping

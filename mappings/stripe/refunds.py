@@ -1,7 +1,7 @@
 """Which refunds gave money back: not the release of the rest after a partial capture.
 
 When 6000 of 10000 are captured, Stripe reports the other 4000 as refunded, with a refund object of its own; it was
-never money (facts/stripe.md section 6).
+never money (docs/facts/stripe.md section 6).
 """
 
 from mappings.stripe.collected import Collected

@@ -1,7 +1,8 @@
 """What is known of a Taiga item, as marks to compare, and as the webhook that Taiga never sent.
 
 Reconciling compares what Taiga's lists say with what the stored events told. `modified_date` only says that something
-may have changed: it moves when a card is dragged, and stands still when only attributes change (facts/taiga.md, 7).
+may have changed: it moves when a card is dragged, and stands still when only attributes change (docs/facts/taiga.md
+section 7).
 """
 
 import hashlib

@@ -1,7 +1,8 @@
 """What our own write-back overwrote: Taiga takes the whole dict of values, and the last write wins without a conflict.
 
 When a person fills in an attribute between our reading and our writing, their value is gone, and our own webhook is the
-only one to tell: its difference shows their value turned into the one we had read (facts/taiga.md sections 2 and 7).
+only one to tell: its difference shows their value turned into the one we had read (docs/facts/taiga.md
+sections 2 and 7).
 """
 
 import json

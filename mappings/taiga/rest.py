@@ -1,4 +1,4 @@
-"""What Taiga's REST answers say about a task, user story or issue (shapes: facts/taiga.md section 7)."""
+"""What Taiga's REST answers say about a task, user story or issue (shapes: docs/facts/taiga.md section 7)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a Taiga webhook says (shapes: facts/taiga.md sections 2 and 3). `mappings.taiga.rest` reads REST answers."""
+"""What a Taiga webhook says (docs/facts/taiga.md sections 2 and 3). `mappings.taiga.rest` reads REST answers."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -118,7 +118,7 @@ def is_own_echo(payload: Any, own_user_id: int, status_attribute: str) -> bool:
     """Whether this is only the answer to our own write-back: nothing but our attribute, a comment or an order changed.
 
     Anything else done by our user is taken seriously: a person may share the account with the bridge, and a change that
-    others made silently turns up in the next event, whoever causes it (facts/taiga.md section 2).
+    others made silently turns up in the next event, whoever causes it (docs/facts/taiga.md section 2).
     """
     if actor_id(payload) != own_user_id or payload.get("action") != "change":
         return False

@@ -1,4 +1,4 @@
-"""The time entry that Invoice Ninja should hold for a piece of work, or why there is none (DESIGN section 4)."""
+"""The time entry that Invoice Ninja should hold for a piece of work, or why there is none (docs/mapping.md)."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -140,7 +140,7 @@ def _entry(
         number=entry_number(item.kind, item.id),
         description=shortened(f"{_WORDS[item.kind]} #{item.ref}: {one_line(item.subject)}", _LONGEST_DESCRIPTION),
         client_ref=client_ref,
-        # In Invoice Ninja a project overrides the client (facts/invoice-ninja.md section 6).
+        # In Invoice Ninja a project overrides the client (docs/facts/invoice-ninja.md section 6).
         project_id=rules.project_id if client_ref == rules.client_id else "",
         rate=rate.amount,
         raw_hours=raw,

@@ -16,7 +16,8 @@ class WorkItem:
     """A Taiga task, user story or issue as it is now (or as one webhook described it).
 
     `attributes` are the custom attribute values by display name; None when Taiga did not tell them (a delete event).
-    `changed_at` and `finished_at` are aware UTC; a closed item may have no `finished_at` (facts/taiga.md section 3.3).
+    `changed_at` and `finished_at` are aware UTC; a closed item may have no `finished_at`
+    (docs/facts/taiga.md section 3.3).
     """
 
     kind: WorkKind
@@ -64,7 +65,7 @@ class NotBillable:
 
 @dataclass(frozen=True, slots=True)
 class NinjaTask:
-    """An Invoice Ninja task as the server answered it (facts/invoice-ninja.md section 6). Times are unix seconds."""
+    """A task as Invoice Ninja answers it (docs/facts/invoice-ninja.md section 6). Times are unix seconds."""
 
     id: str
     number: str

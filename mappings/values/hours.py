@@ -1,4 +1,4 @@
-"""Hours and checkboxes as people type them into Taiga (facts/taiga.md section 4: any JSON may arrive)."""
+"""Hours and checkboxes as people type them into Taiga (docs/facts/taiga.md section 4: any JSON may arrive)."""
 
 import re
 from decimal import ROUND_HALF_UP, Decimal

@@ -1,7 +1,7 @@
 """Money between Stripe's minor units (integers) and amounts that people and Invoice Ninja read (Decimal).
 
 The number of decimals comes from Stripe's own table and from nowhere else: ISO 4217, CLDR (Babel, ICU) and Invoice
-Ninja's table are wrong for HUF, TWD, ISK, UGX, MGA and the three-decimal currencies (facts/stripe.md section 7).
+Ninja's table are wrong for HUF, TWD, ISK, UGX, MGA and the three-decimal currencies (docs/facts/stripe.md section 7).
 All arithmetic is exact: no float, no rounding, no decimal context.
 """
 

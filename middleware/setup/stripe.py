@@ -1,4 +1,4 @@
-"""What is missing in Stripe: the endpoint that sends its events here (facts/stripe.md sections 1 and 4)."""
+"""What is missing in Stripe: the endpoint that sends its events here (docs/facts/stripe.md sections 1 and 4)."""
 
 import secrets
 from collections.abc import Awaitable, Callable

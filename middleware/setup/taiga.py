@@ -1,4 +1,4 @@
-"""What is missing in Taiga: custom attributes and webhooks of the mapped projects (facts/taiga.md sections 1, 4, 7)."""
+"""Missing custom attributes and webhooks of the mapped projects (docs/facts/taiga.md sections 1, 4 and 7)."""
 
 import hmac
 from collections.abc import Iterator, Sequence

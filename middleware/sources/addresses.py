@@ -1,4 +1,4 @@
-"""Where webhooks should be sent, and which addresses Taiga refuses (facts/taiga.md section 1). Pure."""
+"""Where webhooks should be sent, and which addresses Taiga refuses (docs/facts/taiga.md section 1). Pure."""
 
 import ipaddress
 import re

@@ -3,8 +3,8 @@
 Only the raw bytes of the body are signed: a re-serialised body never verifies. Every comparison takes constant time
 and every secret is tried, so the time taken tells nobody which secret matched.
 
-Sources: facts/taiga.md section 1, facts/stripe.md section 2. We are stricter than Stripe's library on purpose where it
-accepts a time stamp in the far future or one that is not plain digits.
+Sources: docs/facts/taiga.md section 1, docs/facts/stripe.md section 2. We are stricter than Stripe's library on purpose
+where it accepts a time stamp in the far future or one that is not plain digits.
 """
 
 import hmac

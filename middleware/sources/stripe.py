@@ -1,4 +1,4 @@
-"""Webhooks of Stripe (facts/stripe.md sections 1 and 2): signed with HMAC SHA-256 over a time and the body."""
+"""Webhooks of Stripe (docs/facts/stripe.md sections 1 and 2): signed with HMAC SHA-256 over a time and the body."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ def _read(delivery: Delivery, payload: Mapping[str, Any]) -> NewEvent:
 
 
 def _created(payload: Mapping[str, Any]) -> datetime:
-    """Unix seconds, or ISO text in thin events (facts/stripe.md section 1)."""
+    """Unix seconds, or ISO text in thin events (docs/facts/stripe.md section 1)."""
     created = payload.get("created")
     if isinstance(created, int) and not isinstance(created, bool) and 0 <= created <= LAST_SECOND:
         return datetime.fromtimestamp(created, UTC)

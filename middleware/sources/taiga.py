@@ -1,4 +1,4 @@
-"""Webhooks of Taiga (facts/taiga.md section 1): signed with HMAC SHA-1 over the body, and without an id."""
+"""Webhooks of Taiga (docs/facts/taiga.md section 1): signed with HMAC SHA-1 over the body, and without an id."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,7 @@
 """Hand-written fakes of what handlers need from the world (`handlers.ports.context`), with switches for what can fail.
 
 `FakeNinja` keeps tasks as Invoice Ninja does: a number stays taken for ever, a project decides on the client, a PUT on
-an invoiced task succeeds unless the lock is on, a DELETE always does (facts/invoice-ninja.md sections 4 and 6).
+an invoiced task succeeds unless the lock is on, a DELETE always does (docs/facts/invoice-ninja.md sections 4 and 6).
 """
 
 from collections import defaultdict

@@ -1,7 +1,7 @@
 """The recorded deliveries of Taiga and the sample events of Stripe, as inputs for everybody's tests.
 
 Taiga: bytes and headers exactly as a real server (6.10.0) sent them; the body must be taken raw, because re-serialised
-JSON has another signature (facts/taiga.md section 1).
+JSON has another signature (docs/facts/taiga.md section 1).
 """
 
 import base64

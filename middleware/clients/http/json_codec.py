@@ -26,7 +26,7 @@ def write_json(value: Any) -> bytes:
     """Encode a request as pure ASCII; a `Decimal` keeps its own scale (`Decimal("75.00")` is written 75.00).
 
     Lone surrogates are replaced: PHP refuses a body that holds one and then creates an EMPTY record
-    (facts/invoice-ninja.md section 1).
+    (docs/facts/invoice-ninja.md section 1).
 
     Raises:
         TypeError: a float, or anything else that JSON does not know.

@@ -2,7 +2,7 @@
 
 Two habits of it are unlearned here, because a request that was sent may have been carried out: it names a connection
 that broke under a request like one that was never made, and it repeats PUT and DELETE by itself, though a PUT is not
-always safe to repeat (Invoice Ninja applies a payment once more, facts/invoice-ninja.md section 9).
+always safe to repeat (Invoice Ninja applies a payment once more, docs/facts/invoice-ninja.md section 9).
 """
 
 from collections.abc import AsyncIterator, Iterator

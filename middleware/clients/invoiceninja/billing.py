@@ -1,4 +1,4 @@
-"""What only the making of invoices asks of Invoice Ninja (facts/invoice-ninja.md sections 3, 6 and 7)."""
+"""What only the making of invoices asks of Invoice Ninja (docs/facts/invoice-ninja.md sections 3, 6 and 7)."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Invoice Ninja's clients and projects (facts/invoice-ninja.md section 5)."""
+"""Invoice Ninja's clients and projects (docs/facts/invoice-ninja.md section 5)."""
 
 import re
 from collections.abc import AsyncIterator

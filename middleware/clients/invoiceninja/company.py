@@ -1,4 +1,4 @@
-"""The account itself: who we are, and the company's settings (facts/invoice-ninja.md sections 1, 2 and 13)."""
+"""The account itself: who we are, and the company's settings (docs/facts/invoice-ninja.md sections 1, 2 and 13)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

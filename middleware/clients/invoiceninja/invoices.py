@@ -1,4 +1,4 @@
-"""Invoice Ninja's invoices and credits (facts/invoice-ninja.md sections 7 and 8)."""
+"""Invoice Ninja's invoices and credits (docs/facts/invoice-ninja.md sections 7 and 8)."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""Invoice Ninja's payments and refunds (facts/invoice-ninja.md sections 4 and 9)."""
+"""Invoice Ninja's payments and refunds (docs/facts/invoice-ninja.md sections 4 and 9)."""
 
 from collections.abc import AsyncIterator, Collection
 from decimal import Decimal

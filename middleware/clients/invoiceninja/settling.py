@@ -1,4 +1,4 @@
-"""What only the handling of payments asks of Invoice Ninja (facts/invoice-ninja.md sections 4, 8 and 9)."""
+"""What only the handling of payments asks of Invoice Ninja (docs/facts/invoice-ninja.md sections 4, 8 and 9)."""
 
 from collections.abc import Mapping
 from typing import Any, Literal

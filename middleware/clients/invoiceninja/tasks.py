@@ -1,4 +1,4 @@
-"""Invoice Ninja's tasks, which hold the time (facts/invoice-ninja.md section 6)."""
+"""Invoice Ninja's tasks, which hold the time (docs/facts/invoice-ninja.md section 6)."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""How Invoice Ninja is spoken to: envelope, pages, filters and echoes (facts/invoice-ninja.md sections 1 to 4)."""
+"""How Invoice Ninja is spoken to: envelope, pages, filters and echoes (docs/facts/invoice-ninja.md sections 1 to 4)."""
 
 import re
 from collections.abc import AsyncIterator, Callable, Mapping

@@ -1,4 +1,4 @@
-"""The client of Stripe's API: plain httpx, form-encoded, a pinned version (facts/stripe.md sections 3 and 9)."""
+"""The client of Stripe's API: plain httpx, form-encoded, a pinned version (docs/facts/stripe.md sections 3 and 9)."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime

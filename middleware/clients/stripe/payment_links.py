@@ -1,4 +1,4 @@
-"""Stripe's payment links and their sessions (facts/stripe.md section 8)."""
+"""Stripe's payment links and their sessions (docs/facts/stripe.md section 8)."""
 
 from collections.abc import AsyncIterator
 from typing import Any

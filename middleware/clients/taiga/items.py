@@ -1,4 +1,4 @@
-"""Taiga's tasks, user stories and issues with their custom attribute values (facts/taiga.md sections 4 and 7)."""
+"""Taiga's tasks, user stories and issues with their custom attribute values (docs/facts/taiga.md sections 4 and 7)."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

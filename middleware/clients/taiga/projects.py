@@ -1,4 +1,4 @@
-"""Taiga's projects, custom attributes and webhooks, for the set-up and the checks (facts/taiga.md sections 1, 5, 7)."""
+"""Taiga's projects, custom attributes and webhooks, for set-up and checks (docs/facts/taiga.md sections 1, 5 and 7)."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Who we are to Taiga: a token that was given, or one that a login gives (facts/taiga.md section 7).
+"""Who we are to Taiga: a token that was given, or one that a login gives (docs/facts/taiga.md section 7).
 
 Refresh tokens are not used: they work once, so that two processes sharing one would throw each other out. A new login
 with the password costs the same and always works.

@@ -1,4 +1,4 @@
-"""How Taiga is spoken to: signed in, page by page (facts/taiga.md section 7)."""
+"""How Taiga is spoken to: signed in, page by page (docs/facts/taiga.md section 7)."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any

@@ -1,6 +1,6 @@
 """The ids of Invoice Ninja: hashids (a published algorithm) of the row number, at least ten characters, without a salt.
 
-Row 1 of every table is therefore `VolejRejNm`, as in every recording (facts/invoice-ninja.md section 2).
+Row 1 of every table is therefore `VolejRejNm`, as in every recording (docs/facts/invoice-ninja.md section 2).
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Checkout Sessions and payment links (facts/stripe.md section 8)."""
+"""Checkout Sessions and payment links (docs/facts/stripe.md section 8)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Stripe's error answers: one shape, a few types (facts/stripe.md section 9)."""
+"""Stripe's error answers: one shape, a few types (docs/facts/stripe.md section 9)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Money that goes back: refunds, the release after a partial capture, and disputes (facts/stripe.md section 6)."""
+"""Money that goes back: refunds, the release after a partial capture, and disputes (docs/facts/stripe.md section 6)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Deliveries of events: signed when they are sent, in the bytes Stripe sends (facts/stripe.md section 1)."""
+"""Deliveries of events: signed when they are sent, in the bytes Stripe sends (docs/facts/stripe.md section 1)."""
 
 import json
 from collections.abc import Awaitable, Callable

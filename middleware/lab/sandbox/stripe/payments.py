@@ -1,6 +1,6 @@
 """Payment intents and their charges: cards, bank debits that take days, authorisation and capture.
 
-Each step sends the events that Stripe sends, in its order (facts/stripe.md section 5, recorded stories a, b, f).
+Each step sends the events that Stripe sends, in its order (docs/facts/stripe.md section 5, recorded stories a, b, f).
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The answers of Taiga when it refuses, in their several shapes (facts/taiga.md section 7).
+"""The answers of Taiga when it refuses, in their several shapes (docs/facts/taiga.md section 7).
 
 `{"_error_message", "_error_type"}`, `{"detail", "code"}` for tokens, `{"field": ["message"]}` for validation, and
 `{"error"}` for crashes, which come as JSON text with the content type of a web page.

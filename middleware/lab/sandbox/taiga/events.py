@@ -1,4 +1,4 @@
-"""Makes webhooks out of events and puts them into the outbox (facts/taiga.md sections 2 and 3)."""
+"""Makes webhooks out of events and puts them into the outbox (docs/facts/taiga.md sections 2 and 3)."""
 
 import copy
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def item_event(state: TaigaState, action: str, item: model.Item, by: model.User,
             raise errors.crashed()
         return
     envelope = _envelope(state, action, item.kind, by)
-    # The row is frozen when the event happens; its relations are not (facts/taiga.md section 3.2).
+    # The row is frozen when the event happens; its relations are not (docs/facts/taiga.md section 3.2).
     frozen = copy.copy(item)
     frozen.tags = list(item.tags)
     frozen.watchers = set(item.watchers)

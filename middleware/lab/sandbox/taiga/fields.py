@@ -1,6 +1,6 @@
 """Reads what clients send for tasks, stories and issues: ids become objects, wrong types become Taiga's messages.
 
-Unknown fields are ignored silently, `custom_attributes_values` among them (facts/taiga.md section 0).
+Unknown fields are ignored silently, `custom_attributes_values` among them (docs/facts/taiga.md section 0).
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""List filters and ordering of tasks, stories and issues (facts/taiga.md section 7).
+"""List filters and ordering of tasks, stories and issues (docs/facts/taiga.md section 7).
 
 Unknown filters and orders are ignored silently, as on the real server; a date that is none crashes it.
 """

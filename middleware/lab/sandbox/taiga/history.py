@@ -1,7 +1,7 @@
 """The history of an item: differences to its last snapshot, comments, and the webhooks they cause.
 
 A difference is taken to the last snapshot, not to the last request: silent changes of others turn up in the next
-event, under the next person's name (facts/taiga.md section 2, `change`).
+event, under the next person's name (docs/facts/taiga.md section 2, `change`).
 """
 
 import uuid

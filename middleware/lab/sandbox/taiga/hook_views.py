@@ -1,4 +1,4 @@
-"""Objects as webhooks show them: recorded key lists (facts/taiga.md section 2)."""
+"""Objects as webhooks show them: recorded key lists (docs/facts/taiga.md section 2)."""
 
 from middleware.lab.sandbox.taiga import model
 from middleware.lab.sandbox.taiga.model import Json
@@ -104,7 +104,7 @@ def task(state: TaigaState, item: model.Task) -> Json:
     """A task, with its whole story.
 
     Raises:
-        AttributeError: the task has no story: the bug of the real server (facts/taiga.md section 3.1).
+        AttributeError: the task has no story: the bug of the real server (docs/facts/taiga.md section 3.1).
     """
     if item.user_story is None:
         raise AttributeError("'NoneType' object has no attribute 'id'")

@@ -186,7 +186,7 @@ class Story(Item):
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Task(Item):
-    """A task; without `user_story` it never sends a webhook (facts/taiga.md section 3.1)."""
+    """A task; without `user_story` it never sends a webhook (docs/facts/taiga.md section 3.1)."""
 
     kind: ClassVar[Kind] = "task"
     label: ClassVar[str] = "Task"

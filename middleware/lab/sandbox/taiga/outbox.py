@@ -1,4 +1,4 @@
-"""Outgoing webhooks: one delivery per event and hook, sent once, never again (facts/taiga.md section 5).
+"""Outgoing webhooks: one delivery per event and hook, sent once, never again (docs/facts/taiga.md section 5).
 
 A delivery waits in the outbox until somebody calls `deliver`. Tests take it from there to lose, repeat, delay or mix
 up deliveries; the web application empties it at the end of every request unless `hold` is set.
@@ -54,7 +54,7 @@ class Delivery:
 
 
 def signed_headers(hook: Webhook, body: bytes) -> dict[str, str]:
-    """The headers that Taiga sends with `body`, as recorded (facts/taiga.md section 1)."""
+    """The headers that Taiga sends with `body`, as recorded (docs/facts/taiga.md section 1)."""
     signature = sign_taiga(body, hook.key)
     headers = {
         "Accept-Encoding": "identity",

@@ -1,4 +1,4 @@
-"""Projects as the REST API shows them: recorded key lists (facts/taiga.md section 7)."""
+"""Projects as the REST API shows them: recorded key lists (docs/facts/taiga.md section 7)."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Tasks, stories and issues as the REST API shows them: recorded key lists (facts/taiga.md section 7)."""
+"""Tasks, stories and issues as the REST API shows them: recorded key lists (docs/facts/taiga.md section 7)."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""Login, token exchange and the own account (facts/taiga.md section 7)."""
+"""Login, token exchange and the own account (docs/facts/taiga.md section 7)."""
 
 from starlette.routing import Route
 

@@ -1,4 +1,4 @@
-"""Operations on many items at once: bulk creation and the drags of boards and backlog (facts/taiga.md section 3)."""
+"""Operations on many items: bulk creation and the drags of boards and backlog (docs/facts/taiga.md section 3)."""
 
 from starlette.routing import Route
 

@@ -1,4 +1,4 @@
-"""The history of an item and its comments (facts/taiga.md section 7)."""
+"""The history of an item and its comments (docs/facts/taiga.md section 7)."""
 
 from collections.abc import Callable
 

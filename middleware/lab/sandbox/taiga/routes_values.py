@@ -1,4 +1,4 @@
-"""Custom attribute values: one object per item, with a version of its own (facts/taiga.md section 7)."""
+"""Custom attribute values: one object per item, with a version of its own (docs/facts/taiga.md section 7)."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Webhooks and their logs, for project administrators only (facts/taiga.md sections 1, 5 and 7)."""
+"""Webhooks and their logs, for project administrators only (docs/facts/taiga.md sections 1, 5 and 7)."""
 
 import re
 from urllib.parse import urlsplit

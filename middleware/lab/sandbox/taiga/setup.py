@@ -1,7 +1,7 @@
 """What administrators make: accounts, projects, members, sprints, statuses, custom attributes, webhooks.
 
 Nothing here sends a webhook, except for sprints. A status that an administrator closes closes its tasks silently
-(facts/taiga.md section 3.3).
+(docs/facts/taiga.md section 3.3).
 """
 
 import hashlib

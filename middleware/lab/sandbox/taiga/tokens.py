@@ -1,4 +1,4 @@
-"""Access, refresh and application tokens (facts/taiga.md section 7).
+"""Access, refresh and application tokens (docs/facts/taiga.md section 7).
 
 Access tokens live 24 hours, refresh tokens 8 days; a refresh token works once and is replaced by the next. They look
 like JWT, but nothing may depend on that: the server keeps a table.

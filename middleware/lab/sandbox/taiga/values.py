@@ -1,4 +1,4 @@
-"""Custom attribute values: any JSON is stored; one PATCH replaces the whole dict (facts/taiga.md section 4)."""
+"""Custom attribute values: any JSON is stored; one PATCH replaces the whole dict (docs/facts/taiga.md section 4)."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""The log of deliveries: the last ten of each webhook, stored as jsonb (facts/taiga.md section 5)."""
+"""The log of deliveries: the last ten of each webhook, stored as jsonb (docs/facts/taiga.md section 5)."""
 
 import ipaddress
 import socket

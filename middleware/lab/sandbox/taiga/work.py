@@ -1,4 +1,4 @@
-"""What members do with tasks, stories and issues, and the webhooks that follow (facts/taiga.md section 3).
+"""What members do with tasks, stories and issues, and the webhooks that follow (docs/facts/taiga.md section 3).
 
 Fields arrive checked (see `fields.py`); here they take effect: closing dates, stories and sprints, order on the board,
 history, webhooks.
