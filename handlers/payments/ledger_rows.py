@@ -34,7 +34,7 @@ POSTING = "payments of the company"
 
 _HAIR = Decimal("0.000000001")
 """So much less is sent where Invoice Ninja's binary fractions refuse an exact amount; it stores six decimals, which
-makes it the exact amount again (facts/invoice-ninja-2.md section 11, 90)."""
+makes it the exact amount again (docs/facts/invoice-ninja-2.md section 11)."""
 
 _UNCERTAIN = (Doubtful, ServerError)
 _ZERO = Decimal(0)

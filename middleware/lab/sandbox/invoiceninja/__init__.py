@@ -1,4 +1,4 @@
-"""A small stateful Invoice Ninja v5, as 5.10.42 was recorded and its traps (docs/facts/invoice-ninja.md)."""
+"""A small stateful Invoice Ninja v5 with the traps that 5.10.42 was recorded to have (docs/facts/invoice-ninja.md)."""
 
 from middleware.lab.sandbox.invoiceninja.app import create_app
 from middleware.lab.sandbox.invoiceninja.state import DEFAULT_TOKEN, Mail, NinjaState
