@@ -11,7 +11,7 @@ from starlette.routing import Mount, Route
 from middleware.dashboard.mount import open_dashboard
 from middleware.intake.ingest import Ingest
 from middleware.intake.receiver import Receiver
-from middleware.intake.rejections import DoorNotes
+from middleware.intake.rejections import RejectionRecorder
 from middleware.metrics import REJECTED
 from middleware.pipeline.wakeups import Wakeups, open_queue
 from middleware.settings import Settings
@@ -48,7 +48,7 @@ async def _lifespan(app: Starlette, settings: Settings) -> AsyncIterator[None]:
         queue = open_queue(settings.redis_url.get_secret_value())
         wakeups = Wakeups(queue)
         await wakeups.start()
-        ingest, health, notes = Ingest(EventStore(pool), wakeups.notify), Health(pool, queue), DoorNotes(pool)
+        ingest, health, notes = Ingest(EventStore(pool), wakeups.notify), Health(pool, queue), RejectionRecorder(pool)
         await notes.start()
         app.state.ingest = ingest
         app.state.notes = notes
@@ -68,7 +68,7 @@ async def _lifespan(app: Starlette, settings: Settings) -> AsyncIterator[None]:
             await wakeups.stop()
 
 
-def _webhooks(settings: Settings, ingest: Ingest, notes: DoorNotes) -> Iterator[Route]:
+def _webhooks(settings: Settings, ingest: Ingest, notes: RejectionRecorder) -> Iterator[Route]:
     for source in settings.enabled_sources:
         receiver = Receiver(SOURCES[source], settings, ingest, notes)
         # With a slash at the end as well: senders do not follow the redirect of Starlette, and send once.

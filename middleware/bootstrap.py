@@ -29,8 +29,8 @@ from middleware.store.database import STORE_ERRORS, Pool
 from middleware.store.locks import Locks
 from middleware.store.operations.circuits import CircuitStore
 from middleware.store.operations.workers import WorkerStore
-from middleware.traffic.gate import Rate
-from middleware.traffic.traffic import Outages
+from middleware.traffic.gate import TrafficLimits
+from middleware.traffic.traffic import Traffic
 
 log = structlog.get_logger()
 
@@ -132,10 +132,10 @@ async def open_context(
     settings: Settings,
     mapping: MappingFile,
     pool: Pool,
-    outages: Outages | None = None,
+    traffic: Traffic | None = None,
     clock: StoreClock | None = None,
 ) -> AsyncIterator[Context]:
-    """Everything a handler may use, closed at the end; with `outages`, its requests keep to the ways of these.
+    """Everything a handler may use, closed at the end; with `traffic`, its requests keep to the ways of these.
 
     `clock` is kept right by who gives it; without one, PostgreSQL is asked once.
 
@@ -157,8 +157,8 @@ async def open_context(
             open_payments(settings, ninja, pool) as payments,
             open_ingest(settings, pool) as events,
         ):
-            if outages is not None:
-                _send_through(outages, ninja, taiga, payments)
+            if traffic is not None:
+                _send_through(traffic, ninja, taiga, payments)
             yield Context(
                 mapping=mapping,
                 clock=clock.now,
@@ -175,26 +175,26 @@ async def open_context(
         await ninja.aclose()
 
 
-def open_outages(settings: Settings, pool: Pool, *, by_hand: bool = False) -> Outages:
-    """The ways to the three systems, at the rates that are set; `by_hand`: for the command of a person."""
+def open_traffic(settings: Settings, pool: Pool, *, interactive: bool = False) -> Traffic:
+    """The ways to the three systems, at the rates that are set; `interactive`: for the command of a person."""
     rates = {
-        "invoiceninja": Rate(settings.invoice_ninja_max_concurrency, settings.invoice_ninja_max_rate),
-        "taiga": Rate(settings.taiga_max_concurrency, settings.taiga_max_rate),
-        "stripe": Rate(settings.stripe_max_concurrency, settings.stripe_max_rate),
+        "invoiceninja": TrafficLimits(settings.invoice_ninja_max_concurrency, settings.invoice_ninja_max_rate),
+        "taiga": TrafficLimits(settings.taiga_max_concurrency, settings.taiga_max_rate),
+        "stripe": TrafficLimits(settings.stripe_max_concurrency, settings.stripe_max_rate),
     }
     # Taiga and Stripe are asked only when we have credentials for them.
     has_stripe = bool(settings.stripe_api_key.get_secret_value())
     asked = {"invoiceninja": True, "taiga": settings.has_taiga_credentials, "stripe": has_stripe}
     needs = sources_by_system([system for system, is_asked in asked.items() if is_asked])
-    return Outages(CircuitStore(pool), rates, needs, by_hand=by_hand)
+    return Traffic(CircuitStore(pool), rates, needs, interactive=interactive)
 
 
-def _send_through(outages: Outages, ninja: InvoiceNinja, taiga: Taiga | None, payments: PaymentWorld) -> None:
-    ninja.through(outages.passage("invoiceninja"))
+def _send_through(traffic: Traffic, ninja: InvoiceNinja, taiga: Taiga | None, payments: PaymentWorld) -> None:
+    ninja.through(traffic.admit("invoiceninja"))
     if taiga is not None:
-        taiga.through(outages.passage("taiga"))
+        taiga.through(traffic.admit("taiga"))
     if isinstance(payments.stripe, Stripe):
-        payments.stripe.through(outages.passage("stripe"))
+        payments.stripe.through(traffic.admit("stripe"))
 
 
 class RemoteObserver:

@@ -72,12 +72,12 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    invoice_ninja_max_concurrency: int = Field(default=40, ge=1, description="requests at a time, of all workers")
-    invoice_ninja_max_rate: float = Field(default=0.0, ge=0, description="requests a second, of all workers; 0: any")
-    taiga_max_concurrency: int = Field(default=40, ge=1, description="requests at a time, of all workers")
-    taiga_max_rate: float = Field(default=0.0, ge=0, description="requests a second, of all workers; 0: any")
-    stripe_max_concurrency: int = Field(default=20, ge=1, description="requests at a time, of all workers")
-    stripe_max_rate: float = Field(default=20.0, ge=0, description="requests a second, of all workers; 0: any")
+    invoice_ninja_max_concurrency: int = Field(default=40, ge=1, description="requests at a time, of each process")
+    invoice_ninja_max_rate: float = Field(default=0.0, ge=0, description="requests a second, of each process; 0: any")
+    taiga_max_concurrency: int = Field(default=40, ge=1, description="requests at a time, of each process")
+    taiga_max_rate: float = Field(default=0.0, ge=0, description="requests a second, of each process; 0: any")
+    stripe_max_concurrency: int = Field(default=20, ge=1, description="requests at a time, of each process")
+    stripe_max_rate: float = Field(default=20.0, ge=0, description="requests a second, of each process; 0: any")
 
     forwarded_allow_ips: str = Field(default="127.0.0.1", description="proxies whose X-Forwarded-For is believed")
     max_connections: int = Field(default=400, ge=2, description="connections to the receiver at a time")

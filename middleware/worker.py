@@ -24,7 +24,7 @@ from handlers.outcome import Outcome
 from handlers.ports.context import Context
 from handlers.registry import dispatch
 from middleware.alerts.watcher import run_alerts
-from middleware.bootstrap import RemoteObserver, open_context, open_outages
+from middleware.bootstrap import RemoteObserver, open_context, open_traffic
 from middleware.intake.ingest import Ingest
 from middleware.jobs.rechecks import run_rechecks
 from middleware.jobs.table import run_all_jobs
@@ -46,7 +46,7 @@ from middleware.store.clock import StoreClock
 from middleware.store.database import STORE_ERRORS, Pool, open_pool
 from middleware.store.events.events import EventStore
 from middleware.store.operations.workers import WorkerStore
-from middleware.traffic.traffic import Outages
+from middleware.traffic.traffic import Traffic
 from middleware.version import VERSION
 from middleware.web.health import Health
 from middleware.web.listen import listen_on
@@ -81,12 +81,12 @@ async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> N
     url = settings.database_url.get_secret_value()
     async with contextlib.AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(url, size=POOL_SIZE))
-        outages = open_outages(settings, pool)
+        traffic = open_traffic(settings, pool)
         clock = StoreClock(pool)
         await clock.try_to_read()
-        context = await stack.enter_async_context(open_context(settings, mapping.current(), pool, outages, clock))
+        context = await stack.enter_async_context(open_context(settings, mapping.current(), pool, traffic, clock))
         workers = WorkerStore(pool)
-        processor = _processor(settings, live_context(context, mapping), RemoteObserver(workers), outages)
+        processor = _processor(settings, live_context(context, mapping), RemoteObserver(workers), traffic)
         local = Ingest(EventStore(pool), lambda _ids: processor.wake())
         async with _background(
             processor.run(),
@@ -94,7 +94,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> N
             listen(settings.redis_url.get_secret_value(), processor.wake),
             _beat(workers, clock),
             _serve_health(settings, pool),
-            run_all_jobs(settings, pool, live_context(context, mapping), outages),
+            run_all_jobs(settings, pool, live_context(context, mapping), traffic),
             mapping.run(pool),
             run_alerts(settings, pool, mapping.problem),
             run_rechecks(pool, settings.second_look_minutes, local),
@@ -112,7 +112,7 @@ def live_context(context: Context, mapping: WatchedMapping) -> Callable[[], Cont
 
 
 def _processor(
-    settings: Settings, context: Callable[[], Context], observer: RemoteObserver, outages: Outages
+    settings: Settings, context: Callable[[], Context], observer: RemoteObserver, traffic: Traffic
 ) -> Processor:
     async def settle(work: Work) -> Outcome:
         return await dispatch(work, context())
@@ -124,7 +124,7 @@ def _processor(
         keep_trying=timedelta(hours=settings.retry_hours),
     )
     url = settings.database_url.get_secret_value()
-    return Processor(url, settle, observer, limits, held_sources=outages.held_sources)
+    return Processor(url, settle, observer, limits, paused_sources=traffic.paused_sources)
 
 
 @contextlib.asynccontextmanager

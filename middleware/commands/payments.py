@@ -23,6 +23,7 @@ from middleware.commands.common import (
     settings_or_exit,
     store,
 )
+from middleware.commands.interactive import warn_of_paused_systems
 from middleware.intake.decisions import Decision, decision_event
 from middleware.intake.ingest import open_ingest
 from middleware.settings import Settings
@@ -30,7 +31,6 @@ from middleware.store.billing.payments import PaymentStore
 from middleware.store.database import Pool
 from middleware.store.events.events import FINISHED, EventRow, EventStore
 from middleware.store.operations.audit import AuditStore, Deed
-from middleware.traffic.by_hand import warn_of_outages
 
 PIPE_WIDTH = 200
 LOOK_SECONDS = 0.05
@@ -139,7 +139,7 @@ async def _store_decision(
         summary = f"payment {payment}: {action} {words.get('invoice', '')}".rstrip()
         deed = Deed(cli_actor(), f"payment.{action}", summary, dict(words), (stored.event_id,))
         await AuditStore(pool).record(deed)
-        await warn_of_outages(settings, pool)
+        await warn_of_paused_systems(settings, pool)
         return await _settled(pool, stored.event_id, wait)
 
 

@@ -14,14 +14,13 @@ from handlers.errors import NeedsPerson, RemoteError
 from handlers.payment_links.link import PaymentLink, payment_link
 from handlers.ports.context import Context
 from mappings.errors import MappingErrors
-from middleware.bootstrap import load_mapping, open_context, open_outages
+from middleware.bootstrap import load_mapping, open_context, open_traffic
 from middleware.dashboard.live import CannotAskError, Rehearsed
 from middleware.replay.dry_run import Effect, rehearse
 from middleware.settings import Settings, SettingsError
 from middleware.store.database import Pool
 from middleware.store.events.claim_records import Claim
 from middleware.store.events.replayed import as_replayed
-from middleware.traffic.interactive import Hands
 
 REHEARSAL_SECONDS = 8.0
 LINK_SECONDS = 30.0
@@ -36,7 +35,7 @@ class Remote:
         # No Redis: nothing here puts events to work.
         self._settings = settings.model_copy(update={"redis_url": SecretStr("")})
         self._pool = pool
-        self._hands = Hands(open_outages(settings, pool, by_hand=True))
+        self._traffic = open_traffic(settings, pool, interactive=True)
 
     async def rehearse_events(self, event_ids: Sequence[int], now: datetime) -> Rehearsed:
         """What a replay of these events would do, as far as it can be seen within `REHEARSAL_SECONDS`."""
@@ -84,10 +83,8 @@ class Remote:
     async def _context(self) -> AsyncIterator[Context]:
         try:
             mapping = await asyncio.to_thread(load_mapping, self._settings.mappings_file)
-            async with (
-                self._hands.asking() as outages,
-                open_context(self._settings, mapping, self._pool, outages) as context,
-            ):
+            await self._traffic.failing()
+            async with open_context(self._settings, mapping, self._pool, self._traffic) as context:
                 yield context
         except SettingsError as error:
             raise CannotAskError("; ".join(error.problems)) from error

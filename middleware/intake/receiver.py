@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from handlers.event import Enqueued
 from mappings.errors import NotUnderstood
 from middleware.intake.ingest import Ingest
-from middleware.intake.rejections import DoorNotes, fingerprint
+from middleware.intake.rejections import RejectionRecorder, fingerprint
 from middleware.metrics import ACK_SECONDS, RECEIVED, REJECTED
 from middleware.settings import Settings
 from middleware.sources.base import Delivery, NotJsonError, Source, decode
@@ -45,7 +45,7 @@ class RejectedDeliveryError(Exception):
 class Receiver:
     """The endpoint of one source: an ASGI application, for what Starlette wraps around a function is not needed."""
 
-    def __init__(self, source: Source, settings: Settings, ingest: Ingest, notes: DoorNotes) -> None:
+    def __init__(self, source: Source, settings: Settings, ingest: Ingest, notes: RejectionRecorder) -> None:
         self._source = source.name
         self._rules = source
         self._secrets = settings.webhook_secrets(source.name)

@@ -30,7 +30,7 @@ def fingerprint(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
-class DoorNotes:
+class RejectionRecorder:
     """Takes notes at once; a task of its own writes them."""
 
     def __init__(self, pool: Pool) -> None:

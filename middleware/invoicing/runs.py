@@ -23,7 +23,7 @@ from middleware.invoicing.remaining import by_the_work, key_of, still_to_make
 from middleware.settings import Settings
 from middleware.store.billing.plans import PlanStore
 from middleware.store.database import Pool
-from middleware.traffic.traffic import Outages
+from middleware.traffic.traffic import Traffic
 
 _SECONDS_FOR_WORKERS = 15
 """How long a plan waits for changes in Taiga that are being recorded; without a worker they stay left out."""
@@ -159,12 +159,12 @@ class Runs:
 
 
 @asynccontextmanager
-async def open_runs(settings: Settings, pool: Pool, outages: Outages | None = None) -> AsyncIterator[Runs]:
-    """The runs for these settings; with `outages`, their requests keep to the ways of these.
+async def open_runs(settings: Settings, pool: Pool, traffic: Traffic | None = None) -> AsyncIterator[Runs]:
+    """The runs for these settings; with `traffic`, their requests keep to the ways of these.
 
     Raises:
         SettingsError: settings or the mapping file are missing.
         MappingErrors: the mapping file has mistakes.
     """
-    async with open_context(settings, load_mapping(settings.mappings_file), pool, outages) as context:
+    async with open_context(settings, load_mapping(settings.mappings_file), pool, traffic) as context:
         yield Runs(settings, context, pool)

@@ -9,7 +9,7 @@ from handlers.payments.paid_elsewhere import heal_all
 from handlers.payments.reopened import reopen_some
 from handlers.ports.context import Context
 from middleware.jobs.periodic import Job, every, unless_away
-from middleware.traffic.traffic import Outages
+from middleware.traffic.traffic import Traffic
 
 log = structlog.get_logger()
 
@@ -18,11 +18,11 @@ NAME = "payments settled otherwise"
 _SHOWN = 20
 
 
-def payment_jobs(context: Callable[[], Context], outages: Outages) -> list[Job]:
+def payment_jobs(context: Callable[[], Context], traffic: Traffic) -> list[Job]:
     """Nothing where payments are not taken; `context` gives what is valid at that time."""
     if context().payments is None:
         return []
-    act = unless_away(outages, ("invoiceninja",), NAME, lambda: heal_job(context()))
+    act = unless_away(traffic, ("invoiceninja",), NAME, lambda: heal_job(context()))
     return [Job(NAME, every(MINUTES), act)]
 
 

@@ -10,8 +10,8 @@ import structlog
 from middleware.store.clock import StoreClock
 from middleware.store.database import STORE_ERRORS, Pool, StoreUnavailableError
 from middleware.store.operations.timetable import Timetable
-from middleware.traffic.gate import in_no_hurry
-from middleware.traffic.traffic import Outages
+from middleware.traffic.gate import low_priority
+from middleware.traffic.traffic import Traffic
 
 log = structlog.get_logger()
 
@@ -99,20 +99,20 @@ async def run_if_due(timetable: Timetable, job: Job, now: datetime) -> bool:
 
 
 def unless_away(
-    outages: Outages, systems: Sequence[str], name: str, act: Callable[[], Awaitable[str]]
+    traffic: Traffic, systems: Sequence[str], name: str, act: Callable[[], Awaitable[str]]
 ) -> Callable[[], Awaitable[str]]:
     """`act`, put off without a single request while one of the systems is left alone; else done without any hurry."""
 
     async def act_or_not() -> str:
-        away = await outages.left_alone(*systems)
+        away = await traffic.paused(*systems)
         if away:
             reason = f"put off: {'; '.join(away)}"
             log.info("periodic.put_off", name=name, reason=reason, again_in_s=AGAIN_IN.seconds)
             raise NotNowError(reason, AGAIN_IN)
-        before = in_no_hurry.set(True)
+        before = low_priority.set(True)
         try:
             return await act()
         finally:
-            in_no_hurry.reset(before)
+            low_priority.reset(before)
 
     return act_or_not

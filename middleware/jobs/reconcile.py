@@ -18,7 +18,7 @@ from middleware.reconcile import stripe as stripe_runs
 from middleware.reconcile import taiga as taiga_runs
 from middleware.reconcile.runs import AlreadyRunningError, RunReport
 from middleware.store.database import Pool
-from middleware.traffic.traffic import Outages
+from middleware.traffic.traffic import Traffic
 
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ PROBLEMS_LOGGED = 5
 
 
 def taiga_jobs(
-    context: Callable[[], Context], pool: Pool, sink: EventSink, outages: Outages, minutes: float
+    context: Callable[[], Context], pool: Pool, sink: EventSink, traffic: Traffic, minutes: float
 ) -> list[Job]:
     """Nothing without credentials for Taiga, nor for 0 minutes; `context` gives what is valid at that time."""
     # The client of the workers: its requests count with theirs, and stop with theirs.
@@ -42,20 +42,20 @@ def taiga_jobs(
         return await taiga_run(taiga_runs.TaigaTools(taiga, context().mapping, pool, sink), name)
 
     return [
-        Job(RECENT, every(minutes), unless_away(outages, ["taiga"], RECENT, lambda: look("recent"))),
-        Job(ALL, nightly(2, 20), unless_away(outages, ["taiga"], ALL, lambda: look("all"))),
+        Job(RECENT, every(minutes), unless_away(traffic, ["taiga"], RECENT, lambda: look("recent"))),
+        Job(ALL, nightly(2, 20), unless_away(traffic, ["taiga"], ALL, lambda: look("all"))),
     ]
 
 
-def stripe_jobs(context: Callable[[], Context], pool: Pool, sink: EventSink, outages: Outages) -> list[Job]:
+def stripe_jobs(context: Callable[[], Context], pool: Pool, sink: EventSink, traffic: Traffic) -> list[Job]:
     """Nothing without a key of Stripe; `context` gives what is valid at that time."""
     world = context().payments
     if world is None or not isinstance(world.stripe, Stripe) or not isinstance(world.books, InvoiceNinja):
         return []
     tools = stripe_runs.StripeTools(world.stripe, world.books, pool, sink)
     return [
-        Job(DAILY, nightly(2, 50), unless_away(outages, BOTH, DAILY, lambda: stripe_run(tools))),
-        Job(LINKS, every(LINK_MINUTES), unless_away(outages, BOTH, LINKS, lambda: tend_job(context()))),
+        Job(DAILY, nightly(2, 50), unless_away(traffic, BOTH, DAILY, lambda: stripe_run(tools))),
+        Job(LINKS, every(LINK_MINUTES), unless_away(traffic, BOTH, LINKS, lambda: tend_job(context()))),
     ]
 
 

@@ -12,18 +12,18 @@ from middleware.jobs.periodic import run_jobs
 from middleware.jobs.reconcile import stripe_jobs, taiga_jobs
 from middleware.settings import Settings
 from middleware.store.database import Pool
-from middleware.traffic.traffic import Outages
+from middleware.traffic.traffic import Traffic
 
 
-async def run_all_jobs(settings: Settings, pool: Pool, context: Callable[[], Context], outages: Outages) -> None:
+async def run_all_jobs(settings: Settings, pool: Pool, context: Callable[[], Context], traffic: Traffic) -> None:
     """Run each job when it is due, until cancelled; `context` gives what is valid at that time."""
     async with open_ingest(settings, pool) as ingest:
         await run_jobs(
             pool,
             [
-                *taiga_jobs(context, pool, ingest, outages, settings.reconcile_taiga_minutes),
-                *stripe_jobs(context, pool, ingest, outages),
-                *payment_jobs(context, outages),
+                *taiga_jobs(context, pool, ingest, traffic, settings.reconcile_taiga_minutes),
+                *stripe_jobs(context, pool, ingest, traffic),
+                *payment_jobs(context, traffic),
                 *invoice_jobs(context, pool),
                 *mirror_jobs(context, pool),
                 *housekeeping_jobs(settings, pool),

@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 Dispatch = Callable[[Work], Awaitable[Outcome]]
 Observe = Callable[[str, str, str], Awaitable[None]]
-HeldSources = Callable[[], Awaitable[Sequence[str] | None]]
+PausedSources = Callable[[], Awaitable[Sequence[str] | None]]
 """Sources whose events are left to wait; None for all of them."""
 
 # Seconds that a claim under way gets at the end; PostgreSQL may hang.
@@ -63,7 +63,7 @@ async def nothing_held() -> Sequence[str] | None:
 class Processor:
     """Owns the work in hand of this process. With `only`, it takes just the subjects that begin with one of these.
 
-    `held_sources` names the sources whose events are left to wait, because a system that they need is away.
+    `paused_sources` names the sources whose events are left to wait, because a system that they need is away.
     """
 
     def __init__(
@@ -74,12 +74,12 @@ class Processor:
         limits: Limits,
         *,
         only: Sequence[str] = (),
-        held_sources: HeldSources = nothing_held,
+        paused_sources: PausedSources = nothing_held,
     ) -> None:
         self._dispatch = dispatch
         self._observe_remote = observe_remote
         self._limits = limits
-        self._held_sources = held_sources
+        self._paused_sources = paused_sources
         self._claims = Claims(database_url, self._drop_everything, only)
         self._running: dict[str, InHand] = {}
         self._ended: list[EndedAttempt] = []
@@ -170,7 +170,7 @@ class Processor:
             free = self._limits.concurrency - len(self._running)
             if free <= 0:
                 return
-            held = await self._held_sources()
+            held = await self._paused_sources()
             if held is None:
                 return
             claims = await self._claims.claim(free, list(self._running), held)

@@ -29,7 +29,7 @@ class Circuits:
         """What this process knows."""
         return self._known.get(system, CLOSED)
 
-    def left_alone(self) -> dict[str, Circuit]:
+    def paused(self) -> dict[str, Circuit]:
         """The systems that are left alone at this moment: nobody may even try."""
         now = self.clock()
         return {name: one for name, one in self._known.items() if one.is_open and not one.probe_is_due(now)}

@@ -1,4 +1,4 @@
-"""The way to one remote system: when a request may leave, and what its end says about the system."""
+"""The gate to one remote system: when a request may leave, and what its end says about the system."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ from handlers.errors import Doubtful, RemoteError, ServerError, Suspended, Throt
 from middleware.clients.http.calls import acting_for
 from middleware.traffic.circuit import CLOSED, Circuit, after_failed_probe, after_failure, with_probe_taken
 from middleware.traffic.circuits import Circuits
-from middleware.traffic.limits import Leftovers, Pace, Slots
+from middleware.traffic.limits import LowPriority, RateLimiter
 
 log = structlog.get_logger()
 
@@ -28,70 +28,64 @@ LONGEST_DELAY = 5.0
 TOO_MANY_REQUESTS = 429
 LONGEST_HALT = 60.0
 
-in_no_hurry: ContextVar[bool] = ContextVar("in_no_hurry", default=False)
+low_priority: ContextVar[bool] = ContextVar("low_priority", default=False)
 """Whether requests are made for work that nobody waits for: they take what turns are left, however long that takes."""
 
 FAILING = (Unreachable, Doubtful, ServerError)
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
-    """How much one system is asked by all together: requests at a time, and a second (0: no limit)."""
+class TrafficLimits:
+    """How much one system is asked by one process: requests at a time, and a second (0: no limit)."""
 
     concurrency: int
     per_second: float
 
 
-class Way:
-    """The way of one process to one system.
+class Gate:
+    """The gate of one process to one system.
 
-    `by_hand`: the process is the command of a person. It waits for its turn however long, and asks a system that is
-    left alone all the same: an answer opens the way for all, a failure leaves everything as it is.
+    `interactive`: the process is the command of a person. It waits for its turn however long, and asks a system that is
+    paused all the same: an answer closes the circuit for all, a failure leaves everything as it is.
     """
 
     def __init__(
         self,
         system: str,
-        rate: Rate,
+        limits: TrafficLimits,
         circuits: Circuits,
         *,
-        by_hand: bool,
+        interactive: bool,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._system = system
-        self._rate = rate
         self._circuits = circuits
-        self._by_hand = by_hand
+        self._interactive = interactive
         # Nobody else tries again what a person asked for.
-        self._longest_wait = float("inf") if by_hand else LONGEST_WAIT
+        self._longest_wait = float("inf") if interactive else LONGEST_WAIT
         self._timer = timer
-        self._pace = Pace(rate.per_second)
-        self._leftovers = Leftovers(self._pace, timer)
-        self._slots = Slots(rate.concurrency)
+        self._limiter = RateLimiter(limits.per_second)
+        self._low_priority = LowPriority(self._limiter, timer)
+        self._slots = asyncio.Semaphore(limits.concurrency)
         self._probe_ended = asyncio.Event()
         self._probe_ended.set()
 
     @property
     def is_halted(self) -> bool:
         """Whether the next turn is too far away to begin anything."""
-        return self._pace.seconds_to_turn(self._timer()) > LONGEST_WAIT
-
-    def share_among(self, workers: int) -> None:
-        """Keep to the share of one among this many workers and commands."""
-        self._pace.per_second = self._rate.per_second / workers
-        self._slots.resize(max(1, self._rate.concurrency // workers))
+        return self._limiter.seconds_to_turn(self._timer()) > LONGEST_WAIT
 
     @asynccontextmanager
-    async def passage(self, label: str) -> AsyncIterator[None]:
+    async def admit(self, label: str) -> AsyncIterator[None]:
         """Wait for one's turn, let the request pass, and learn from its end.
 
         Raises:
-            Suspended: the system is left alone, or its turn is too far away.
+            Suspended: the system is paused, or its turn is too far away.
         """
-        is_patient = in_no_hurry.get()
+        is_patient = low_priority.get()
         if is_patient:
             # Before it takes a place: it may wait for long, and the place is for those who go.
-            await self._leftovers.turn()
+            await self._low_priority.turn()
         async with self._slots:
             if not is_patient:
                 await self._turn(label)
@@ -113,19 +107,19 @@ class Way:
 
     async def _turn(self, label: str) -> None:
         now = self._timer()
-        wait = self._pace.reserve(now, self._longest_wait)
+        wait = self._limiter.reserve(now, self._longest_wait)
         if wait is None:
             message = "not sent: its turn is too far away at the rate that is allowed"
-            delay = max(0.0, self._pace.seconds_to_turn(now) - COMES_BEFORE)
+            delay = max(0.0, self._limiter.seconds_to_turn(now) - COMES_BEFORE)
             raise Suspended(self._system, label, message, delay=delay)
         if wait:
             await asyncio.sleep(wait)
 
     async def _admitted(self, label: str) -> bool:
-        """Whether this request is the one that tries; raises `Suspended` while the system is left alone."""
+        """Whether this request is the one that tries; raises `Suspended` while the system is paused."""
         if not self._circuits.circuit(self._system).is_open:
             return False
-        if self._by_hand or await self._is_probe():
+        if self._interactive or await self._is_probe():
             return True
         with suppress(TimeoutError):
             # Somebody of this worker tries at this moment: its end concerns us, too.
@@ -157,7 +151,7 @@ class Way:
 
         def decide(circuit: Circuit) -> Circuit:
             # That a person tried in between says nothing about when the workers should.
-            if is_probe and not self._by_hand:
+            if is_probe and not self._interactive:
                 return after_failed_probe(circuit, error.message, now, _chance())
             return after_failure(circuit, subject, error.message, now, _chance())
 
@@ -182,7 +176,7 @@ class Way:
     def _slow_down(self, error: RemoteError) -> None:
         # Not for Invoice Ninja's 400 "Duplicate request", which concerns one record only.
         if isinstance(error, Throttled) and error.status == TOO_MANY_REQUESTS:
-            self._pace.halt(self._timer() + min(error.retry_after, LONGEST_HALT))
+            self._limiter.halt(self._timer() + min(error.retry_after, LONGEST_HALT))
 
     async def _tell(self, circuit: Circuit, now: datetime) -> None:
         log.error(

@@ -1,7 +1,6 @@
-"""How fast and how much at a time requests leave for one system. In memory: each worker keeps its share."""
+"""How fast and how much at a time requests leave for one system. In memory: the limits hold for one process."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 
 BURST_SECONDS = 0.1
@@ -11,7 +10,7 @@ LAST_MOMENT = 1.0
 LONGEST_PATIENCE = 60.0
 
 
-class Pace:
+class RateLimiter:
     """At most `per_second` requests a second, evenly; 0 is without limit. Times are seconds of any steady clock."""
 
     def __init__(self, per_second: float) -> None:
@@ -37,15 +36,15 @@ class Pace:
         return max(0.0, self._next - now)
 
 
-class Leftovers:
+class LowPriority:
     """Turns for requests in no hurry, one after the other: they take what nobody else has taken until the last moment.
 
     So work that lasts for hours at a slow pace leaves the way to the rest. A request waits for `LONGEST_PATIENCE` in
     vain, then it takes its place among the others: such work goes on, however busy the way is.
     """
 
-    def __init__(self, pace: Pace, timer: Callable[[], float]) -> None:
-        self._pace = pace
+    def __init__(self, limiter: RateLimiter, timer: Callable[[], float]) -> None:
+        self._limiter = limiter
         self._timer = timer
         self._one_at_a_time = asyncio.Lock()
 
@@ -55,53 +54,10 @@ class Leftovers:
             patient_until = self._timer() + LONGEST_PATIENCE
             while (wait := self._reserved(patient_until)) is None:
                 now = self._timer()
-                to_last_moment = self._pace.seconds_to_turn(now) - LAST_MOMENT
+                to_last_moment = self._limiter.seconds_to_turn(now) - LAST_MOMENT
                 await asyncio.sleep(max(0.0, min(to_last_moment, patient_until - now)))
             await asyncio.sleep(wait)
 
     def _reserved(self, patient_until: float) -> float | None:
         now = self._timer()
-        return self._pace.reserve(now, LAST_MOMENT if now < patient_until else float("inf"))
-
-
-class Slots:
-    """At most `limit` at a time, first come first served; the limit may change while they are held."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._held = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    def resize(self, limit: int) -> None:
-        """Another limit from now on; what is held already stays held."""
-        self._limit = limit
-        self._admit()
-
-    async def __aenter__(self) -> None:
-        """Wait for a place."""
-        if self._held < self._limit and not self._waiting:
-            self._held += 1
-            return
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
-        try:
-            await place
-        except asyncio.CancelledError:
-            if place.done() and not place.cancelled():
-                self._leave()
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        """Give the place back."""
-        self._leave()
-
-    def _leave(self) -> None:
-        self._held -= 1
-        self._admit()
-
-    def _admit(self) -> None:
-        while self._waiting and self._held < self._limit:
-            place = self._waiting.popleft()
-            if not place.done():
-                self._held += 1
-                place.set_result(None)
+        return self._limiter.reserve(now, LAST_MOMENT if now < patient_until else float("inf"))

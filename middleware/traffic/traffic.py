@@ -7,55 +7,53 @@ one worker tries; its answer opens the way for all. Without PostgreSQL a worker 
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
-from middleware.store.database import StoreUnavailableError
 from middleware.store.operations.circuits import CircuitStore
 from middleware.traffic.circuits import Circuits, utc_now
-from middleware.traffic.gate import Rate, Way
+from middleware.traffic.gate import Gate, TrafficLimits
 
 REFRESH_SECONDS = 1.0
-COUNT_SECONDS = 10.0
 
 
-class Outages:
+class Traffic:
     """The traffic of one process. `needs` names, for each system, the sources whose events cannot be settled without.
 
-    `by_hand`: of the command of a person, see `middleware.traffic.gate`.
+    `interactive`: of the command of a person, see `middleware.traffic.gate`.
     """
 
     def __init__(
         self,
         store: CircuitStore,
-        rates: Mapping[str, Rate],
+        limits: Mapping[str, TrafficLimits],
         needs: Mapping[str, Sequence[str]],
         clock: Callable[[], datetime] = utc_now,
         *,
-        by_hand: bool = False,
+        interactive: bool = False,
     ) -> None:
         self.circuits = Circuits(store, needs, clock)
         self._sources = frozenset().union(*needs.values())
-        self._ways = {system: Way(system, rate, self.circuits, by_hand=by_hand) for system, rate in rates.items()}
-        self._renewed_at = self._counted_at = float("-inf")
+        self._gates = {
+            system: Gate(system, limit, self.circuits, interactive=interactive) for system, limit in limits.items()
+        }
+        self._renewed_at = float("-inf")
 
-    def passage(self, system: str) -> Callable[[str], AbstractAsyncContextManager[None]]:
+    def admit(self, system: str) -> Callable[[str], AbstractAsyncContextManager[None]]:
         """What `RemoteClient.through` takes."""
-        return self._ways[system].passage
+        return self._gates[system].admit
 
-    async def held_sources(self) -> list[str] | None:
+    async def paused_sources(self) -> list[str] | None:
         """Sources whose events are not worth claiming now, because a system that they need is left alone; None: all."""
         await self._renew()
-        away = [*self.circuits.left_alone(), *(name for name, way in self._ways.items() if way.is_halted)]
+        away = [*self.circuits.paused(), *(name for name, gate in self._gates.items() if gate.is_halted)]
         held = {source for system in away for source in self.circuits.needs.get(system, ())}
-        return None if held >= self._sources else sorted(held)
+        return None if held and held >= self._sources else sorted(held)
 
-    async def left_alone(self, *systems: str) -> list[str]:
+    async def paused(self, *systems: str) -> list[str]:
         """Sentences: which of these systems are left alone now, since when and why."""
         await self._renew()
-        return [
-            f"{name} is {one.in_words}" for name, one in sorted(self.circuits.left_alone().items()) if name in systems
-        ]
+        return [f"{name} is {one.in_words}" for name, one in sorted(self.circuits.paused().items()) if name in systems]
 
     async def failing(self, *systems: str) -> list[str]:
         """Sentences: which of these systems fail everybody, since when and why; somebody may just try them."""
@@ -70,9 +68,3 @@ class Outages:
             return
         self._renewed_at = now
         await self.circuits.renew()
-        if now - self._counted_at >= COUNT_SECONDS:
-            self._counted_at = now
-            with suppress(StoreUnavailableError):
-                sharing = await self.circuits.store.sharing()
-                for way in self._ways.values():
-                    way.share_among(sharing)

@@ -12,7 +12,7 @@ from middleware.jobs.failed_payments import heal_job, payment_jobs
 from middleware.store.billing.payments import PaymentStore
 from middleware.store.database import open_pool
 from middleware.store.operations.circuits import CircuitStore
-from middleware.traffic.traffic import Outages
+from middleware.traffic.traffic import Traffic
 from tests.support.payments.payment_bench import Bench, bench, failed_intent, open_invoice
 
 
@@ -49,7 +49,7 @@ async def test_the_round_says_how_it_went(desk: Bench, pool: Any) -> None:
     context = replace(desk.context, payments=replace(desk.context.payments, memory=payments))
     desk.faults.add(path="/invoices", status=500)
     assert "500" in await heal_job(context)
-    (periodic,) = payment_jobs(lambda: context, Outages(CircuitStore(pool), {}, {}))
+    (periodic,) = payment_jobs(lambda: context, Traffic(CircuitStore(pool), {}, {}))
     nothing_before = "of 0 settled before 0 owed again"
     assert await periodic.act() == f"1 failed before, 1 settled otherwise; {nothing_before}; 0 problems"
     found = await payments.find("pi_1")
@@ -93,4 +93,4 @@ async def test_looks_go_round(pool: Any) -> None:
 async def test_nothing_is_due_without_payments(desk: Bench, pool: Any) -> None:
     """A worker that takes no payments has no such round."""
     context = replace(desk.context, payments=None)
-    assert payment_jobs(lambda: context, Outages(CircuitStore(pool), {}, {})) == []
+    assert payment_jobs(lambda: context, Traffic(CircuitStore(pool), {}, {})) == []

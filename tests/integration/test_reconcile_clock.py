@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from mappings.config.file import parse_mapping
-from middleware.bootstrap import open_outages
+from middleware.bootstrap import open_traffic
 from middleware.clients.connect import connect_taiga
 from middleware.clients.taiga import Credentials
 from middleware.jobs.periodic import Job, NotNowError, every, nightly, run_if_due, run_jobs
@@ -125,8 +125,8 @@ async def test_the_time_table_of_a_worker(
     taiga = connect_taiga("http://127.0.0.1:9", Credentials(token="token"))
     world = replace(World(parse_mapping("{}")).context, taiga=taiga if is_read else None)
     async with open_pool(fresh_database, size=5) as pool:
-        outages = open_outages(settings, pool)
-        working = asyncio.create_task(run_all_jobs(settings, pool, lambda: world, outages))
+        traffic = open_traffic(settings, pool)
+        working = asyncio.create_task(run_all_jobs(settings, pool, lambda: world, traffic))
 
         async def is_there() -> bool:
             return not working.done() and names <= {row.name for row in await Timetable(pool).all()}

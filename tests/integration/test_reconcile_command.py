@@ -110,7 +110,6 @@ async def test_a_person_is_told_of_an_outage_and_goes_on(fresh_database: str) ->
         assert f"taiga is away since {now:%Y-%m-%d %H:%M:%S} UTC (no connection); the workers" in told.stderr
         assert "stripe" not in told.stderr
         assert [name for name, one in (await circuits.all()).items() if one.is_open] == ["stripe"]
-        assert await circuits.sharing() == 1
 
 
 async def test_taiga_away(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,9 @@ from middleware.lab.sandbox.faults import Rule
 from middleware.store.operations import reconcile as seen
 from middleware.store.operations.circuits import CircuitStore
 from middleware.store.operations.reconcile import RUN_LOCKS, RunStore
-from middleware.traffic import gate as way
-from middleware.traffic.gate import Rate
-from middleware.traffic.traffic import Outages
+from middleware.traffic import gate
+from middleware.traffic.gate import TrafficLimits
+from middleware.traffic.traffic import Traffic
 from tests.support.in_process_bridge import Bridge, running_bridge
 from tests.support.pipeline import until
 from tests.support.reconcile.runs import latest_runs
@@ -40,22 +40,22 @@ async def bridge(clean_database: str, redis_url: str) -> AsyncIterator[Bridge]:
 
 async def test_a_request_a_long_time_apart(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight at a time wait longer for their turns than an event may: both runs do everything all the same."""
-    monkeypatch.setattr(way, "LONGEST_WAIT", 0.01)
-    outages = Outages(CircuitStore(bridge.pool), {"taiga": Rate(40, 30)}, {})
-    bridge.taiga.through(outages.passage("taiga"))
+    monkeypatch.setattr(gate, "LONGEST_WAIT", 0.01)
+    traffic = Traffic(CircuitStore(bridge.pool), {"taiga": TrafficLimits(40, 30)}, {})
+    bridge.taiga.through(traffic.admit("taiga"))
     with pytest.raises(RemoteError, match="its turn is too far away"):
         await bridge.reconcile()
-    recent, nightly = taiga_jobs(lambda: bridge.context, bridge.pool, bridge.ingest, outages, 15)
+    recent, nightly = taiga_jobs(lambda: bridge.context, bridge.pool, bridge.ingest, traffic, 15)
     assert (await recent.act()).startswith("9 looked at")
     assert await bridge.count() == 9
     assert await nightly.act() == "9 looked at, 0 put in"
-    assert not way.in_no_hurry.get()
+    assert not gate.low_priority.get()
 
 
 async def test_the_nightly_run_has_its_turn(bridge: Bridge) -> None:
     """A frequent run is always under way: the nightly one is the next, whoever else comes meanwhile."""
-    outages = Outages(CircuitStore(bridge.pool), {"taiga": Rate(40, 0)}, {})
-    recent, nightly = taiga_jobs(lambda: bridge.context, bridge.pool, bridge.ingest, outages, 15)
+    traffic = Traffic(CircuitStore(bridge.pool), {"taiga": TrafficLimits(40, 0)}, {})
+    recent, nightly = taiga_jobs(lambda: bridge.context, bridge.pool, bridge.ingest, traffic, 15)
     runs = RunStore(bridge.pool)
     async with runs.alone("taiga"):
         waiting = asyncio.ensure_future(nightly.act())

@@ -18,7 +18,7 @@ from middleware.store.database import open_pool
 from middleware.store.events.events import EventStore
 from middleware.store.operations.circuits import CircuitStore
 from middleware.store.operations.reconcile import RunStore
-from middleware.traffic.traffic import Outages
+from middleware.traffic.traffic import Traffic
 from tests.support.reconcile.reconcile_bench import ReconcileBench, reconcile_bench
 from tests.support.reconcile.runs import latest_runs
 
@@ -47,11 +47,11 @@ async def ingest(pool: Any, redis_url: str) -> AsyncIterator[Ingest]:
 
 async def test_what_is_due(desk: ReconcileBench, pool: Any, ingest: Ingest) -> None:
     """A nightly run and a round over the links; nothing without a key of Stripe."""
-    outages = Outages(CircuitStore(pool), {}, {})
-    names = [one.name for one in stripe_jobs(lambda: desk.context, pool, ingest, outages)]
+    traffic = Traffic(CircuitStore(pool), {}, {})
+    names = [one.name for one in stripe_jobs(lambda: desk.context, pool, ingest, traffic)]
     assert names == ["reconcile stripe", "payment links"]
     desk.stripe = None
-    assert stripe_jobs(lambda: desk.context, pool, ingest, outages) == []
+    assert stripe_jobs(lambda: desk.context, pool, ingest, traffic) == []
 
 
 async def test_the_nightly_run_says_how_it_went(desk: ReconcileBench, pool: Any, ingest: Ingest) -> None:

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from middleware.app import create_app
 from middleware.checks.local import check_keys
 from middleware.commands import rejections, verify
-from middleware.intake.rejections import MANY, MAX_NOTES, DoorNotes, fingerprint
+from middleware.intake.rejections import MANY, MAX_NOTES, RejectionRecorder, fingerprint
 from middleware.settings import Settings
 from middleware.sources.signing import sign_taiga
 from middleware.store.database import open_pool
@@ -31,7 +31,7 @@ class Door:
     """A way to the receiver, and its notes, to be written when a test wants it."""
 
     client: httpx.AsyncClient
-    notes: DoorNotes
+    notes: RejectionRecorder
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ async def test_refusals_are_grouped(door: Door, pool: asyncpg.Pool) -> None:
 async def test_a_storm_of_one_kind_displaces_nothing(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often the same note is added to, the others stay, as long as there is room."""
     monkeypatch.setattr(stored, "ROWS_KEPT", 100)
-    notes = DoorNotes(pool)
+    notes = RejectionRecorder(pool)
     senders = ("198.51.100.1", "198.51.100.2", "198.51.100.3")
     for address in (senders[0], *[senders[1]] * 200, senders[2]):
         notes.refused("taiga", "wrong_signature", "wrong", address=address, headers={})
@@ -98,7 +98,7 @@ async def test_a_storm_of_one_kind_displaces_nothing(pool: asyncpg.Pool, monkeyp
 async def test_the_table_is_bounded(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many senders there are, memory and table stay small, and the newest stay."""
     monkeypatch.setattr(stored, "ROWS_KEPT", 100)
-    notes = DoorNotes(pool)
+    notes = RejectionRecorder(pool)
     for number in range(MAX_NOTES + 300):
         notes.refused("taiga", "wrong_signature", "no", address=f"192.0.2.{number}", headers={})
     await notes.write()
@@ -110,7 +110,7 @@ async def test_the_table_is_bounded(pool: asyncpg.Pool, monkeypatch: pytest.Monk
 async def test_notes_are_dropped_while_the_store_is_away() -> None:
     """Nothing piles up, and nobody waits."""
     async with open_pool("postgresql://nobody@127.0.0.1:9/none", size=1) as away:
-        notes = DoorNotes(away)
+        notes = RejectionRecorder(away)
         notes.refused("taiga", "wrong_signature", "no", address="192.0.2.1", headers={})
         notes.key_used("taiga", "abcd", datetime.now(UTC))
         await notes.write()
@@ -136,7 +136,7 @@ async def test_the_last_use_of_keys(door: Door, pool: asyncpg.Pool, settings: Se
 
 async def test_uses_are_written_once_a_minute(pool: asyncpg.Pool) -> None:
     """Thousands of deliveries of a minute are one write."""
-    notes, now = DoorNotes(pool), datetime.now(UTC)
+    notes, now = RejectionRecorder(pool), datetime.now(UTC)
     for second in range(59):
         notes.key_used("taiga", "abcd", now + timedelta(seconds=second))
     await notes.write()
@@ -164,7 +164,7 @@ class TestCommands:
 
     async def test_list(self, pool: asyncpg.Pool) -> None:
         """Filtered and paged, as text and as JSON."""
-        notes = DoorNotes(pool)
+        notes = RejectionRecorder(pool)
         for reason in ("wrong_signature", "wrong_signature", "not_json"):
             notes.refused("taiga", reason, "told why", address="192.0.2.1", headers={}, body=b"\xff")
         await notes.write()

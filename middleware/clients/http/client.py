@@ -33,7 +33,7 @@ _LONGEST_TARGET = 300
 Params = Mapping[str, str | int]
 Row = Mapping[str, Any]
 Record = TypeVar("Record")
-Passage = Callable[[str], AbstractAsyncContextManager[None]]
+Admit = Callable[[str], AbstractAsyncContextManager[None]]
 """Around each request, given its label: waits for its turn, or raises `Suspended`; sees how the request ends."""
 
 
@@ -98,11 +98,11 @@ class RemoteClient:
     def __init__(self, http: httpx.AsyncClient, dialect: Dialect) -> None:
         self._http = http
         self._dialect = dialect
-        self._passage: Passage = _always_open
+        self._admit: Admit = _always_open
 
-    def through(self, passage: Passage) -> None:
-        """From now on every request goes through `passage`, which limits and interrupts the traffic to the system."""
-        self._passage = passage
+    def through(self, admit: Admit) -> None:
+        """From now on every request goes through `admit`, which limits and interrupts the traffic to the system."""
+        self._admit = admit
 
     def watch_clock(self) -> RemoteClock:
         """Compare the clock of this system with ours from now on."""
@@ -135,7 +135,7 @@ class RemoteClient:
     async def _exchange(self, request: httpx.Request, *, is_read: bool) -> Reply:
         target = shortened(request.url.raw_path.decode("ascii"), _LONGEST_TARGET)
         label = f"{request.method} {target}"
-        async with self._passage(label):
+        async with self._admit(label):
             return await self._recorded(request, target, label, is_read=is_read)
 
     async def _recorded(self, request: httpx.Request, target: str, label: str, *, is_read: bool) -> Reply:

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from handlers.errors import NotFound, Refused
-from middleware.clients.http.client import Params, Passage, Record, RemoteClient, Reply, Row
+from middleware.clients.http.client import Admit, Params, Record, RemoteClient, Reply, Row
 from middleware.clients.http.failures import not_the_api
 from middleware.clients.taiga.session import DIALECT, TaigaSession
 
@@ -21,10 +21,10 @@ class TaigaTransport(RemoteClient):
         super().__init__(http, DIALECT)
         self._session = session
 
-    def through(self, passage: Passage) -> None:
-        """From now on every request, the login too, goes through `passage`."""
-        super().through(passage)
-        self._session.through(passage)
+    def through(self, admit: Admit) -> None:
+        """From now on every request, the login too, goes through `admit`."""
+        super().through(admit)
+        self._session.through(admit)
 
     async def _exchange(self, request: httpx.Request, *, is_read: bool) -> Reply:
         authorization = await self._session.authorization()

@@ -20,6 +20,7 @@ from middleware.commands.common import (
     store,
 )
 from middleware.commands.events.filters import event_filters, wanted
+from middleware.commands.interactive import interactive_traffic
 from middleware.pipeline.wakeups import Wakeups, open_queue
 from middleware.replay.dry_run import Effect, rehearse
 from middleware.settings import Settings
@@ -27,7 +28,6 @@ from middleware.store.database import Pool
 from middleware.store.events.actions import EventActions
 from middleware.store.events.replayed import as_replayed
 from middleware.store.events.search import EventFilter, EventSearch
-from middleware.traffic.by_hand import asking_by_hand
 
 _limit = click.option(
     "--limit", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="At most so many events."
@@ -118,7 +118,10 @@ async def _rehearse(settings: Settings, event_ids: Sequence[int], chosen: EventF
         ids = await _ids(pool, event_ids, chosen, limit)
         # No Redis: nothing of a rehearsal may wake anybody.
         quiet = settings.model_copy(update={"redis_url": type(settings.redis_url)("")})
-        async with asking_by_hand(settings, pool) as outages, open_context(quiet, mapping, pool, outages) as context:
+        async with (
+            interactive_traffic(settings, pool) as traffic,
+            open_context(quiet, mapping, pool, traffic) as context,
+        ):
             now = datetime.now(UTC)
             claims = await as_replayed(pool, ids, now)
             effects = [effect for claim in claims for effect in await rehearse(claim, context, now)]

@@ -27,6 +27,7 @@ from middleware.commands.common import (
     settings_or_exit,
     store,
 )
+from middleware.commands.interactive import interactive_traffic
 from middleware.commands.invoices.link import link_command
 from middleware.commands.invoices.report import as_json as plan_json
 from middleware.commands.invoices.report import print_plan, print_sums
@@ -34,7 +35,6 @@ from middleware.invoicing.follow import Followed
 from middleware.invoicing.follow_state import Ended
 from middleware.invoicing.runs import FuturePeriodError, Runs, Standing, UnknownClientError, UnknownPlanError, open_runs
 from middleware.settings import Settings
-from middleware.traffic.by_hand import asking_by_hand
 
 _GOES_ON = (
     "stopped; what is not done goes on when a worker runs (taiga-billing up), or when you generate once more:"
@@ -148,8 +148,8 @@ def _with_runs() -> Iterator[_Do[Any]]:
     async def whole(settings: Settings, use: Callable[[Runs], Coroutine[Any, Any, Any]]) -> Any:
         async with (
             store(settings) as pool,
-            asking_by_hand(settings, pool) as outages,
-            open_runs(settings, pool, outages) as runs,
+            interactive_traffic(settings, pool) as traffic,
+            open_runs(settings, pool, traffic) as runs,
         ):
             return await use(runs)
 

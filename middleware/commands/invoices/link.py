@@ -14,8 +14,8 @@ from middleware.commands.common import (
     settings_or_exit,
     store,
 )
+from middleware.commands.interactive import interactive_traffic
 from middleware.settings import Settings
-from middleware.traffic.by_hand import asking_by_hand
 
 
 @click.command("link")
@@ -38,8 +38,8 @@ async def _link(settings: Settings, invoice: str) -> PaymentLink:
     mapping = load_mapping(settings.mappings_file)
     async with (
         store(settings) as pool,
-        asking_by_hand(settings, pool) as outages,
-        open_context(settings, mapping, pool, outages) as context,
+        interactive_traffic(settings, pool) as traffic,
+        open_context(settings, mapping, pool, traffic) as context,
     ):
         try:
             return await payment_link(invoice, context)

@@ -14,7 +14,7 @@ from middleware.commands.reconcile.stripe import reconcile_stripe
 from middleware.reconcile.taiga import TaigaTools, reconcile
 from middleware.settings import Settings
 from middleware.store.database import Pool
-from middleware.traffic.traffic import Outages
+from middleware.traffic.traffic import Traffic
 
 MOST_READS = 100_000
 
@@ -49,7 +49,7 @@ def reconcile_taiga(
     """
     scope = Scope(since=since, project_id=project_id, rolling=reread, most_reads=MOST_READS)
 
-    async def look(settings: Settings, pool: Pool, outages: Outages, sink: EventSink | None, tell: Tell) -> Report:
+    async def look(settings: Settings, pool: Pool, traffic: Traffic, sink: EventSink | None, tell: Tell) -> Report:
         mapping = load_mapping(settings.mappings_file)
         if not mapping.project_mappings:
             raise WrongUseError(f"{settings.mappings_file} names no project in project_mappings: nothing to look at")
@@ -60,7 +60,7 @@ def reconcile_taiga(
                 raise WrongUseError(
                     "set TAIGA_API and TAIGA_USERNAME with TAIGA_PASSWORD (or TAIGA_TOKEN) to read Taiga"
                 )
-            taiga.through(outages.passage("taiga"))
+            taiga.through(traffic.admit("taiga"))
             return await reconcile(TaigaTools(taiga, mapping, pool, sink), scope, "manual", tell)
 
     carry_out(["taiga"], look, _print, dry_run=dry_run, as_json=as_json)

@@ -25,12 +25,12 @@ from middleware.commands.common import (
     settings_or_exit,
     store,
 )
+from middleware.commands.interactive import interactive_traffic
 from middleware.intake.ingest import open_ingest
 from middleware.reconcile import runs
 from middleware.settings import Settings
 from middleware.store.database import Pool
-from middleware.traffic.by_hand import asking_by_hand
-from middleware.traffic.traffic import Outages
+from middleware.traffic.traffic import Traffic
 
 Tell = Callable[[str, int], None]
 
@@ -48,7 +48,7 @@ class PrintableReport(runs.RunReport, Protocol):
 
 
 _Report = TypeVar("_Report", bound=PrintableReport)
-Look = Callable[[Settings, Pool, Outages, EventSink | None, Tell], Coroutine[Any, Any, _Report]]
+Look = Callable[[Settings, Pool, Traffic, EventSink | None, Tell], Coroutine[Any, Any, _Report]]
 """One run, told with what is open for it; the ingest is None in a dry run."""
 
 
@@ -97,11 +97,11 @@ async def _reconcile(
 ) -> _Report:
     async with (
         store(settings) as pool,
-        asking_by_hand(settings, pool, systems) as outages,
+        interactive_traffic(settings, pool, systems) as traffic,
         _sink(settings, pool, dry_run=dry_run) as sink,
     ):
         try:
-            return await look(settings, pool, outages, sink, tell)
+            return await look(settings, pool, traffic, sink, tell)
         except (runs.AlreadyRunningError, RemoteError) as error:
             raise FailedError(str(error)) from error
 

@@ -14,7 +14,7 @@ from middleware.reconcile.opening import open_stripe_and_books
 from middleware.reconcile.stripe import StripeTools, reconcile
 from middleware.settings import Settings
 from middleware.store.database import Pool
-from middleware.traffic.traffic import Outages
+from middleware.traffic.traffic import Traffic
 
 MOST_READS = 10_000
 
@@ -37,10 +37,10 @@ def reconcile_stripe(*, since: datetime, dry_run: bool, as_json: bool) -> None:
     at everything, and something would be put in. What is under way or was put in before is shown, and does not count.
     """
 
-    async def look(settings: Settings, pool: Pool, outages: Outages, sink: EventSink | None, tell: Tell) -> Report:
+    async def look(settings: Settings, pool: Pool, traffic: Traffic, sink: EventSink | None, tell: Tell) -> Report:
         async with open_stripe_and_books(settings) as (stripe, books):
-            stripe.through(outages.passage("stripe"))
-            books.through(outages.passage("invoiceninja"))
+            stripe.through(traffic.admit("stripe"))
+            books.through(traffic.admit("invoiceninja"))
             return await reconcile(
                 StripeTools(stripe, books, pool, sink), Scope(since, most_reads=MOST_READS), "manual", tell
             )

@@ -126,10 +126,10 @@ class Claims:
         self._hold = 0
         self._turn = asyncio.Lock()
 
-    async def claim(self, limit: int, running: Sequence[str], held_sources: Sequence[str] = ()) -> list[Claim]:
+    async def claim(self, limit: int, running: Sequence[str], paused_sources: Sequence[str] = ()) -> list[Claim]:
         """Take the due events of at most `limit` subjects, oldest first; `running` are subjects in our hands already.
 
-        Events of `held_sources` are left to wait.
+        Events of `paused_sources` are left to wait.
 
         Raises:
             ClaimsLostError: PostgreSQL is away; all claims of this worker are void.
@@ -137,7 +137,7 @@ class Claims:
         async with self._turn:
             connection = await self._connected()
             with self._letting_go(connection):
-                rows = await connection.fetch(CLAIM, list(running), limit, self._only, list(held_sources))
+                rows = await connection.fetch(CLAIM, list(running), limit, self._only, list(paused_sources))
                 claimed = [row for row in rows if row["id"] is not None]
                 newest = await _finished_newest(connection, claimed)
                 if empty := [row["locked_subject"] for row in rows if row["id"] is None]:

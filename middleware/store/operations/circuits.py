@@ -1,7 +1,6 @@
-"""The circuits of all remote systems, shared by all workers; and how many share the traffic."""
+"""The circuits of all remote systems, shared by all workers."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import astuple
 
 import asyncpg
@@ -11,17 +10,6 @@ from middleware.store.text import storable
 from middleware.traffic.circuit import CLOSED, Circuit
 
 COLUMNS = "failures, subject, is_mixed, open_since, probe_at, probes, message"
-# A worker that is gone counts for this long.
-ALIVE = "interval '30 seconds'"
-# Held, shared, by each command of a person that makes requests: the server lets go of it when the command dies.
-BY_HAND_LOCK = 0x7461_6967_6104
-
-SHARING = f"""
-SELECT (SELECT count(*) FROM workers WHERE seen_at > now() - {ALIVE}) + (
-    SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND classid::bigint = $1
-        AND objid::bigint = $2 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-)
-"""
 
 
 class CircuitStore:
@@ -63,34 +51,6 @@ class CircuitStore:
                     storable(decided.message),
                 )
         return decided, True
-
-    async def sharing(self) -> int:
-        """How many workers and commands of people share the traffic, at least one.
-
-        Raises:
-            StoreUnavailableError: PostgreSQL is away.
-        """
-        with away_is_unavailable():
-            count = await self._pool.fetchval(SHARING, BY_HAND_LOCK >> 32, BY_HAND_LOCK & 0xFFFF_FFFF)
-        return max(1, int(count or 0))
-
-    @asynccontextmanager
-    async def counted(self) -> AsyncIterator[None]:
-        """For the command of a person: it counts among those who share the traffic, for as long as the block is open.
-
-        Raises:
-            StoreUnavailableError: PostgreSQL is away.
-        """
-        with away_is_unavailable():
-            connection = await self._pool.acquire()
-        try:
-            with away_is_unavailable():
-                await connection.execute("SELECT pg_advisory_lock_shared($1)", BY_HAND_LOCK)
-            yield
-        finally:
-            # Not given back to the pool: what ends the connection frees the lock, whatever happened to either.
-            connection.terminate()
-            await self._pool.release(connection)
 
     async def waiting(self, sources: Sequence[str]) -> int:
         """How many events of these sources wait.

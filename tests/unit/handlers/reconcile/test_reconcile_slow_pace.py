@@ -13,8 +13,8 @@ from handlers.reconcile.taiga_models import Report, Scope
 from mappings.time.models import WorkItem, WorkKind
 from middleware.store.operations.circuits import CircuitStore
 from middleware.traffic.circuits import Circuits
-from middleware.traffic.gate import Rate, Way, in_no_hurry
-from middleware.traffic.limits import LAST_MOMENT, LONGEST_PATIENCE, Leftovers, Pace
+from middleware.traffic.gate import Gate, TrafficLimits, low_priority
+from middleware.traffic.limits import LAST_MOMENT, LONGEST_PATIENCE, LowPriority, RateLimiter
 from tests.support.reconcile.reconcile_fakes import Board, FakeLists, FakeSink
 from tests.support.virtual_time import elapsed, run_in_virtual_time
 from tests.support.webhook_story import START
@@ -33,31 +33,31 @@ class NoStore(CircuitStore):
 class SlowLists(FakeLists):
     """Taiga's lists behind a way with its pace: a request for each list, and for each item."""
 
-    def __init__(self, board: Board, way: Way) -> None:
+    def __init__(self, board: Board, way: Gate) -> None:
         super().__init__(board.taiga)
         self.modified = board.lists.modified
         self.way = way
 
     async def closed_items(self, kind: WorkKind, project_id: int) -> AsyncIterator[WorkItem]:
         """All closed items of a project."""
-        async with self.way.passage("list"):
+        async with self.way.admit("list"):
             rows = [row async for row in super().closed_items(kind, project_id)]
         for row in rows:
             yield row
 
     async def may_list(self, kind: WorkKind, project_id: int) -> bool:
         """Whether our account sees a project."""
-        async with self.way.passage("project"):
+        async with self.way.admit("project"):
             return await super().may_list(kind, project_id)
 
     async def with_attributes(self, item: WorkItem) -> WorkItem:
         """A row with its values."""
-        async with self.way.passage("values"):
+        async with self.way.admit("values"):
             return await super().with_attributes(item)
 
 
-def _way(rate: float = SLOW) -> Way:
-    return Way(TAIGA, Rate(40, rate), Circuits(NoStore(), {}), by_hand=False, timer=elapsed)
+def _way(rate: float = SLOW) -> Gate:
+    return Gate(TAIGA, TrafficLimits(40, rate), Circuits(NoStore(), {}), interactive=False, timer=elapsed)
 
 
 def _now() -> datetime:
@@ -66,7 +66,7 @@ def _now() -> datetime:
 
 async def _reconcile(board: Board, lists: FakeLists, scope: Scope) -> Report:
     """A run by the clock."""
-    in_no_hurry.set(True)
+    low_priority.set(True)
     sink = FakeSink(board, settles=False)
     return await TaigaReconciliation(lists, board.seen, board.world.mapping, _now, sink).run(scope)
 
@@ -135,12 +135,12 @@ def test_the_rolling_look_goes_on_where_it_stopped() -> None:
     run_in_virtual_time(main())
 
 
-async def _ask(way: Way, number: int, sent: list[float]) -> None:
+async def _ask(way: Gate, number: int, sent: list[float]) -> None:
     """An event's requests, one after the other; one that is put off comes again when it is told to."""
     for _ in range(number):
         while True:
             try:
-                async with way.passage("event"):
+                async with way.admit("event"):
                     sent.append(elapsed())
                     break
             except Suspended as put_off:
@@ -156,9 +156,9 @@ def test_events_go_first(rate: float) -> None:
         way, sent, stop = _way(rate), list[float](), asyncio.Event()
 
         async def run_by_clock() -> None:
-            in_no_hurry.set(True)
+            low_priority.set(True)
             while not stop.is_set():
-                async with way.passage("run"):
+                async with way.admit("run"):
                     pass
 
         running = [asyncio.create_task(run_by_clock()) for _ in range(8)]
@@ -176,8 +176,8 @@ def test_a_busy_way_never_shuts_it_out() -> None:
     """Events that fill the way for hours: a request in no hurry takes its place among them after a minute."""
 
     async def main() -> None:
-        pace = Pace(0.5)
-        leftovers = Leftovers(pace, elapsed)
+        pace = RateLimiter(0.5)
+        leftovers = LowPriority(pace, elapsed)
 
         async def crowd() -> None:
             while True:
@@ -199,7 +199,7 @@ def test_nobody_waits_longer_than_the_pace_asks_for() -> None:
     """Alone on its way, work in no hurry is as fast as any other; without a limit it does not wait at all."""
 
     async def turns(rate: float, number: int) -> float:
-        leftovers = Leftovers(Pace(rate), elapsed)
+        leftovers = LowPriority(RateLimiter(rate), elapsed)
         await asyncio.gather(*(leftovers.turn() for _ in range(number)))
         return elapsed()
 
@@ -212,11 +212,14 @@ def test_a_place_is_not_held_while_waiting() -> None:
     """With one place only, an event passes while a request in no hurry waits for its turn."""
 
     async def main() -> None:
-        way, order = Way(TAIGA, Rate(1, SLOW), Circuits(NoStore(), {}), by_hand=False, timer=elapsed), list[str]()
+        way, order = (
+            Gate(TAIGA, TrafficLimits(1, SLOW), Circuits(NoStore(), {}), interactive=False, timer=elapsed),
+            list[str](),
+        )
 
         async def ask(name: str, *, is_patient: bool) -> None:
-            in_no_hurry.set(is_patient)
-            async with way.passage(name):
+            low_priority.set(is_patient)
+            async with way.admit(name):
                 order.append(name)
 
         await ask("first", is_patient=False)

@@ -9,19 +9,17 @@ import pytest
 from pydantic import SecretStr
 
 from handlers.errors import ServerError, Suspended
+from middleware.commands.interactive import warn_of_paused_systems
 from middleware.jobs.periodic import NotNowError, unless_away
 from middleware.jobs.reconcile import taiga_jobs
 from middleware.settings import Settings
 from middleware.store.database import Pool, open_pool
 from middleware.store.operations.circuits import CircuitStore
-from middleware.store.operations.workers import WorkerStore
-from middleware.traffic import gate as way
-from middleware.traffic.by_hand import asking_by_hand, warn_of_outages
+from middleware.traffic import gate
 from middleware.traffic.circuit import CLOSED, Circuit
-from middleware.traffic.gate import Rate
-from middleware.traffic.traffic import Outages
+from middleware.traffic.gate import TrafficLimits
+from middleware.traffic.traffic import Traffic
 from tests.support.in_process_bridge import Bridge, running_bridge
-from tests.support.pipeline import until
 
 NINJA = "invoiceninja"
 SETTINGS = Settings(_env_file=None, taiga_webhook_secrets=(SecretStr("k"),))
@@ -42,63 +40,49 @@ async def _leave_alone(pool: Pool, system: str, probe_in: float = 60) -> None:
     await CircuitStore(pool).change(system, lambda _one: circuit)
 
 
-def _outages(pool: Pool, rate: Rate, *, by_hand: bool) -> Outages:
-    return Outages(CircuitStore(pool), {NINJA: rate}, {}, by_hand=by_hand)
+def _traffic(pool: Pool, rate: TrafficLimits, *, interactive: bool) -> Traffic:
+    return Traffic(CircuitStore(pool), {NINJA: rate}, {}, interactive=interactive)
 
 
 async def test_a_worker_waits_where_a_command_asks(pool: Pool) -> None:
     """The circuit is open: a worker's request is not sent; that of a command is, and its failure changes nothing."""
     await _leave_alone(pool, NINJA)
     before = (await CircuitStore(pool).all())[NINJA]
-    worker, command = (_outages(pool, Rate(5, 0), by_hand=by_hand) for by_hand in (False, True))
+    worker, command = (_traffic(pool, TrafficLimits(5, 0), interactive=interactive) for interactive in (False, True))
     assert [sentence.split(" since ")[0] for sentence in await worker.failing(NINJA)] == ["invoiceninja is away"]
     with pytest.raises(Suspended):
-        async with worker.passage(NINJA)("GET /a"):
+        async with worker.admit(NINJA)("GET /a"):
             pytest.fail("it was sent")
     await command.failing(NINJA)
     with suppress(ServerError):
-        async with command.passage(NINJA)("GET /a"):
+        async with command.admit(NINJA)("GET /a"):
             raise ServerError(NINJA, "GET /a", "still away", status=502)
     assert (await CircuitStore(pool).all())[NINJA] == before
-    async with command.passage(NINJA)("GET /a"):
+    async with command.admit(NINJA)("GET /a"):
         pass
     assert (await CircuitStore(pool).all())[NINJA] == CLOSED
 
 
-async def test_commands_share_the_traffic_with_workers(pool: Pool) -> None:
-    """A command counts while it runs, and no longer; the workers then have the whole again."""
-    await WorkerStore(pool).beat("one", "0")
-    circuits = CircuitStore(pool)
-    assert await circuits.sharing() == 1
-    async with asking_by_hand(SETTINGS, pool), asking_by_hand(SETTINGS, pool):
-        assert await circuits.sharing() == 3
-
-    async def is_alone() -> bool:
-        return await circuits.sharing() == 1
-
-    await until(is_alone)
-
-
 async def test_a_command_waits_for_its_turn(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """At a low rate the try of a worker is put off; a person's request waits, for nobody else sends it again."""
-    monkeypatch.setattr(way, "LONGEST_WAIT", 0.05)
+    monkeypatch.setattr(gate, "LONGEST_WAIT", 0.05)
 
-    async def send(outages: Outages) -> None:
+    async def send(traffic: Traffic) -> None:
         for label in ("GET /a", "GET /b", "GET /c"):
-            async with outages.passage(NINJA)(label):
+            async with traffic.admit(NINJA)(label):
                 pass
 
     with pytest.raises(Suspended):
-        await send(_outages(pool, Rate(5, 8), by_hand=False))
-    await send(_outages(pool, Rate(5, 8), by_hand=True))
+        await send(_traffic(pool, TrafficLimits(5, 8), interactive=False))
+    await send(_traffic(pool, TrafficLimits(5, 8), interactive=True))
 
 
 async def test_what_a_person_is_told(pool: Pool, capsys: pytest.CaptureFixture[str]) -> None:
     """A command that leaves its work to the workers says what these wait for; nothing when all is well."""
-    await warn_of_outages(SETTINGS, pool)
+    await warn_of_paused_systems(SETTINGS, pool)
     assert capsys.readouterr().err == ""
     await _leave_alone(pool, NINJA)
-    await warn_of_outages(SETTINGS, pool)
+    await warn_of_paused_systems(SETTINGS, pool)
     assert "(no connection); the workers go on when it is back" in capsys.readouterr().err
 
 
@@ -114,7 +98,7 @@ async def test_by_the_clock_nobody_knocks_in_vain(pool: Pool, system: str, probe
         done.append("x")
         return "did it"
 
-    acting: Any = unless_away(_outages(pool, Rate(5, 0), by_hand=False), ["taiga", NINJA], "test", act)
+    acting: Any = unless_away(_traffic(pool, TrafficLimits(5, 0), interactive=False), ["taiga", NINJA], "test", act)
     if is_done:
         assert await acting() == "did it"
     else:
@@ -133,9 +117,9 @@ async def bridge(clean_database: str, redis_url: str) -> AsyncIterator[Bridge]:
 async def test_reconciling_by_the_clock_goes_through_the_circuits(bridge: Bridge) -> None:
     """While Taiga is left alone it is not asked at all; when it is time one request tries, and then the run is done."""
     bridge.work("Loose end", loose=True).close()
-    outages = Outages(CircuitStore(bridge.pool), {"taiga": Rate(5, 0)}, {})
-    bridge.taiga.through(outages.passage("taiga"))
-    recent, nightly = taiga_jobs(lambda: bridge.context, bridge.pool, bridge.ingest, outages, 15)
+    traffic = Traffic(CircuitStore(bridge.pool), {"taiga": TrafficLimits(5, 0)}, {})
+    bridge.taiga.through(traffic.admit("taiga"))
+    recent, nightly = taiga_jobs(lambda: bridge.context, bridge.pool, bridge.ingest, traffic, 15)
     await _leave_alone(bridge.pool, "taiga")
     for job in (recent, nightly):
         with pytest.raises(NotNowError, match="taiga is away since"):
@@ -143,6 +127,6 @@ async def test_reconciling_by_the_clock_goes_through_the_circuits(bridge: Bridge
     assert await bridge.count() == 0
     assert bridge.taiga_faults.count() == 0
     await _leave_alone(bridge.pool, "taiga", probe_in=-1)
-    await outages.circuits.renew()
+    await traffic.circuits.renew()
     assert await recent.act() == "1 looked at, 1 put in"
-    assert not outages.circuits.open_ones()
+    assert not traffic.circuits.open_ones()

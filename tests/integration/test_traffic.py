@@ -23,8 +23,8 @@ from middleware.store.events.events import EventStore
 from middleware.store.operations.circuits import CircuitStore
 from middleware.store.operations.workers import WorkerStore
 from middleware.traffic.circuit import LONGEST_PAUSE
-from middleware.traffic.gate import Rate
-from middleware.traffic.traffic import Outages
+from middleware.traffic.gate import TrafficLimits
+from middleware.traffic.traffic import Traffic
 from middleware.web.health import check_remotes
 from tests.support.pipeline import new_event, statuses, until
 
@@ -65,21 +65,21 @@ class World:
         self.store = EventStore(pool)
         self.ninja = Ninja()
         self.ahead = timedelta()
-        self.rate = Rate(100, 0)
+        self.rate = TrafficLimits(100, 0)
 
     def clock(self) -> datetime:
         """The moment as the workers believe it."""
         return datetime.now(UTC) + self.ahead
 
-    def outages(self) -> Outages:
+    def traffic(self) -> Traffic:
         """The ways of one worker."""
-        return Outages(CircuitStore(self.pool), {"invoiceninja": self.rate}, NEEDS, self.clock)
+        return Traffic(CircuitStore(self.pool), {"invoiceninja": self.rate}, NEEDS, self.clock)
 
     @asynccontextmanager
-    async def client(self, outages: Outages) -> AsyncIterator[InvoiceNinja]:
+    async def client(self, traffic: Traffic) -> AsyncIterator[InvoiceNinja]:
         """A client whose requests keep to these ways."""
         client = connect_invoice_ninja("https://ninja.example", "tok", httpx.MockTransport(self.ninja.answer))
-        client.through(outages.passage("invoiceninja"))
+        client.through(traffic.admit("invoiceninja"))
         try:
             yield client
         finally:
@@ -88,14 +88,14 @@ class World:
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[Processor]:
         """A worker at work."""
-        outages = self.outages()
-        async with self.client(outages) as client:
+        traffic = self.traffic()
+        async with self.client(traffic) as client:
 
             async def dispatch(work: Work) -> Outcome:
                 await client.task(work.subject.rpartition(":")[2])
                 return Processed(Code.TIME_RECORDED, "asked")
 
-            processor = Processor(self.url, dispatch, _observe, LIMITS, held_sources=outages.held_sources)
+            processor = Processor(self.url, dispatch, _observe, LIMITS, paused_sources=traffic.paused_sources)
             task = asyncio.create_task(processor.run())
             try:
                 yield processor
@@ -199,7 +199,7 @@ async def test_waiting_costs_nothing(world: World) -> None:
 
 async def test_recovery_is_bounded_and_oldest_first(world: World) -> None:
     """When it is back, events are settled in the order in which they came, at the pace that is set."""
-    world.rate = Rate(3, 0)
+    world.rate = TrafficLimits(3, 0)
     world.ninja.is_away = True
     await world.put(900, 901)
     async with world.worker():
@@ -232,8 +232,8 @@ async def test_one_poisoned_subject_stops_nobody(world: World) -> None:
 
 async def test_too_many_requests_halts_the_way(world: World) -> None:
     """After a 429 the next requests are not sent before the wait is over: the server is not asked in vain."""
-    outages = world.outages()
-    passage = outages.passage("invoiceninja")
+    traffic = world.traffic()
+    passage = traffic.admit("invoiceninja")
     with pytest.raises(Throttled):
         async with passage("GET /a"):
             raise Throttled("invoiceninja", "GET /a", "too many", retry_after=50, status=429)
@@ -241,17 +241,17 @@ async def test_too_many_requests_halts_the_way(world: World) -> None:
         async with passage("GET /b"):
             pytest.fail("it was sent")
     assert 40 < suspended.value.delay <= 45
-    assert await outages.held_sources() is None
+    assert await traffic.paused_sources() is None
 
 
 class Asking:
     """Three requests of one worker in the moment in which it is time to try: one is sent, the others wait."""
 
-    def __init__(self, outages: Outages) -> None:
+    def __init__(self, traffic: Traffic) -> None:
         self.sent: list[str] = []
         self.answer = asyncio.Event()
         self.at_the_end: Callable[[], None] = lambda: None
-        self._passage = outages.passage("invoiceninja")
+        self._passage = traffic.admit("invoiceninja")
         self.tasks = [asyncio.create_task(self._ask(name)) for name in ("a", "b", "c")]
 
     async def _ask(self, name: str) -> None:
@@ -264,10 +264,10 @@ class Asking:
 @pytest.fixture
 async def asking(world: World) -> Asking:
     """They ask, and the first one waits for its answer."""
-    outages = world.outages()
-    await _fail(outages, 6)
+    traffic = world.traffic()
+    await _fail(traffic, 6)
     world.ahead += timedelta(seconds=5)
-    asking = Asking(outages)
+    asking = Asking(traffic)
     await until(lambda: _is(bool(asking.sent)))
     await asyncio.sleep(0.05)
     assert asking.sent == ["a"]
@@ -297,25 +297,25 @@ async def test_who_is_stopped_while_waiting_sends_nothing(asking: Asking) -> Non
 
 async def test_without_postgresql_each_worker_goes_by_itself(world: World) -> None:
     """The store away as well: the circuit still opens for this worker, and closes when the system answers."""
-    outages = world.outages()
+    traffic = world.traffic()
     async with open_pool("postgresql://nobody@127.0.0.1:9/none", size=1) as closed:
-        outages.circuits.store = CircuitStore(closed)
-        await _fail(outages, 6)
-        assert outages.circuits.circuit("invoiceninja").is_open
+        traffic.circuits.store = CircuitStore(closed)
+        await _fail(traffic, 6)
+        assert traffic.circuits.circuit("invoiceninja").is_open
         with pytest.raises(Suspended):
-            async with outages.passage("invoiceninja")("GET /b"):
+            async with traffic.admit("invoiceninja")("GET /b"):
                 pytest.fail("it was sent")
         world.ahead += timedelta(seconds=5)
-        async with outages.passage("invoiceninja")("GET /c"):
+        async with traffic.admit("invoiceninja")("GET /c"):
             pass
-        assert not outages.circuits.circuit("invoiceninja").is_open
+        assert not traffic.circuits.circuit("invoiceninja").is_open
 
 
-async def _fail(outages: Outages, times: int) -> None:
+async def _fail(traffic: Traffic, times: int) -> None:
     async def one(number: int) -> None:
         acting_for.set(f"taiga:task:{number}")
         with suppress(ServerError, Suspended):
-            async with outages.passage("invoiceninja")("GET /a"):
+            async with traffic.admit("invoiceninja")("GET /a"):
                 raise ServerError("invoiceninja", "GET /a", "away", status=502)
 
     for number in range(times):
