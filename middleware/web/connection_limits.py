@@ -13,7 +13,7 @@ BEYOND_ALL_LIMITS = 2
 """Above the limit a waiting connection is closed for each new one; above so many times of it, new ones are dropped."""
 
 
-class Connection(Protocol):
+class LimitedConnection(Protocol):
     """What is asked of a connection."""
 
     @property
@@ -35,10 +35,10 @@ class ConnectionLimits:
         self._most = most
         self._most_of_one = max(1, most // ADDRESS_SHARE)
         self._proxies = _TrustedHosts(trusted_proxies)
-        self._by_address: dict[str, set[Connection]] = {}
+        self._by_address: dict[str, set[LimitedConnection]] = {}
         self._count = 0
 
-    def enter(self, connection: Connection, host: str) -> bool:
+    def enter(self, connection: LimitedConnection, host: str) -> bool:
         """Let a connection in, closing another one for it if need be; False when it must go itself."""
         if self._count >= BEYOND_ALL_LIMITS * self._most:
             return False
@@ -55,7 +55,7 @@ class ConnectionLimits:
         self._count += 1
         return True
 
-    def leave(self, connection: Connection, host: str) -> None:
+    def leave(self, connection: LimitedConnection, host: str) -> None:
         """Forget a connection; one that was not let in is not known."""
         address = self._address(host)
         of_address = self._by_address.get(address)
@@ -70,7 +70,7 @@ class ConnectionLimits:
         return host if host in self._proxies else network_of(host)
 
 
-def _close_one(connections: set[Connection]) -> bool:
+def _close_one(connections: set[LimitedConnection]) -> bool:
     """Close the one that has kept us waiting the longest; False when all are being answered."""
     waiting = [one for one in connections if one.waits_for_sender]
     if not waiting:
