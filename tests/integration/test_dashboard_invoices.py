@@ -62,7 +62,7 @@ class Desk:
             await runs.keep(made)
             names = {invoice.client_id: invoice.client_name for invoice in made.invoices}
             events = await runs.apply(made, names, is_strict=True, send=None)
-            followed = await runs.follower.follow(events, names, lambda _ended: None, lambda _words: None)
+            followed = await runs.follower.follow(events, names, 60, lambda _state: None)
         assert all(one.is_done for one in followed.clients), followed
         return made
 

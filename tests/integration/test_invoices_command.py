@@ -14,6 +14,8 @@ import pytest
 
 from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN, create_app
 from middleware.lab.sandbox.serve import serve
+from middleware.store.database import open_pool
+from middleware.store.operations.workers import WorkerStore
 from tests.support.invoicing.invoicing_bench import ZONE, Office, office
 from tests.support.pipeline import until
 
@@ -195,3 +197,29 @@ async def test_a_lost_answer_is_waited_for_aloud(shell: Shell) -> None:
     _, err = await process.communicate()
     assert process.returncode == 1
     assert "stopped; what is not done goes on when a worker runs" in err.decode()
+
+
+async def test_workers_that_are_slow_are_not_waited_for(shell: Shell, fresh_database: str) -> None:
+    """Beside a worker the command makes nothing itself; after `--wait` seconds it says who goes on."""
+    acme = await shell.office.client("Acme")
+    _write_mapping(shell, acme)
+    await shell.office.work(acme, "1")
+    assert (await shell.run("migrate"))[0] == 0
+    async with open_pool(fresh_database, size=1) as pool:
+        await WorkerStore(pool).beat("elsewhere", "1")
+    code, out, err = await shell.run("invoices", "generate", "--month", "2025-12", "--yes", "--wait", "0.5")
+    assert (code, out.splitlines()[-1]) == (1, "0 clients done, 1 not done")
+    assert "NOT DONE (received" in out
+    assert "stopped after 0.5 s at most: the workers go on with the rest" in err
+    assert await shell.office.invoices() == []
+
+
+async def test_what_is_tried_again_later_is_not_waited_for(shell: Shell) -> None:
+    """Invoice Ninja asks for an hour: the command ends at once with the reason, long before its time is up."""
+    acme = await shell.office.client("Acme")
+    _write_mapping(shell, acme)
+    await shell.office.work(acme, "1")
+    shell.office.faults.add(method="POST", path="/invoices$", status=429, retry_after=3600)
+    code, out, err = await shell.run("invoices", "generate", "--month", "2025-12", "--yes", "--wait", "3000")
+    assert (code, "NOT DONE (retrying" in out) == (1, True), out
+    assert "no worker runs, so start one" in err

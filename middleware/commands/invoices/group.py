@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from handlers.errors import WorkError
 from mappings.invoices.models import InvoicePlan
@@ -31,14 +29,15 @@ from middleware.commands.interactive import interactive_traffic
 from middleware.commands.invoices.link import link_command
 from middleware.commands.invoices.report import as_json as plan_json
 from middleware.commands.invoices.report import print_plan, print_sums
-from middleware.invoicing.follow import Followed
-from middleware.invoicing.follow_state import Ended
+from middleware.invoicing.follow import Followed, OrderState
 from middleware.invoicing.runs import FuturePeriodError, Runs, Standing, UnknownClientError, UnknownPlanError, open_runs
 from middleware.settings import Settings
 
+_EVENTS = "`taiga-billing events list --source schedule`"
+_NO_WORKER = "no worker runs, so start one (taiga-billing up) or generate once more"
 _GOES_ON = (
     "stopped; what is not done goes on when a worker runs (taiga-billing up), or when you generate once more:"
-    " see `taiga-billing events list --source schedule`"
+    f" see {_EVENTS}"
 )
 _T = TypeVar("_T")
 _Do = Callable[[Callable[[Runs], Coroutine[Any, Any, _T]]], _T]
@@ -90,6 +89,9 @@ def plan_command(*, month: str | None, period: str | None, client: str, plan_id:
 @click.option("--send", is_flag=True, help="E-mail the invoices, whatever auto_send says.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be made; exit code 3 when there is something.")
+@click.option(
+    "--wait", type=click.FloatRange(min=0), default=300, show_default=True, help="Seconds to wait for the invoices."
+)
 @json_option
 def generate_command(
     *,
@@ -100,6 +102,7 @@ def generate_command(
     send: bool,
     yes: bool,
     dry_run: bool,
+    wait: float,
     as_json: bool,
 ) -> None:
     """Make the invoices of a period; with --plan exactly those of the plan, or none when the work has changed since."""
@@ -117,7 +120,9 @@ def generate_command(
         if made.invoices and not yes:
             # Outside of any event loop: Ctrl+C must end the question.
             _confirm(made)
-        ended = do(lambda runs: _make(runs, made, send=send, quiet=as_json)) if made.invoices else Followed((), ())
+        ended = Followed((), ())
+        if made.invoices:
+            ended = do(lambda runs: _make(runs, made, send=send, wait=wait, quiet=as_json))
     _print_end(made, ended, as_json=as_json)
     if not all(one.is_done for one in (*ended.clients, *ended.mails)):
         raise click.exceptions.Exit(1)
@@ -184,24 +189,26 @@ async def _standing(runs: Runs, asked: _Asked) -> Standing:
     return Standing(made, (), ())
 
 
-async def _make(runs: Runs, made: InvoicePlan, *, send: bool, quiet: bool) -> Followed:
+async def _make(runs: Runs, made: InvoicePlan, *, send: bool, wait: float, quiet: bool) -> Followed:
     clients = {invoice.client_id: invoice.client_name for invoice in made.invoices}
     events = await runs.apply(made, clients, is_strict=True, send=True if send else None)
-    console = Console(stderr=True)
-    columns = (TextColumn("invoices"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
-        bar = progress.add_task("", total=len(events))
+    try:
+        followed = await runs.follower.follow(events, clients, wait, _ignore if quiet else _tell)
+    except asyncio.CancelledError:
+        click.echo(_GOES_ON, err=True)
+        raise
+    if any(not one.is_over for one in (*followed.clients, *followed.mails)):
+        goes_on = "the workers go on with the rest" if await runs.follower.has_worker() else _NO_WORKER
+        click.echo(f"stopped after {wait:g} s at most: {goes_on}; see {_EVENTS}", err=True)
+    return followed
 
-        def report(ended: Ended) -> None:
-            progress.advance(bar)
-            if not quiet:
-                click.echo(_told(ended))
 
-        try:
-            return await runs.follower.follow(events, clients, report, lambda words: click.echo(words, err=True))
-        except asyncio.CancelledError:
-            click.echo(_GOES_ON, err=True)
-            raise
+def _ignore(_state: OrderState) -> None:
+    """With --json everything is printed at the end."""
+
+
+def _tell(state: OrderState) -> None:
+    click.echo(_told(state))
 
 
 def _refuse(made: InvoicePlan, changed: tuple[str, ...], *, as_json: bool) -> None:
@@ -230,7 +237,7 @@ def _confirm(made: InvoicePlan) -> None:
     click.confirm(f"Make {counted(len(made.invoices), 'invoice')} now?", abort=True)
 
 
-def _told(ended: Ended) -> str:
+def _told(ended: OrderState) -> str:
     name = ended.client_name or ended.client_id or "e-mail"
     if ended.is_done:
         return f"{name}: {ended.reason}"

@@ -1,6 +1,6 @@
 """The event rows: storing what arrived, and what people ask about it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -165,6 +165,13 @@ class EventStore:
         """The event with this id."""
         row = await self._pool.fetchrow(f"SELECT {COLUMNS} FROM events WHERE id = $1", event_id)
         return EventRow(**row) if row else None
+
+    async def find_all(self, event_ids: Collection[int]) -> "list[EventRow]":
+        """These events by id; those that are gone are missing."""
+        rows = await self._pool.fetch(
+            f"SELECT {COLUMNS} FROM events WHERE id = ANY ($1::bigint[]) ORDER BY id", list(event_ids)
+        )
+        return [EventRow(**row) for row in rows]
 
     async def body(self, event_id: int) -> tuple[bytes, dict[str, str]]:
         """The raw body and the kept headers of an event."""

@@ -7,8 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 PENDING = {
     "Books",
+    "Connection",
     "Difference",
-    "Ended",
     "Intent",
     "Known",
     "Look",
