@@ -53,7 +53,7 @@ bench: install ## Measure speed; BENCH_ARGS=--json
 chaos: install ## Kill everything again and again and count what arrived; SEED=11 repeats a run
 	$(BIN)/taiga-billing bench chaos $(if $(SEED),--seed $(SEED)) $(BENCH_ARGS)
 
-lock: install ## Write the lock files anew after a change in pyproject.toml; ARGS=--upgrade takes newer packages
+lock: $(BIN)/python ## Write the lock files anew after a change in pyproject.toml; ARGS=--upgrade takes newer packages
 	$(PIP) install --quiet uv==$(UV_VERSION)
 	$(LOCK) pyproject.toml --output-file requirements.lock
 	$(LOCK) --group build --output-file requirements-build.lock
