@@ -22,7 +22,7 @@ class CannotAskError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsed:
+class DryRunResult:
     """What replays would do, by event id; `problem` says why not all are there, "" when they are."""
 
     effects: "Mapping[int, Effect]"
@@ -36,9 +36,9 @@ class Asking:
         self._services = services
         self._remote: Remote | None = None
 
-    async def effects_of(self, event_ids: Sequence[int], now: datetime) -> Rehearsed:
+    async def effects_of(self, event_ids: Sequence[int], now: datetime) -> DryRunResult:
         """What a replay of these events would do, within some seconds; nothing is written anywhere."""
-        return await (await self._opened()).rehearse_events(event_ids, now)
+        return await (await self._opened()).dry_run_events(event_ids, now)
 
     async def link_for(self, invoice_id: str) -> "PaymentLink":
         """The payment page for what is open of an invoice.

@@ -15,14 +15,14 @@ from handlers.payment_links.link import PaymentLink, payment_link
 from handlers.ports.context import Context
 from mappings.errors import MappingErrors
 from middleware.bootstrap import load_mapping, open_context, open_traffic
-from middleware.dashboard.live import CannotAskError, Rehearsed
-from middleware.replay.dry_run import Effect, rehearse
+from middleware.dashboard.live import CannotAskError, DryRunResult
+from middleware.replay.dry_run import Effect, dry_run
 from middleware.settings import Settings, SettingsError
 from middleware.store.database import Pool
 from middleware.store.events.claim_records import Claim
 from middleware.store.events.replayed import as_replayed
 
-REHEARSAL_SECONDS = 8.0
+DRY_RUN_SECONDS = 8.0
 LINK_SECONDS = 30.0
 # Invoice Ninja has few workers of its own.
 AT_ONCE = 3
@@ -37,28 +37,28 @@ class Remote:
         self._pool = pool
         self._traffic = open_traffic(settings, pool, interactive=True)
 
-    async def rehearse_events(self, event_ids: Sequence[int], now: datetime) -> Rehearsed:
-        """What a replay of these events would do, as far as it can be seen within `REHEARSAL_SECONDS`."""
+    async def dry_run_events(self, event_ids: Sequence[int], now: datetime) -> DryRunResult:
+        """What a replay of these events would do, as far as it can be seen within `DRY_RUN_SECONDS`."""
         effects: dict[int, Effect] = {}
         turns = asyncio.Semaphore(AT_ONCE)
         try:
-            async with asyncio.timeout(REHEARSAL_SECONDS), self._context() as context:
+            async with asyncio.timeout(DRY_RUN_SECONDS), self._context() as context:
 
                 async def look(claim: Claim) -> None:
                     async with turns:
-                        effects.update({effect.event_id: effect for effect in await rehearse(claim, context, now)})
+                        effects.update({effect.event_id: effect for effect in await dry_run(claim, context, now)})
 
                 claims = await as_replayed(self._pool, event_ids, now)
                 async with asyncio.TaskGroup() as group:
                     for claim in claims:
                         group.create_task(look(claim))
         except TimeoutError:
-            return Rehearsed(
-                effects, f"the other systems are slow, this is what was seen within {REHEARSAL_SECONDS:.0f} s"
+            return DryRunResult(
+                effects, f"the other systems are slow, this is what was seen within {DRY_RUN_SECONDS:.0f} s"
             )
         except CannotAskError as error:
-            return Rehearsed(effects, str(error))
-        return Rehearsed(effects)
+            return DryRunResult(effects, str(error))
+        return DryRunResult(effects)
 
     async def make_link(self, invoice_id: str) -> PaymentLink:
         """The payment page for what is open of an invoice; made if there is none yet.

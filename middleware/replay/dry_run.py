@@ -28,7 +28,7 @@ class Effect:
     together_with: int | None = None
 
 
-async def rehearse(claim: Claim, context: Context, now: datetime) -> list[Effect]:
+async def dry_run(claim: Claim, context: Context, now: datetime) -> list[Effect]:
     """What settling a claim would do: one effect for each of its events."""
     script = Script()
     lead = lead_event(claim)

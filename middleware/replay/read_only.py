@@ -50,7 +50,7 @@ VERBS = (("create", "create"), ("delete", "delete"), ("refund", "update"), ("ema
 
 
 class WouldWriteError(Exception):
-    """The rehearsal ends here: the next step would write."""
+    """The dry run ends here: the next step would write."""
 
 
 @dataclass(slots=True)
@@ -183,7 +183,7 @@ class DryReviews:
 
 
 class ReadOnly:
-    """Lets the named methods of an object pass; any other one is a write, and ends the rehearsal (or is left out)."""
+    """Lets the named methods of an object pass; any other one is a write, and ends the dry run (or is left out)."""
 
     def __init__(self, real: object, reads: Collection[str], script: Script, *, left_out: bool = False) -> None:
         self._real = real

@@ -35,7 +35,7 @@ class Check:
     hint: str = ""
 
 
-async def check_database(pool: Pool) -> Check:
+async def database_state(pool: Pool) -> Check:
     """Whether events can be stored."""
     try:
         await ping(pool)
@@ -154,7 +154,7 @@ class Health:
     async def checks(self) -> list[Check]:
         """Every check, asked at the same time."""
         database, redis, worker, remotes = await asyncio.gather(
-            check_database(self._pool),
+            database_state(self._pool),
             check_redis(self._queue),
             check_worker(self._workers),
             check_remotes(self._pool, self._workers),

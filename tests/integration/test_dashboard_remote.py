@@ -45,7 +45,7 @@ class TestReplay:
         """After its time the page comes with what was seen, and says that something is missing."""
         last = await world.closed_task()
         world.ninja_faults.add(Rule(action="hang", times=None))
-        monkeypatch.setattr(remote, "REHEARSAL_SECONDS", 0.3)
+        monkeypatch.setattr(remote, "DRY_RUN_SECONDS", 0.3)
         page = await world.ada.get(f"/events/replay?event={last}&effect=yes")
         assert "What a replay would do cannot be said: the other systems are slow" in page
         assert "Replay it" in page
@@ -151,7 +151,7 @@ class TestByHand:
         """While they wait for a system that hangs, other pages still find a connection to the store."""
         last = await world.closed_task()
         world.ninja_faults.add(Rule(action="hang", times=None))
-        monkeypatch.setattr(remote, "REHEARSAL_SECONDS", 600)
+        monkeypatch.setattr(remote, "DRY_RUN_SECONDS", 600)
         path = f"/events/replay?event={last}&effect=yes"
         asking = [asyncio.create_task(world.ada.get(path)) for _ in range(CONNECTIONS + 1)]
 

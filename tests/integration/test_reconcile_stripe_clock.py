@@ -1,4 +1,4 @@
-"""What the workers do with Stripe by the clock, and that a rehearsal leaves payment links alone."""
+"""What the workers do with Stripe by the clock, and that a dry run leaves payment links alone."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace

@@ -91,7 +91,7 @@ async def test_pages(pool: asyncpg.Pool) -> None:
 
 
 async def test_dry_run_needs_the_settings_of_a_worker(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without mapping file the rehearsal refuses and says what is missing; nothing is put back to work."""
+    """Without mapping file the dry run refuses and says what is missing; nothing is put back to work."""
     monkeypatch.setenv("MAPPINGS_FILE", "missing.json")
     refused = await _run("replay", "2", "--dry-run")
     assert (refused.exit_code, "MAPPINGS_FILE" in refused.output) == (2, True)

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from handlers.ports.context import Context
 from middleware.commands.events import actions as event_acting
 from middleware.lab.sandbox.faults import Rule
-from middleware.replay.dry_run import Effect, rehearse
+from middleware.replay.dry_run import Effect, dry_run
 from middleware.settings import Settings
 from middleware.store.events.actions import EventActions
 from middleware.store.events.replayed import as_replayed
@@ -30,7 +30,7 @@ async def bridge(fresh_database: str, redis_url: str) -> AsyncIterator[Bridge]:
 
 
 async def _told(bridge: Bridge, *event_ids: int) -> list[Effect]:
-    """The rehearsal; it must have written nothing anywhere."""
+    """The dry run; it must have written nothing anywhere."""
     state = "SELECT (SELECT count(*) FROM links), (SELECT count(*) FROM reviews), (SELECT max(attempts) FROM events)"
     before = await bridge.pool.fetchrow(state)
     bridge.ninja_faults.requests.clear()
@@ -38,7 +38,7 @@ async def _told(bridge: Bridge, *event_ids: int) -> list[Effect]:
     now = datetime.now(UTC)
     ids = list(event_ids) or [row["id"] for row in await bridge.pool.fetch("SELECT id FROM events ORDER BY id")]
     claims = await as_replayed(bridge.pool, ids, now)
-    effects = [effect for claim in claims for effect in await rehearse(claim, bridge.context, now)]
+    effects = [effect for claim in claims for effect in await dry_run(claim, bridge.context, now)]
     assert bridge.ninja_faults.count(WRITES) == 0
     assert bridge.taiga_faults.count("PUT|PATCH|DELETE") == 0
     assert await bridge.pool.fetchrow(state) == before
@@ -87,7 +87,7 @@ async def test_update_and_delete(bridge: Bridge) -> None:
 
 
 async def test_an_entry_that_somebody_made_meanwhile_would_be_adopted(bridge: Bridge) -> None:
-    """The number is taken though no link tells it: the rehearsal refuses it like the server, and adopts."""
+    """The number is taken though no link tells it: the dry run refuses it like the server, and adopts."""
     card = bridge.work(hours=2, loose=True).close()
     await bridge.reconcile()
     await bridge.settle()
@@ -159,7 +159,7 @@ async def test_the_command_tells_each_effect(
         database_url=SecretStr(bridge.url),
         redis_url=SecretStr("redis://127.0.0.1:9"),
     )
-    effects = await event_acting._rehearse(settings, (), EventFilter(source="taiga"), 100)
+    effects = await event_acting._dry_run(settings, (), EventFilter(source="taiga"), 100)
     with pytest.raises(click.exceptions.Exit) as ended:
         event_acting._show(effects, as_json=False)
     assert ended.value.exit_code == 3
@@ -169,6 +169,6 @@ async def test_the_command_tells_each_effect(
     assert "    hint: " in told
     assert told.splitlines()[-1].startswith("2 events: 1 ")
     assert await bridge.count("status = 'received'") == 2
-    (unknown,) = await event_acting._rehearse(settings, (99,), EventFilter(), 100)
+    (unknown,) = await event_acting._dry_run(settings, (99,), EventFilter(), 100)
     event_acting._show([unknown], as_json=True)
     assert json.loads(capsys.readouterr().out)[0]["effect"] == "nothing"

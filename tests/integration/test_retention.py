@@ -116,7 +116,7 @@ async def test_in_batches(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_a_removed_body_cannot_be_replayed(pool: asyncpg.Pool) -> None:
-    """A replay passes it over, a rehearsal says why; the event itself can still be looked at."""
+    """A replay passes it over, a dry run says why; the event itself can still be looked at."""
     event_id = await _add(pool, "taiga:task:1", "processed", 300)
     await keep_house(SETTINGS, pool, NOW)
     assert await EventActions(pool).replay([event_id], "test") == []

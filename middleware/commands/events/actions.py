@@ -22,7 +22,7 @@ from middleware.commands.common import (
 from middleware.commands.events.filters import event_filters, wanted
 from middleware.commands.interactive import interactive_traffic
 from middleware.pipeline.wakeups import Wakeups, open_queue
-from middleware.replay.dry_run import Effect, rehearse
+from middleware.replay.dry_run import Effect, dry_run
 from middleware.settings import Settings
 from middleware.store.database import Pool
 from middleware.store.events.actions import EventActions
@@ -49,7 +49,7 @@ def replay(*, event_ids: tuple[int, ...], limit: int, dry_run: bool, as_json: bo
     chosen = _chosen(event_ids, filters)
     with servers_behind(settings_or_exit()) as settings:
         if dry_run:
-            effects = run(_rehearse(settings, event_ids, chosen, limit))
+            effects = run(_dry_run(settings, event_ids, chosen, limit))
             _show(effects, as_json=as_json)
             return
         results = run(_replay(settings, event_ids, chosen, limit))
@@ -112,11 +112,11 @@ async def _replay(settings: Settings, event_ids: Sequence[int], chosen: EventFil
     return {event_id: event_id in done for event_id in ids}
 
 
-async def _rehearse(settings: Settings, event_ids: Sequence[int], chosen: EventFilter, limit: int) -> list[Effect]:
+async def _dry_run(settings: Settings, event_ids: Sequence[int], chosen: EventFilter, limit: int) -> list[Effect]:
     mapping = load_mapping(settings.mappings_file)
     async with store(settings) as pool:
         ids = await _ids(pool, event_ids, chosen, limit)
-        # No Redis: nothing of a rehearsal may wake anybody.
+        # No Redis: nothing of a dry run may wake anybody.
         quiet = settings.model_copy(update={"redis_url": type(settings.redis_url)("")})
         async with (
             interactive_traffic(settings, pool) as traffic,
@@ -124,7 +124,7 @@ async def _rehearse(settings: Settings, event_ids: Sequence[int], chosen: EventF
         ):
             now = datetime.now(UTC)
             claims = await as_replayed(pool, ids, now)
-            effects = [effect for claim in claims for effect in await rehearse(claim, context, now)]
+            effects = [effect for claim in claims for effect in await dry_run(claim, context, now)]
     known = {effect.event_id for effect in effects}
     missing = [Effect(one, "", "nothing", f"event {one} {NOT_REPLAYED}") for one in ids if one not in known]
     return sorted([*effects, *missing], key=lambda effect: effect.event_id)

@@ -62,7 +62,7 @@ async def _preview(visit: Visit, verb: str, statuses: Sequence[str]) -> Response
         asked=asked,
         event_id=event_id,
         touched=shown,
-        rehearsed=await visit.desk.asking.effects_of([row.id for row in shown], visit.now)
+        dry=await visit.desk.asking.effects_of([row.id for row in shown], visit.now)
         if wants_effect and shown
         else None,
         effect_query=asked.query(**here, effect="yes"),

@@ -1,11 +1,11 @@
-"""A rehearsal of payments and invoices reads everything and writes nothing; nothing new can slip past it."""
+"""A dry run of payments and invoices reads everything and writes nothing; nothing new can slip past it."""
 
 import json
 from dataclasses import fields
 from datetime import timedelta
 
 from handlers.ports.context import Context
-from middleware.replay.dry_run import Effect, rehearse
+from middleware.replay.dry_run import Effect, dry_run
 from middleware.replay.read_only import BOOK_READS
 from middleware.store.events.claim_records import Claim, ClaimedEvent
 from tests.support.payments.payment_bench import START, Bench, bench, open_invoice, paid, subject_of
@@ -34,7 +34,7 @@ async def _told(desk: Bench, event: Json) -> Effect:
     desk.store_told(event)
     remembered = dict(desk.memory.records)
     desk.faults.requests.clear()
-    (effect,) = await rehearse(_claim(event), desk.context, START)
+    (effect,) = await dry_run(_claim(event), desk.context, START)
     assert desk.faults.count(WRITES) == 0
     assert desk.memory.records == remembered
     return effect
