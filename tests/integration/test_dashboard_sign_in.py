@@ -1,5 +1,6 @@
 """Signing in and out, over the real application and PostgreSQL."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -57,7 +58,7 @@ async def test_wrong_password_says_nothing_of_the_name(site: httpx.ASGITransport
     async with visitor(site) as person:
         response = await person.sign_in(name, password)
         assert response.status_code == 422
-        assert "do not belong together" in response.text
+        assert "The name or the password is wrong" in response.text
         assert (await person.http.get("/")).status_code == 303
 
 
@@ -75,6 +76,50 @@ async def test_too_many_tries_lock_the_name_at_this_address_only(site: httpx.ASG
             "UPDATE sign_in_failures SET address = '192.0.2.7', failed_at = now() - interval '16 minutes'"
         )
         assert (await person.sign_in("ada")).status_code == 303
+
+
+async def test_many_guesses_at_once(site: httpx.ASGITransport, pool: asyncpg.Pool) -> None:
+    """Guesses that arrive together are counted one after the other: five are checked, not all."""
+    async with visitor(site) as person:
+        token = await person.token("/sign-in")
+        form = {"csrf_token": token, "name": "ada", "password": "wrong password", "then": ""}
+        answers = await asyncio.gather(*(person.http.post("/sign-in", data=form) for _ in range(20)))
+        assert sum("The name or the password is wrong" in one.text for one in answers) == 5
+    assert await pool.fetchval("SELECT count(*) FROM sign_in_failures") == 5
+
+
+async def test_a_name_that_is_guessed_from_everywhere(site: httpx.ASGITransport, pool: asyncpg.Pool) -> None:
+    """After 25 wrong passwords from anywhere it opens only where its person signed in before; a reset ends that."""
+    guesses = "INSERT INTO sign_in_failures (name, address) SELECT 'ada', 'a' || i FROM generate_series(1, 25) i"
+    await pool.execute(guesses)
+    async with visitor(site) as person:
+        assert "Too many wrong passwords" in (await person.sign_in("ada")).text
+        assert (await person.sign_in("vic")).status_code == 303
+        await UserStore(pool).set_password("ada", hash_password(PASSWORD))
+        assert (await person.sign_in("ada")).status_code == 303
+        await pool.execute(guesses)
+        assert (await person.sign_in("ada")).status_code == 303
+
+
+async def test_ipv6_customers_are_one_address(fresh_database: str, redis_url: str, tmp_path: Path) -> None:
+    """The addresses of one /64 are counted together."""
+    async with open_pool(fresh_database, size=1) as pool:
+        await UserStore(pool).add("ada", "admin", hash_password(PASSWORD))
+    async with dashboard(fresh_database, redis_url, tmp_path) as transport:
+        for number in range(1, 7):
+            transport.client = (f"2001:db8::{number}", 4711)
+            async with visitor(transport) as person:
+                answer = await person.sign_in("ada", "wrong password")
+                assert ("Too many" in answer.text) == (number == 6)
+
+
+async def test_a_password_typed_as_a_name_is_not_kept(site: httpx.ASGITransport, pool: asyncpg.Pool) -> None:
+    """A name that nobody has is written down nowhere."""
+    async with visitor(site) as person:
+        await person.sign_in("Tr0ub4dor-and-3", "x")
+    audit = "SELECT string_agg(actor || summary || details::text, '') FROM audit"
+    assert "Tr0ub" not in await pool.fetchval(audit)
+    assert "Tr0ub" not in await pool.fetchval("SELECT string_agg(name, '') FROM sign_in_failures")
 
 
 async def test_an_address_that_tries_names_is_locked(site: httpx.ASGITransport, pool: asyncpg.Pool) -> None:

@@ -52,6 +52,18 @@ class AuditStore:
             async with self._pool.acquire() as connection, connection.transaction():
                 await write_deed(connection, deed)
 
+    async def was_at(self, actor: str, address: str, since: datetime) -> bool:
+        """Whether this person signed in from this address since a moment."""
+        with away_is_unavailable():
+            found = await self._pool.fetchval(
+                "SELECT 1 FROM audit WHERE actor = $1 AND action = 'session.begun' AND details->>'address' = $2"
+                " AND at > $3 LIMIT 1",
+                actor,
+                address,
+                since,
+            )
+        return found is not None
+
     async def of_event(self, event_id: int) -> list[AuditRow]:
         """What people did to an event, oldest first."""
         with away_is_unavailable():

@@ -36,10 +36,11 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """Wrong passwords of a while: of this name from this address, and of any name from this address."""
+    """Wrong passwords of a while: of this name from this address, of any name from it, of the name from anywhere."""
 
     of_name: int
     of_address: int
+    of_name_anywhere: int = 0
 
 
 _COLUMNS = "id, name, role, is_disabled, created_at, signed_in_at"
@@ -85,7 +86,9 @@ class UserStore:
         return User(**values), password_hash
 
     async def set_password(self, name: str, password_hash: str) -> bool:
-        """Replace the password and end all sessions; False for an unknown name."""
+        """Replace the password, end all sessions, and forget wrong passwords; False for an unknown name."""
+        with away_is_unavailable():
+            await self._pool.execute("DELETE FROM sign_in_failures WHERE name = $1", name)
         return await self._change(name, "password_hash = $2, password_changed_at = now()", password_hash)
 
     async def set_disabled(self, name: str, is_disabled: bool) -> bool:
@@ -157,8 +160,10 @@ class SessionStore:
         """Count wrong passwords since a moment."""
         with away_is_unavailable():
             (row,) = await self._pool.fetch(
-                "SELECT count(*) FILTER (WHERE name = $1) AS of_name, count(*) AS of_address FROM sign_in_failures"
-                " WHERE address = $2 AND failed_at > $3",
+                "SELECT count(*) FILTER (WHERE name = $1 AND address = $2) AS of_name,"
+                " count(*) FILTER (WHERE address = $2) AS of_address,"
+                " count(*) FILTER (WHERE name = $1) AS of_name_anywhere FROM sign_in_failures"
+                " WHERE (address = $2 OR name = $1) AND failed_at > $3",
                 name,
                 address,
                 since,

@@ -5,7 +5,7 @@ import pytest
 from middleware.accounts.cookies import comes_from_elsewhere, cookie_name, is_same, must_be_secure
 from middleware.accounts.passwords import WeakPasswordError, check_strength, hash_password, is_outdated, is_right
 from middleware.accounts.service import NAME_PATTERN
-from middleware.accounts.throttle import OF_ADDRESS, OF_NAME, is_too_many
+from middleware.accounts.throttle import OF_ADDRESS, OF_NAME, OF_NAME_ANYWHERE, is_too_many, is_under_attack
 from middleware.store.operations.users import Failures
 
 
@@ -31,7 +31,22 @@ class TestPasswords:
         assert is_outdated(old)
         assert not is_outdated(hash_password("correct horse battery"))
 
-    @pytest.mark.parametrize("password", ["short", "aaaaaaaaaaaaaa", "abababababab", "adaada", "x" * 201])
+    @pytest.mark.parametrize(
+        "password",
+        [
+            *("short", "aaaaaaaaaaaaaa", "abababababab", "adaada", "x" * 201),
+            *(
+                "1234567890",
+                "password123",
+                "qwertyuiop",
+                "passwordpassword",
+                "ada1234567",
+                "Password1!",
+                "P@ssw0rd2026",
+            ),
+            *("Welcome12345", "letmein!!!!", "qwerty123456", "iloveyou2", "zxcvbnm,./1", "9876543210a", "Summer2026!"),
+        ],
+    )
     def test_weak_ones_are_refused(self, password: str) -> None:
         """Too short, too long, too uniform: the message says so."""
         with pytest.raises(WeakPasswordError):
@@ -42,9 +57,10 @@ class TestPasswords:
         with pytest.raises(WeakPasswordError, match="guessed"):
             check_strength("Mira.BergMira.Berg", "mira.berg")
 
-    def test_words_are_taken(self) -> None:
-        """Several words are a good password."""
-        check_strength("correct horse battery", "ada")
+    @pytest.mark.parametrize("password", ["correct horse battery", "x7#Kq9!bTzW", "Blauer-Berg-17", "ada kocht gern"])
+    def test_words_are_taken(self, password: str) -> None:
+        """Several words are a good password, and so are letters and signs of chance."""
+        check_strength(password, "ada")
 
 
 class TestNames:
@@ -69,6 +85,8 @@ class TestThrottle:
         assert not is_too_many(Failures(OF_NAME - 1, OF_ADDRESS - 1))
         assert is_too_many(Failures(OF_NAME, OF_NAME))
         assert is_too_many(Failures(0, OF_ADDRESS))
+        assert not is_under_attack(Failures(0, 0, OF_NAME_ANYWHERE - 1))
+        assert is_under_attack(Failures(0, 0, OF_NAME_ANYWHERE))
 
 
 class TestCookies:
