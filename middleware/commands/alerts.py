@@ -1,9 +1,16 @@
 """`taiga-billing alerts`: who is told when something needs a person, and whether it reaches them."""
 
+import socket
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import click
 
-from middleware.alerts.models import Message
+from mappings.errors import MappingErrors
+from middleware.alerts.conditions import Watched, read_conditions
+from middleware.alerts.models import KnownCondition, Message
 from middleware.alerts.sender import send
+from middleware.bootstrap import load_mapping
 from middleware.commands.common import (
     FailedError,
     WrongUseError,
@@ -13,12 +20,14 @@ from middleware.commands.common import (
     run,
     settings_or_exit,
 )
+from middleware.settings import Settings, SettingsError
+from middleware.store.database import Pool
 from middleware.store.operations.alerts import AlertStore
 
 
 @click.group("alerts")
 def command() -> None:
-    """Send a test message to ALERT_URLS, and list what people were told."""
+    """Send a test message to ALERT_URLS, and list what needs a person."""
 
 
 @command.command("test")
@@ -39,13 +48,38 @@ def test() -> None:
 @command.command("list")
 @json_option
 def list_alerts(*, as_json: bool) -> None:
-    """List what lasts and was (or will be) told."""
-    rows = in_store(lambda pool: AlertStore(pool).known())
+    """List what needs a person now, and when people were told, whether or not ALERT_URLS is set."""
+    settings = settings_or_exit()
+    rows = in_store(lambda pool: _present(settings, pool))
     if as_json:
         print_json(rows)
         return
     for row in rows:
-        told = f"told {row.told_at:%Y-%m-%d %H:%M} UTC" if row.told_at else "not told yet"
+        told = f"told {row.told_at:%Y-%m-%d %H:%M} UTC" if row.told_at else "nobody was told"
         click.echo(f"{row.kind}: {row.summary} ({told})")
     if not rows:
         click.echo("nothing needs a person")
+    elif not settings.alert_urls:
+        click.echo("ALERT_URLS is not set: nobody gets a message about these", err=True)
+
+
+async def _present(settings: Settings, pool: Pool) -> list[KnownCondition]:
+    """Everything that lasts by now, with what is remembered of it."""
+    now = datetime.now(UTC)
+    watched = Watched(
+        settings.enabled_sources, settings.alert_silent_hours, socket.gethostname(), lambda: _mapping_problem(settings)
+    )
+    known = {(row.kind, row.key): row for row in await AlertStore(pool).known()}
+    lasting = [one for seen in await read_conditions(pool, watched, now) for one in seen.conditions]
+    return [
+        replace(known.get((one.kind, one.key), KnownCondition(one.kind, one.key, "", now)), summary=one.summary)
+        for one in lasting
+    ]
+
+
+def _mapping_problem(settings: Settings) -> str:
+    try:
+        load_mapping(settings.mappings_file)
+    except (SettingsError, MappingErrors) as error:
+        return str(error).splitlines()[0]
+    return ""

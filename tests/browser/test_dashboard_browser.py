@@ -48,7 +48,7 @@ async def test_a_dead_event_is_found_and_replayed(open_seat: OpenSeat, receiver:
     async with open_seat(receiver) as seat:
         page = seat.page
         await seat.sign_in("ada")
-        await page.get_by_role("link", name="Dead events").click()
+        await page.get_by_role("link", name="Stuck tasks and payments").click()
         await expect(page.get_by_text("about two")).to_be_visible()
         await page.get_by_role("link", name="#280").click()
         await expect(page.get_by_text("write hours such as 1.5")).to_be_visible()

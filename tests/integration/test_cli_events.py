@@ -102,6 +102,31 @@ async def test_show(pool: asyncpg.Pool, call: Call) -> None:
         assert (text.exit_code, f"event {event_id}" in text.stdout) == (0, True)
 
 
+async def test_show_tells_what_people_did_between_attempts(pool: asyncpg.Pool, call: Call) -> None:
+    """A replay stands before the attempt that it caused, which counts from 1 again; the payload comes if asked."""
+    event_id = (await ids(pool))[1]
+    assert (await call(f"events replay {event_id}")).exit_code == 0
+    await pool.execute(
+        "INSERT INTO attempts (event_id, number, started_at, duration_ms, outcome, outcome_code, reason)"
+        " VALUES ($1, 1, now(), 1, 'processed', 'time_recorded', 'again')",
+        event_id,
+    )
+    shown = await call(f"events show {event_id} --payload")
+    lines = [line for line in shown.stdout.splitlines() if " UTC: " in line]
+    assert ["attempt 1" in line for line in lines] == [True, False, True]
+    assert "back to work" in lines[1]
+    assert '"number": 1' in shown.stdout
+    assert '"number": 1' not in (await call(f"events show {event_id}")).stdout
+
+
+async def test_replay_by_filter_asks(pool: asyncpg.Pool, call: Call) -> None:
+    """Events that a filter chose are put back to work when somebody said yes, or --yes."""
+    refused = await call("events replay --status dead")
+    assert (refused.exit_code, "put 1 event back to work?" in refused.output) == (1, True)
+    assert (await statuses(pool))["dead"] == 1
+    assert (await call("events replay --status dead --yes")).exit_code == 0
+
+
 async def test_show_second_look(pool: asyncpg.Pool, call: Call) -> None:
     """A subject of which a request may still be carried out says when it is looked at once more, and why."""
     event_id = await pool.fetchval("SELECT id FROM events WHERE subject = 'taiga:task:1'")

@@ -163,7 +163,7 @@ async def test_overview_tells_what_waits(ada: Visitor) -> None:
     page = await ada.get("/")
     for text in (
         "6 things wait",
-        "Dead events",
+        "Stuck tasks and payments",
         "A payment is for no invoice yet",
         "€",
         "Globex Ltd",

@@ -12,7 +12,7 @@ import pytest
 from handlers.ports.context import Link
 from mappings.codes import Code
 from mappings.invoiceninja.models import Invoice
-from middleware.store.billing.links import LinkStore
+from middleware.store.billing.links import LinkStore, ReviewStore
 from middleware.store.billing.mirror import STATES, BookStore
 from middleware.store.billing.reports import Reports, TimeWanted
 from middleware.store.database import open_pool
@@ -20,6 +20,7 @@ from middleware.store.events import search as event_search
 from middleware.store.events.actions import EventActions
 from middleware.store.events.search import EventFilter, EventSearch
 from middleware.store.events.statistics import Statistics
+from middleware.store.operations.attention import Attention, NeedsStore
 from middleware.store.operations.audit import AuditStore, Deed
 
 NOW = datetime.now(UTC)
@@ -289,6 +290,21 @@ class TestRecordedTime:
             ("taiga:task:1", "about two is no number"),
         ]
         assert [row.subject for row in await Reports(pool).unrecorded(rows[0].event_id, 10)] == ["taiga:task:1"]
+
+
+class TestAttention:
+    """What waits for a person."""
+
+    async def test_one_problem_counts_once(self, pool: asyncpg.Pool) -> None:
+        """However many events of a task are dead, and whether a review is open: one thing; what was repaired: none."""
+        for minutes in (90, 80, 70):
+            await add(pool, minutes, subject="taiga:task:1", status="dead")
+        await add(pool, 60, subject="taiga:task:2", status="dead")
+        await add(pool, 50, subject="taiga:task:2", status="processed")
+        reviews = ReviewStore(pool)
+        await reviews.open("taiga:task:1", "credit_proposal", "credit 1 h?", {})
+        await reviews.open("stripe:payment:pi_1", "unmatched_payment", "for which invoice?", {})
+        assert await NeedsStore(pool).attention(100) == Attention(stuck=1, things=2)
 
 
 def book_row(number: int, day: str, status: str = "2", balance: str = "10", due: str = "2026-01-31") -> Invoice:

@@ -75,14 +75,26 @@ async def test_alerts_list_and_test(environment: str, monkeypatch: pytest.Monkey
 
 
 async def test_alerts_list_shows_what_lasts(environment: str) -> None:
-    """What lasts is listed with when it was told."""
+    """What needs a person is listed though nobody is to be told, each task once, with when somebody was told of it."""
     async with open_pool(environment, size=1) as pool:
+        for number in (1, 1, 2):
+            await pool.execute(
+                "INSERT INTO events (source, type, key, subject, occurred_at, body, status, reason) VALUES"
+                " ('taiga', 'task.change', gen_random_uuid()::text, $1, now(), '{}', 'dead', 'no rate')",
+                f"taiga:task:{number}",
+            )
         await pool.execute(
             "INSERT INTO alerts (kind, key, summary, since, told_at)"
-            " VALUES ('stuck', '1', 'event 1', now(), '2026-11-21 10:00+00'),"
-            " ('stuck', '2', 'event 2', now(), NULL)"
+            " VALUES ('stuck', 'taiga:task:1', 'as it was', now(), '2026-11-21 10:00+00')"
         )
     output = (await _run(alerts.command, "list")).output
-    assert "stuck: event 1 (told 2026-11-21 10:00 UTC)" in output
-    assert "stuck: event 2 (not told yet)" in output
+    assert "stuck: taiga:task:1, event 2: no rate (told 2026-11-21 10:00 UTC)" in output
+    assert "stuck: taiga:task:2, event 3: no rate (nobody was told)" in output
+    assert "ALERT_URLS is not set" in output
     assert len(json.loads((await _run(alerts.command, "list", "--json")).stdout)) == 2
+
+
+async def test_alerts_list_names_a_mapping_file_that_cannot_be_read(environment: str, tmp_path: Path) -> None:
+    """The mapping file of this folder counts, too."""
+    (tmp_path / "mappings.json").write_text("{")
+    assert "mapping_broken: " in (await _run(alerts.command, "list")).output

@@ -51,7 +51,9 @@ async def _statuses(pool: asyncpg.Pool) -> str:
 
 async def test_replay_by_filter(pool: asyncpg.Pool) -> None:
     """Only what passes every filter goes back to work, as if it had just come in, and the audit names it."""
-    done = await _run("replay", "--status", "dead", "--source", "taiga", "--since", "7d", "--reason-like", "nonsense")
+    done = await _run(
+        "replay", "--yes", "--status", "dead", "--source", "taiga", "--since", "7d", "--reason-like", "nonsense"
+    )
     assert (done.exit_code, done.output) == (0, "event 2 put back to work\n")
     assert await _statuses(pool) == "dead received dead processed retrying dead"
     query = "SELECT attempts = 0 AND reason = '' AND series_started_at > received_at FROM events WHERE id = 2"

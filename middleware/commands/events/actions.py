@@ -32,6 +32,7 @@ from middleware.store.events.search import EventFilter, EventSearch
 _limit = click.option(
     "--limit", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="At most so many events."
 )
+_yes = click.option("--yes", is_flag=True, help="Do not ask.")
 NOT_REPLAYED = "is unknown or at work already, or its body was removed (RETENTION_DAYS)"
 
 
@@ -40,8 +41,9 @@ NOT_REPLAYED = "is unknown or at work already, or its body was removed (RETENTIO
 @event_filters
 @_limit
 @click.option("--dry-run", is_flag=True, help="Only show what each would do; exit code 3 when it would do anything.")
+@_yes
 @json_option
-def replay(*, event_ids: tuple[int, ...], limit: int, dry_run: bool, as_json: bool, **filters: Any) -> None:
+def replay(*, event_ids: tuple[int, ...], limit: int, dry_run: bool, yes: bool, as_json: bool, **filters: Any) -> None:
     """Put finished events back to work; they converge again, so nothing is done twice.
 
     Name events by their ids, or choose them by filters: `events replay --status dead --since 7d`.
@@ -52,7 +54,10 @@ def replay(*, event_ids: tuple[int, ...], limit: int, dry_run: bool, as_json: bo
             effects = run(_dry_run(settings, event_ids, chosen, limit))
             _show(effects, as_json=as_json)
             return
-        results = run(_replay(settings, event_ids, chosen, limit))
+        ids = run(_found(settings, event_ids, chosen, limit))
+        if not event_ids and ids and not yes:
+            click.confirm(f"put {_count(ids)} back to work?", abort=True, err=True)
+        results = run(_replay(settings, ids))
     _report(results, "put back to work", NOT_REPLAYED, as_json=as_json)
 
 
@@ -61,15 +66,11 @@ def replay(*, event_ids: tuple[int, ...], limit: int, dry_run: bool, as_json: bo
 @event_filters
 @_limit
 @click.option("--why", required=True, help="The reason, kept with the event.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@_yes
 @json_option
 def discard(*, event_ids: tuple[int, ...], limit: int, why: str, yes: bool, as_json: bool, **filters: Any) -> None:
     """Close dead or retrying events by your decision, named by their ids or chosen by filters."""
     chosen = _chosen(event_ids, filters)
-
-    async def find(settings: Settings) -> Sequence[int]:
-        async with store(settings) as pool:
-            return await _ids(pool, event_ids, chosen, limit)
 
     async def close(settings: Settings, ids: Sequence[int]) -> dict[int, bool]:
         async with store(settings) as pool:
@@ -77,7 +78,7 @@ def discard(*, event_ids: tuple[int, ...], limit: int, why: str, yes: bool, as_j
         return {event_id: event_id in done for event_id in ids}
 
     with servers_behind(settings_or_exit()) as settings:
-        ids = run(find(settings))
+        ids = run(_found(settings, event_ids, chosen, limit))
         if not event_ids and ids and not yes:
             click.confirm(f"discard {_count(ids)}?", abort=True, err=True)
         results = run(close(settings, ids))
@@ -102,9 +103,13 @@ async def _ids(pool: Pool, event_ids: Sequence[int], chosen: EventFilter, limit:
     return [row.id for row in reversed(page.rows)]
 
 
-async def _replay(settings: Settings, event_ids: Sequence[int], chosen: EventFilter, limit: int) -> dict[int, bool]:
+async def _found(settings: Settings, event_ids: Sequence[int], chosen: EventFilter, limit: int) -> Sequence[int]:
     async with store(settings) as pool:
-        ids = await _ids(pool, event_ids, chosen, limit)
+        return await _ids(pool, event_ids, chosen, limit)
+
+
+async def _replay(settings: Settings, ids: Sequence[int]) -> dict[int, bool]:
+    async with store(settings) as pool:
         done = await EventActions(pool).replay(ids, cli_actor())
     wakeups = Wakeups(open_queue(settings.redis_url.get_secret_value()))
     wakeups.notify(done)

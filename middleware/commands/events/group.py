@@ -28,8 +28,9 @@ from middleware.settings import Settings
 from middleware.store.events.events import AttemptRow, EventRow, EventStore
 from middleware.store.events.rechecks import RecheckStore, Waiting
 from middleware.store.events.search import EventSearch
+from middleware.store.events.timeline import timeline_of
+from middleware.store.operations.audit import AuditRow, AuditStore
 
-PAYLOAD_PREVIEW = 4000
 PIPE_WIDTH = 200
 
 
@@ -61,15 +62,18 @@ def list_events(*, before: int | None, limit: int, as_json: bool, **filters: Any
 
 @command.command("show")
 @click.argument("event_id", type=int)
+@click.option("--payload", is_flag=True, help="Print the payload, too.")
 @json_option
-def show(*, event_id: int, as_json: bool) -> None:
-    """Show one event: timeline, outbound calls, payload, reason and hint."""
+def show(*, event_id: int, payload: bool, as_json: bool) -> None:
+    """Show one event: timeline, outbound calls, reason and hint; --payload prints what arrived, too."""
     with servers_behind(settings_or_exit()) as settings:
         shown = run(_read_one(settings, event_id))
     if as_json:
         told = {**asdict(shown.event), "attempt_rows": shown.attempts, "payload": _decoded(shown.body)}
         print_json({**told, "second_look": shown.recheck})
         return
+    if payload:
+        click.echo(json.dumps(plain(_decoded(shown.body)), indent=2, ensure_ascii=False))
     _print_event(shown, timedelta(minutes=settings.second_look_minutes))
 
 
@@ -79,6 +83,7 @@ class Shown:
 
     event: EventRow
     attempts: list[AttemptRow]
+    deeds: list[AuditRow]
     body: bytes
     recheck: Waiting | None
 
@@ -91,7 +96,8 @@ async def _read_one(settings: Settings, event_id: int) -> Shown:
             raise FailedError(f"there is no event {event_id}")
         body, _headers = await events.body(event_id)
         recheck = await RecheckStore(pool).waiting(event.subject)
-        return Shown(event, await events.attempts(event_id), body, recheck)
+        deeds = await AuditStore(pool).of_event(event_id)
+        return Shown(event, await events.attempts(event_id), deeds, body, recheck)
 
 
 def _print_table(rows: list[EventRow]) -> None:
@@ -115,6 +121,8 @@ def _print_event(shown: Shown, until_recheck: timedelta) -> None:
         f"  happened  {event.occurred_at:%Y-%m-%d %H:%M:%S} UTC, received {event.received_at:%Y-%m-%d %H:%M:%S} UTC"
     )
     click.echo(f"  status    {event.status}{': ' + event.reason if event.reason else ''}")
+    if event.outcome_code:
+        click.echo(f"  code      {event.outcome_code}")
     if event.hint:
         click.echo(f"  hint      {event.hint}")
     if event.status == "retrying":
@@ -123,17 +131,21 @@ def _print_event(shown: Shown, until_recheck: timedelta) -> None:
     if shown.recheck is not None:
         at = shown.recheck.asked_at + until_recheck
         click.echo(f"  looked at once more at {at:%Y-%m-%d %H:%M:%S} UTC, because of {shown.recheck.why}")
-    for attempt in shown.attempts:
-        click.echo(
-            f"  attempt {attempt.number} at {attempt.started_at:%H:%M:%S}, {attempt.duration_ms} ms:"
-            f" {attempt.outcome}: {attempt.reason}"
-        )
-        for call in attempt.calls:
-            answer = call["status"] if call["status"] is not None else call["error"]
-            click.echo(f"    {call['system']} {call['method']} {call['path']} -> {answer} ({call['ms']} ms)")
-    payload = json.dumps(plain(_decoded(shown.body)), indent=2, ensure_ascii=False)
-    cut = payload if len(payload) <= PAYLOAD_PREVIEW else payload[:PAYLOAD_PREVIEW] + "\n  ... (--json shows all)"
-    click.echo(f"  payload   {cut}")
+    for entry in timeline_of(shown.attempts, shown.deeds):
+        if isinstance(entry, AttemptRow):
+            _print_attempt(entry)
+        else:
+            click.echo(f"  {entry.at:%Y-%m-%d %H:%M:%S} UTC: {entry.actor} {entry.summary}")
+
+
+def _print_attempt(attempt: AttemptRow) -> None:
+    click.echo(
+        f"  {attempt.started_at:%Y-%m-%d %H:%M:%S} UTC: attempt {attempt.number}, {attempt.duration_ms} ms:"
+        f" {attempt.outcome}: {attempt.reason}"
+    )
+    for call in attempt.calls:
+        answer = call["status"] if call["status"] is not None else call["error"]
+        click.echo(f"    {call['system']} {call['method']} {call['path']} -> {answer} ({call['ms']} ms)")
 
 
 def _decoded(body: bytes) -> object:

@@ -15,6 +15,7 @@ from middleware.store.events.actions import DISCARDABLE, REPLAYABLE
 from middleware.store.events.events import STATUSES, EventStore
 from middleware.store.events.search import WINDOW, EventFilter, EventSearch
 from middleware.store.events.statistics import Statistics
+from middleware.store.events.timeline import timeline_of
 from middleware.store.operations.audit import AuditStore
 
 LIMIT = 50
@@ -60,8 +61,7 @@ async def show_one(visit: Visit) -> Response:
     return visit.page(
         "event.html",
         event=event,
-        attempts=await store.attempts(event_id),
-        deeds=await AuditStore(pool).of_event(event_id),
+        timeline=timeline_of(await store.attempts(event_id), await AuditStore(pool).of_event(event_id)),
         links=await LinkStore(pool).of_subject(event.subject),
         around=[row for row in around.rows if row.id != event_id],
         payload=shown[:LONGEST_PAYLOAD],

@@ -15,17 +15,18 @@ from middleware.dashboard.pages.time import read_month, span
 from middleware.dashboard.visit import Visit
 from middleware.sources.table import SOURCES
 from middleware.store.billing.mirror import BookStore
-from middleware.store.billing.reports import Reports, ReviewCount
-from middleware.store.events.events import Backlog, backlog
+from middleware.store.billing.reports import Reports
+from middleware.store.events.events import backlog
 from middleware.store.events.rejections import RejectionStore
 from middleware.store.events.statistics import Statistics
-from middleware.store.operations.attention import NeedsStore
+from middleware.store.operations.attention import Attention, NeedsStore
 from middleware.store.operations.timetable import Timetable
 from middleware.web.health import Check
 
 DAYS = 30
 RECENT = timedelta(days=1)
 LONGEST_CALENDAR = 32
+MOST_DEAD = 500
 
 
 async def show(visit: Visit) -> Response:
@@ -35,9 +36,10 @@ async def show(visit: Visit) -> Response:
     mapping = await asyncio.to_thread(read_mapping, services.settings.mappings_file)
     month = read_month("", visit.now.astimezone(zone_named(mapping.mapping.billing_rules.timezone)).date())
     month_began, _ = span(month, zone_named(mapping.mapping.billing_rules.timezone))
-    checks, waiting, arrivals, reviews, unbilled = await asyncio.gather(
+    checks, waiting, attention, arrivals, reviews, unbilled = await asyncio.gather(
         services.checks(),
         backlog(services.pool),
+        NeedsStore(services.pool).attention(MOST_DEAD),
         NeedsStore(services.pool).last_webhooks(tuple(SOURCES)),
         reports.open_reviews(),
         reports.unbilled(),
@@ -53,6 +55,7 @@ async def show(visit: Visit) -> Response:
         "overview.html",
         checks=checks,
         waiting=waiting,
+        attention=attention,
         arrivals=arrivals,
         reviews=reviews,
         unbilled=unbilled,
@@ -64,22 +67,22 @@ async def show(visit: Visit) -> Response:
         ticks=ticks,
         refused=[row for row in refused if visit.now - row.last_at < RECENT],
         next_run=next_run(mapping.mapping, visit.now),
-        tasks=things_to_do(waiting, reviews, len(mapping.problems)),
+        tasks=things_to_do(attention, len(mapping.problems)),
         troubles=[check for check in checks if check.state != "ok"],
-        verdict=verdict(checks, waiting, reviews, len(mapping.problems)),
+        verdict=verdict(checks, attention, len(mapping.problems)),
     )
 
 
-def things_to_do(waiting: Backlog, reviews: list[ReviewCount], mapping_problems: int) -> int:
-    """How many things wait for a person."""
-    return waiting.dead + sum(review.number for review in reviews) + (1 if mapping_problems else 0)
+def things_to_do(attention: Attention, mapping_problems: int) -> int:
+    """How many things wait for a person; a task or payment counts once, however many of its events are dead."""
+    return attention.things + (1 if mapping_problems else 0)
 
 
-def verdict(checks: list[Check], waiting: Backlog, reviews: list[ReviewCount], mapping_problems: int) -> str:
+def verdict(checks: list[Check], attention: Attention, mapping_problems: int) -> str:
     """The state of everything in one word: `well`, `attention` (a person should look) or `trouble` (a part is down)."""
     if any(check.state != "ok" for check in checks):
         return "trouble"
-    return "attention" if things_to_do(waiting, reviews, mapping_problems) else "well"
+    return "attention" if things_to_do(attention, mapping_problems) else "well"
 
 
 async def _chart(visit: Visit, statistics: Statistics) -> DayChart:

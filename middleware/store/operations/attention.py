@@ -53,6 +53,23 @@ class Stuck:
     reason: str
 
 
+# A task or payment that is stuck and has an open review, or several of either, is one thing to do.
+_ATTENTION = f"""
+WITH stuck AS (SELECT subject FROM ({_STUCK}) AS newest),
+    asked AS (SELECT DISTINCT subject FROM reviews WHERE closed_at IS NULL)
+SELECT (SELECT count(*) FROM stuck) AS stuck,
+    (SELECT count(*) FROM (SELECT subject FROM stuck UNION SELECT subject FROM asked) AS subjects) AS things
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """How many things wait for a person, each task, payment or plan once; `stuck` of them have dead events."""
+
+    stuck: int
+    things: int
+
+
 @dataclass(frozen=True, slots=True)
 class OpenReview:
     """A decision that waits for a person."""
@@ -84,6 +101,12 @@ class NeedsStore:
         with away_is_unavailable():
             rows = await self._pool.fetch(_STUCK, limit)
         return [Stuck(**row) for row in rows]
+
+    async def attention(self, limit: int) -> Attention:
+        """How much waits for a person, as far as the newest `limit` dead events tell."""
+        with away_is_unavailable():
+            row = await self._pool.fetchrow(_ATTENTION, limit)
+        return Attention(**dict(row or {}))
 
     async def open_reviews(self, limit: int) -> list[OpenReview]:
         """The newest open reviews."""

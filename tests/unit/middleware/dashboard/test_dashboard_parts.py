@@ -19,12 +19,10 @@ from middleware.dashboard.render import linked
 from middleware.dashboard.visit import id_of, local_path
 from middleware.store.billing.invoice_words import invoice_word
 from middleware.store.billing.mirror import BookInvoice, OpenSum
-from middleware.store.billing.reports import ReviewCount
-from middleware.store.events.events import Backlog
+from middleware.store.operations.attention import Attention
 from middleware.web.health import Check
 
 DAY = date(2026, 11, 21)
-QUIET = Backlog(received=0, retrying=0, processing=0, dead=0, oldest_due_seconds=0)
 
 
 class TestCharts:
@@ -147,12 +145,12 @@ class TestWords:
     def test_verdict(self) -> None:
         """A part that is down comes first, then what waits for a person."""
         fine, broken = Check("redis", "ok", ""), Check("redis", "degraded", "away")
-        review = ReviewCount("credit_proposal", 2, datetime(2026, 1, 1, tzinfo=UTC), "")
-        assert overview.verdict([fine], QUIET, [], 0) == "well"
-        assert overview.verdict([fine], QUIET, [review], 0) == "attention"
-        assert overview.verdict([fine], QUIET, [], 3) == "attention"
-        assert overview.verdict([fine, broken], QUIET, [review], 0) == "trouble"
-        assert overview.things_to_do(QUIET, [review], 3) == 3
+        nothing, two = Attention(0, 0), Attention(1, 2)
+        assert overview.verdict([fine], nothing, 0) == "well"
+        assert overview.verdict([fine], two, 0) == "attention"
+        assert overview.verdict([fine], nothing, 3) == "attention"
+        assert overview.verdict([fine, broken], two, 0) == "trouble"
+        assert overview.things_to_do(two, 3) == 3
 
 
 def book_invoice(status: str, balance: str = "100", due: date | None = DAY, **changes: object) -> BookInvoice:
