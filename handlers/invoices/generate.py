@@ -121,7 +121,9 @@ class _Client:
         if not read.billed_by:
             return read
         healed = False
-        found = await overlapping(self.world.books, read.tasks, self.due.period, self.due.client_id)
+        # Saving an invoice links no archived task.
+        unlinked = [task for task in read.tasks if not task.is_archived]
+        found = await overlapping(self.world.books, unlinked, self.due.period, self.due.client_id)
         # What came late just now may bill what another invoice bills, too: `settle_doubts` decides on it.
         late = {intent.mark for intent in await doubted_intents(self.due.client_id, self.context)}
         known = await finished_ids(self.due.client_id, self.context)

@@ -127,6 +127,8 @@ async def _look(
         task, before = present.get(entry.task_id), read.get(entry.task_id)
         if task is None or task.is_deleted:
             wrong.append(f"{entry.number} was deleted at this moment: taken out")
+        elif task.is_archived and not task.invoice_id:
+            wrong.append(f"{entry.number} was archived at this moment: taken out")
         elif task.id in elsewhere or task.invoice_id not in {"", invoice.id}:
             wrong.append(f"{entry.number} went onto another invoice at this moment: taken out")
         elif before is not None and task.spans != before:

@@ -23,7 +23,7 @@ class BillingBooks(Protocol):
     """Invoice Ninja as the making of invoices sees it."""
 
     async def unbilled_tasks(self, client_id: str = "") -> list[LoggedTask]:
-        """All live tasks that no invoice bills, of a client when given."""
+        """All tasks that no invoice bills, archived ones included; of a client when given."""
         ...
 
     async def logged_tasks(self, client_id: str, task_ids: Collection[str], since: int) -> dict[str, LoggedTask]:
@@ -81,6 +81,10 @@ class BillingBooks(Protocol):
         """The invoice by id, deleted ones included."""
         ...
 
+    async def find_invoice(self, number: str) -> Invoice | None:
+        """The invoice with exactly this number; a deleted one has lost it."""
+        ...
+
     async def marked_invoices(self, field: CustomField, mark: str) -> list[Invoice]:
         """All invoices that carry exactly this mark, deleted ones included."""
         ...
@@ -108,6 +112,14 @@ class BillingBooks(Protocol):
 
         Raises:
             Rejected: `names("number")` when the number is taken.
+        """
+        ...
+
+    async def free_task(self, task: LoggedTask, log: Sequence[LogEntry]) -> LoggedTask:
+        """Unlink the task from its invoice, and send this log with it.
+
+        Raises:
+            Rejected: tasks on invoices are locked.
         """
         ...
 

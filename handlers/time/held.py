@@ -58,6 +58,28 @@ class Held:
         return seconds_to_hours(sum(end - start for start, end in log))
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The client and project of an entry in Invoice Ninja. `is_moved`: a person chose others than we had sent."""
+
+    client_id: str
+    project_id: str
+    is_moved: bool = False
+
+
+def place_of(held: Held, task: NinjaTask, entry: TimeEntry, client_id: str) -> Place:
+    """Where the entry belongs: where it should go, or where a person moved it since we wrote it.
+
+    A move of a person stands until Taiga or mappings.json name another place than before.
+    """
+    sent, stored = held.link.state.get("sent"), held.link.state.get("stored")
+    if sent and stored and (sent["client_id"], sent["project_id"]) == (client_id, entry.project_id):
+        was_stored = (stored["client_id"], stored["project_id"])
+        if (task.client_id, task.project_id) != was_stored or held.link.state.get("is_moved"):
+            return Place(task.client_id, task.project_id, is_moved=True)
+    return Place(client_id, entry.project_id)
+
+
 def has_stored_log(link: Link, task: NinjaTask) -> bool:
     """Whether the entry shows the time that we know it was given; not after a write whose answer was lost."""
     stored = link.state.get("stored")

@@ -6,11 +6,13 @@ and a doubtful answer is resolved by looking the number up.
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 from handlers.errors import Doubtful, NeedsPerson, NotFound, Rejected, RemoteError, RetryLater, ServerError
 from handlers.ports.context import Context, Link
 from handlers.time.billed import billed_by
-from handlers.time.held import Held, has_stored_log, is_as_sent, sent_as_json, stored_as_json
+from handlers.time.dead_lines import LIVE, ask_about, words_for
+from handlers.time.held import Held, has_stored_log, is_as_sent, place_of, sent_as_json, stored_as_json
 from mappings.codes import Code
 from mappings.config.rules import InvoiceStatusValues
 from mappings.time.entry import correction
@@ -19,6 +21,10 @@ from mappings.time.models import NinjaTask, TimeEntry, WorkItem
 KIND = "time_entry"
 INVOICED = "invoiced"
 CREDIT = "credit_proposal"
+CLOSED_WORK = "closed_work"
+"""The kind of the link that keeps what Taiga asks for: hours closed and billable, of which client."""
+
+REOPENED = "it is open again in Taiga"
 UNKNOWN_PROJECT = "unknown_project"
 
 
@@ -33,11 +39,13 @@ class TimeLedger:
         self._reviews = context.reviews
         self._books = context.invoicing.books if context.invoicing else None
         self._held: list[Held] = []
+        self._closed: Link | None = None
 
     async def load(self) -> None:
         """Read the links and the entries they point to."""
         links = await self._links.of_subject(self._subject)
         invoiced = {link.number: link for link in links if link.kind == INVOICED}
+        self._closed = next((link for link in links if link.kind == CLOSED_WORK), None)
         self._held = []
         for link in (link for link in links if link.kind == KIND):
             task = await self._present(link)
@@ -81,19 +89,38 @@ class TimeLedger:
         Returns what was done, "" when nothing was.
         """
         done = await self._remove_open()
-        locked = self.locked_hours
+        await self._remember_closed(Decimal(0), "", "" if self._item.is_closed or self._item.is_deleted else REOPENED)
+        locked, where = self.locked_hours, self._where
         if not locked:
             await self._reviews.close(self._subject, CREDIT, why)
+        elif where != LIVE:
+            done.append(f"{locked} h are {where}")
         elif self._item.is_closed or self._item.is_deleted:
             await self._propose_credit(locked, Decimal(0), why)
             done.append(f"{locked} h are on an invoice already: a credit waits for a person")
         else:
             done.append(f"the {locked} h on an invoice stay until the work is closed again")
-        return ", ".join(done)
+        return ", ".join([*done, *await self._ask_about_dead_lines()])
 
     async def settle(self, desired: TimeEntry) -> str:
         """Make the entries sum up to the desired one; returns what was done."""
+        done = await self._settle(desired)
+        return ", ".join([done, *await self._ask_about_dead_lines()])
+
+    @property
+    def _where(self) -> str:
+        """Where the hours stand that cannot be changed any more, in words."""
+        words = [words_for(held.billed) for held in self._held if held.billed is not None]
+        return next((word for word in words if word != LIVE), LIVE)
+
+    async def _ask_about_dead_lines(self) -> list[str]:
+        """Let a person decide about hours that Invoice Ninja calls invoiced and no live line bills."""
+        asked = [await ask_about(self._subject, held, self._links, self._reviews) for held in self._held]
+        return [words for words in asked if words]
+
+    async def _settle(self, desired: TimeEntry) -> str:
         client_id = await self._client_id(desired)
+        await self._remember_closed(desired.hours, client_id, "")
         locked = self.locked_hours
         if not any(held.is_locked for held in self._held):
             if self._held:
@@ -103,15 +130,30 @@ class TimeLedger:
         if more > 0:
             done = await self._settle_open(self._correction(desired, locked), client_id)
             await self._reviews.close(self._subject, CREDIT, "the hours grew again")
-            return f"{locked} h are on an invoice already; correction: {done}"
+            return f"{locked} h are {self._where}; correction: {done}"
         done_parts = await self._remove_open()
         if more < 0:
             await self._propose_credit(locked, desired.hours, "the hours became fewer after they were invoiced")
             done_parts.append(f"{locked} h are on an invoice, now {desired.hours} h: a credit waits for a person")
         else:
             await self._reviews.close(self._subject, CREDIT, "the hours fit the invoice")
-            done_parts.append(f"{locked} h are on an invoice already: nothing to change")
+            done_parts.append(f"{locked} h are {self._where}: nothing to change")
         return ", ".join(done_parts)
+
+    async def _remember_closed(self, hours: Decimal, client_id: str, why: str) -> None:
+        """Keep what Taiga asks for, beside what Invoice Ninja holds of it: the balance of hours compares both."""
+        if self._closed is None and not hours:
+            return
+        before = self._closed.state if self._closed is not None else {}
+        state = {
+            "hours": str(hours),
+            "client_id": client_id or before.get("client_id", ""),
+            "name": f"#{self._item.ref}: {self._item.subject}",
+            "why": why,
+        }
+        if before != state:
+            self._closed = Link(self._subject, CLOSED_WORK, CLOSED_WORK, "", state)
+            await self._links.save(self._closed)
 
     def _correction(self, desired: TimeEntry, locked: Decimal) -> TimeEntry:
         open_numbers = [held.link.number for held in self._held if not held.is_locked]
@@ -130,10 +172,14 @@ class TimeLedger:
         if held.task.is_deleted:
             await self._ninja.restore_task(held.task.id)
             return await self._update(held, held.task, entry, client_id, "restored")
-        if is_as_sent(held, held.task, entry, client_id):
-            await self._remember(entry, client_id, held.task)
-            return f"{entry.number} has {entry.hours} h already"
-        return await self._update(held, held.task, entry, client_id, "updated")
+        remark = " (archived in Invoice Ninja: restore it there to bill it)" if held.task.is_archived else ""
+        place = place_of(held, held.task, entry, client_id)
+        if place.is_moved:
+            remark += f" (stays with client {place.client_id}, where a person moved it)"
+        if is_as_sent(held, held.task, replace(entry, project_id=place.project_id), place.client_id):
+            await self._remember(entry, client_id, held.task, is_moved=place.is_moved)
+            return f"{entry.number} has {entry.hours} h already{remark}"
+        return await self._update(held, held.task, entry, client_id, "updated") + remark
 
     async def _create(self, entry: TimeEntry, client_id: str) -> str:
         await self._save(Link(self._subject, KIND, entry.number, "", {}), None)
@@ -162,8 +208,10 @@ class TimeLedger:
         return await self._update(held, task, entry, client_id, "adopted")
 
     async def _update(self, held: Held, task: NinjaTask, entry: TimeEntry, client_id: str, word: str) -> str:
+        place = place_of(held, task, entry, client_id)
+        placed = replace(entry, project_id=place.project_id)
         try:
-            updated = await self._ninja.update_task(task.id, entry, client_id)
+            updated = await self._ninja.update_task(task.id, placed, place.client_id)
         except Rejected as error:
             # With its task lock on, Invoice Ninja refuses to write what was invoiced between our look and our write.
             if await self._has_changed(task):
@@ -175,8 +223,8 @@ class TimeLedger:
             # Without the lock it was written all the same: put back what the invoice bills.
             await self._put_back(held, task)
             raise RetryLater(Code.CHANGED_MEANWHILE, f"{entry.number} was invoiced at this moment: looking again", 1)
-        await self._remember(entry, client_id, updated)
-        await self._check_echo(updated, entry, client_id)
+        await self._remember(entry, client_id, updated, is_moved=place.is_moved)
+        await self._check_echo(updated, placed, place.client_id)
         return f"{entry.number} {word}: {entry.hours} h at {entry.rate}"
 
     async def _has_changed(self, task: NinjaTask) -> bool:
@@ -269,9 +317,14 @@ class TimeLedger:
     def _named(self) -> str:
         return f"{self._item.kind} #{self._item.ref} ({self._item.permalink})"
 
-    async def _remember(self, entry: TimeEntry, client_id: str, task: NinjaTask) -> None:
+    async def _remember(self, entry: TimeEntry, client_id: str, task: NinjaTask, *, is_moved: bool = False) -> None:
         origin = {"person": self._item.assignee or "", "taiga_project_id": self._item.project_id}
-        state = {"sent": sent_as_json(entry, client_id), "stored": stored_as_json(task), "origin": origin}
+        state: dict[str, Any] = {
+            "sent": sent_as_json(entry, client_id),
+            "stored": stored_as_json(task),
+            "origin": origin,
+        }
+        state |= {"is_moved": True} if is_moved else {}
         await self._save(Link(self._subject, KIND, entry.number, task.id, state), task)
 
     async def _save(self, link: Link, task: NinjaTask | None) -> None:

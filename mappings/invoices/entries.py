@@ -16,6 +16,7 @@ from mappings.values.hours import hours_to_seconds, seconds_to_hours
 from mappings.values.text import one_line
 
 _OURS = "TAIGA-"
+_ARCHIVED = "it is archived in Invoice Ninja"
 
 
 @dataclass
@@ -50,10 +51,15 @@ class _Selector:
         self._end = self.work.period.ends_at
 
     def look_at(self, task: LoggedTask) -> None:
-        if task.is_deleted or task.is_archived or task.invoice_id or not task.log or task.started_at >= self._end:
+        if task.is_deleted or task.invoice_id or not task.log or task.started_at >= self._end:
             return
         link = self.work.links.get(task.id)
         is_ours = link is not None or task.number.startswith(_OURS)
+        if task.is_archived:
+            # People archive tasks to tidy up. Of their own nothing is said; of ours money is owed.
+            if is_ours and task.id not in self.work.billed_by:
+                self._leave_out(task, self._owed(task, link), _ARCHIVED, "restore it there to bill it")
+            return
         if not is_ours and (why := self._uninvited_because(task.client_id)):
             self._uninvited.setdefault((task.client_id, why), []).append(task.seconds)
             return
@@ -133,6 +139,10 @@ class _Selector:
             )
         )
 
+    def _owed(self, task: LoggedTask, link: TimeLink | None) -> int:
+        hours = self._hours_as_sent(task, link)
+        return task.seconds if hours is None else hours_to_seconds(hours)
+
     @staticmethod
     def _hours_as_sent(task: LoggedTask, link: TimeLink | None) -> Decimal | None:
         """The hours that we sent, if nobody changed them since: Invoice Ninja may have rounded them."""
@@ -185,7 +195,7 @@ class _Selector:
     def _leave_out(self, task: LoggedTask, seconds: int, reason: str, hint: str) -> None:
         what = f"{task.number} {one_line(task.description)}".strip()
         name = self._client_name(task.client_id)
-        self.selection.left_out.append(LeftOut(task.client_id, name, what, seconds, reason, hint))
+        self.selection.left_out.append(LeftOut(task.client_id, name, what, seconds, reason, hint, (task.id,)))
 
     def _client_name(self, client_id: str) -> str:
         client = self.work.clients.get(client_id)

@@ -105,11 +105,15 @@ class Unresolved:
 
 @dataclass(frozen=True, slots=True)
 class CreditProposal:
-    """Hours that were billed too much: a person decides on the credit."""
+    """Hours that a person decides about: billed too much (a credit), on a cancelled invoice, or lost.
+
+    `kind` is that of the review.
+    """
 
     subject: str
     summary: str
     client_id: str
+    kind: str = "credit_proposal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +234,10 @@ class PlannedInvoice:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Time that is not billed now, and why. `what` names the task or event; `seconds` may be 0 when not known."""
+    """Time that is not billed now, and why. `what` names the task or event; `seconds` may be 0 when not known.
+
+    `task_ids` are those whose time it is, none for people's own tasks that no rule asks for.
+    """
 
     client_id: str
     client_name: str
@@ -238,6 +245,7 @@ class LeftOut:
     seconds: int
     reason: str
     hint: str = ""
+    task_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,8 @@ def _currency(client_id: str, rules: BillingRules, work: PeriodWork) -> Currency
 def _refusal(client_id: str, scope: str, members: list[Entry], work: PeriodWork, reason: str) -> LeftOut:
     what = counted(len(members), "entry") + (f" of project {members[0].project or scope}" if scope else "")
     seconds = sum(entry.seconds for entry in members)
-    return LeftOut(client_id, work.clients[client_id].name, what, seconds, reason)
+    ids = tuple(entry.task_id for entry in members)
+    return LeftOut(client_id, work.clients[client_id].name, what, seconds, reason, task_ids=ids)
 
 
 def _unrecorded(work: PeriodWork, scopes: Scopes) -> Iterator[LeftOut]:
@@ -153,8 +154,9 @@ def _unrecorded(work: PeriodWork, scopes: Scopes) -> Iterator[LeftOut]:
 def _credits(work: PeriodWork) -> Iterator[LeftOut]:
     for credit in work.credits:
         client = work.clients.get(credit.client_id)
-        reason = f"a credit waits for a person: {credit.summary}"
-        hint = "give it in Invoice Ninja, then close the review on the dashboard"
+        is_credit = credit.kind == "credit_proposal"
+        reason = f"a credit waits for a person: {credit.summary}" if is_credit else credit.summary
+        hint = "give it in Invoice Ninja, then close the review on the dashboard" if is_credit else ""
         yield LeftOut(credit.client_id, client.name if client else "", credit.subject, 0, reason, hint)
 
 

@@ -31,6 +31,8 @@ REVIEWS: Mapping[str, str] = {
     "invoice_plan": "An invoice plan waits for approval",
     "invoice_flagged": "An invoice is not as it should be",
     "invoice_not_mailed": "An invoice was not e-mailed",
+    "invoice_cancelled": "An invoice was cancelled: what becomes of its hours?",
+    "hours_lost": "Hours are on no invoice and in no plan",
     "unmatched_payment": "A payment is for no invoice yet",
     "payment_problem": "A payment contradicts the books",
 }

@@ -78,12 +78,12 @@ class BillingApi(WideReading, InvoicesApi, CompanyApi):
         self._people: Remembered[str, Mapping[str, str]] = Remembered()
 
     async def unbilled_tasks(self, client_id: str = "") -> list[LoggedTask]:
-        """GET /tasks: all live tasks that no invoice bills, running ones included; of a client when given."""
-        filters = {"client_status": "uninvoiced", "status": "active"}
+        """GET /tasks: all tasks that no invoice bills, running and archived ones included; of a client when given."""
+        filters = {"client_status": "uninvoiced", **_LIVE}
         filters |= {"client_id": client_id} if client_id else {}
 
         def keep(task: LoggedTask) -> bool:
-            is_free = not (task.invoice_id or task.is_deleted or task.is_archived)
+            is_free = not (task.invoice_id or task.is_deleted)
             return is_free and client_id in {"", task.client_id}
 
         return await self._all(read_logged_task, "/tasks", filters, keep)
@@ -162,6 +162,15 @@ class BillingApi(WideReading, InvoicesApi, CompanyApi):
         made = await self._write(read_logged_task, "POST", "/tasks", _task_body(task, number, log))
         self._check_echo("POST /tasks", made.id, "number", sent=number, got=made.number)
         return made
+
+    async def free_task(self, task: LoggedTask, log: Sequence[LogEntry]) -> LoggedTask:
+        """PUT /tasks/{id} without an invoice, and with this log.
+
+        Raises:
+            Rejected: tasks on invoices are locked (invoice_task_lock).
+        """
+        body = {**_task_body(task, task.number, log), "invoice_id": ""}
+        return await self._write(read_logged_task, "PUT", f"/tasks/{segment(task.id)}", body)
 
     async def replace_log(self, task: LoggedTask, log: Sequence[LogEntry]) -> LoggedTask:
         """PUT /tasks/{id} with another log; everything else is sent as it was, because a PUT is not partial."""

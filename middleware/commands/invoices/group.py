@@ -27,6 +27,7 @@ from middleware.commands.common import (
 )
 from middleware.commands.interactive import interactive_traffic
 from middleware.commands.invoices.link import link_command
+from middleware.commands.invoices.release import bill_again_command, leave_command
 from middleware.commands.invoices.report import as_json as plan_json
 from middleware.commands.invoices.report import print_plan, print_sums
 from middleware.invoicing.follow import Followed, OrderState
@@ -49,6 +50,8 @@ def command() -> None:
 
 
 command.add_command(link_command)
+command.add_command(bill_again_command)
+command.add_command(leave_command)
 
 _month = click.option("--month", help="The month whose unbilled time is billed, such as 2025-12.")
 _period = click.option("--period", help="Another period: 2025-W49, or 2025-12-01..2025-12-14.")

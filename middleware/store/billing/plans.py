@@ -57,11 +57,12 @@ WHERE source = 'taiga' AND ($2::text[] IS NULL OR subject = ANY ($2::text[]))
 ORDER BY id LIMIT $1
 """
 _CREDITS = """
-SELECT r.subject, r.summary, coalesce((
+SELECT r.subject, r.kind, r.summary, coalesce(r.details ->> 'client_id', (
     SELECT l.state -> 'sent' ->> 'client_id' FROM links l
     WHERE l.subject = r.subject AND l.kind = 'time_entry' ORDER BY l.created_at LIMIT 1
 ), '') AS client_id
-FROM reviews r WHERE r.kind = 'credit_proposal' AND r.closed_at IS NULL ORDER BY r.id
+FROM reviews r WHERE r.kind IN ('credit_proposal', 'invoice_cancelled', 'hours_lost') AND r.closed_at IS NULL
+ORDER BY r.id
 """
 _NUMBERED_PLAN = "UPDATE planned_invoices SET invoice_number = $2 WHERE invoice_id = $1 AND invoice_number = ''"
 _NUMBERED_LINKS = """
