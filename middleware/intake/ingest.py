@@ -61,7 +61,7 @@ class Ingest:
             self._waiting -= 1
 
     async def _commit(self, events: Sequence[NewEvent]) -> Sequence[Enqueued]:
-        results = await self._store.store(events)
+        results = await self._store.insert(events)
         self._notify([result.event_id for result in results if result.is_due])
         return results
 

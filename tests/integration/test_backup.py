@@ -52,7 +52,7 @@ async def filled(fresh_database: str) -> str:
     async with open_pool(fresh_database, size=1) as pool:
         events = EventStore(pool)
         for number in range(5):
-            await events.store([new_event(f"taiga:task:{number}", body=BODY)])
+            await events.insert([new_event(f"taiga:task:{number}", body=BODY)])
         await pool.execute("DELETE FROM events WHERE id IN (2, 5)")
         await pool.execute(
             "INSERT INTO attempts (event_id, number, started_at, duration_ms, outcome, calls)"
@@ -87,9 +87,9 @@ async def test_round_trip(filled: str, blank_database: str, tmp_path: Path) -> N
     assert (len(before["events"]), len(before["recorded_time"])) == (3, 1)
     async with open_pool(blank_database, size=1) as pool:
         assert await pool.fetchval("SELECT count(*) FROM workers") == 0
-        (stored,) = await EventStore(pool).store([new_event("taiga:task:9")])
+        (stored,) = await EventStore(pool).insert([new_event("taiga:task:9")])
         assert stored.event_id == 6
-        (known,) = await EventStore(pool).store(
+        (known,) = await EventStore(pool).insert(
             [new_event("x", key=await pool.fetchval("SELECT min(key) FROM events"))]
         )
         assert known.is_duplicate
@@ -104,7 +104,7 @@ async def test_one_snapshot_while_everything_runs(filled: str, blank_database: s
     async def arrive() -> None:
         async with open_pool(filled, size=1) as pool:
             for number in range(100, 200):
-                (stored,) = await EventStore(pool).store([new_event(f"taiga:task:{number}")])
+                (stored,) = await EventStore(pool).insert([new_event(f"taiga:task:{number}")])
                 await pool.execute(
                     "INSERT INTO attempts (event_id, number, started_at, duration_ms, outcome)"
                     " VALUES ($1, 1, now(), 1, 'processed')",
@@ -132,7 +132,7 @@ async def test_a_filled_database_is_refused_unless_forced(filled: str, blank_dat
     await back_up(filled, tmp_path / "file", "1")
     await migrate(blank_database)
     async with open_pool(blank_database, size=1) as pool:
-        await EventStore(pool).store([new_event("taiga:task:77")])
+        await EventStore(pool).insert([new_event("taiga:task:77")])
     before = await _content(blank_database)
     with pytest.raises(BackupError, match="not empty: events has rows; --force"):
         await restore(blank_database, tmp_path / "file")
@@ -187,7 +187,7 @@ async def test_sealed_bodies_stay_sealed(filled: str, blank_database: str, tmp_p
     use_keys([Fernet.generate_key().decode()])
     await migrate(filled)
     async with open_pool(filled, size=1) as pool:
-        await EventStore(pool).store([new_event("taiga:task:8", body=b'{"sealed": "customer"}')])
+        await EventStore(pool).insert([new_event("taiga:task:8", body=b'{"sealed": "customer"}')])
     await back_up(filled, tmp_path / "file", "1")
     with zipfile.ZipFile(tmp_path / "file") as archive:
         assert b"637573746f6d6572" not in archive.read("events.copy")

@@ -39,7 +39,7 @@ async def test_oldest_subjects_first(clean_database: str) -> None:
     """Subjects are taken in the order in which their events became due."""
     async with event_store(clean_database) as (store, _), claims(clean_database) as held:
         for name in ("c", "a", "b"):
-            await store.store([new_event(name)])
+            await store.insert([new_event(name)])
         assert [claim.subject for claim in await held.claim(2, [])] == ["c", "a"]
         assert [claim.subject for claim in await held.claim(9, ["c", "a"])] == ["b"]
 
@@ -47,7 +47,7 @@ async def test_oldest_subjects_first(clean_database: str) -> None:
 async def test_burst_is_one_claim_in_the_order_it_happened(clean_database: str) -> None:
     """Many events of one subject are claimed together, sorted by when they happened, newest known last."""
     async with event_store(clean_database) as (store, _), claims(clean_database) as held:
-        await store.store([new_event("s", seconds) for seconds in (3, 1, 2, 9, 5)])
+        await store.insert([new_event("s", seconds) for seconds in (3, 1, 2, 9, 5)])
         (claim,) = await held.claim(10, [])
         seconds = [event.occurred_at.second for event in claim.due]
         assert (seconds, claim.newest.occurred_at.second, claim.newest_is_due) == ([1, 2, 3, 5, 9], 9, True)
@@ -57,7 +57,7 @@ async def test_burst_without_bounds(clean_database: str) -> None:
     """However many events of a subject wait, a try is given so many, the newest first, and knows the newest state."""
     most = claims_module.MOST_OF_A_SUBJECT
     async with event_store(clean_database) as (store, pool), claims(clean_database) as held:
-        await store.store([new_event("s", second) for second in range(2 * most + 5)])
+        await store.insert([new_event("s", second) for second in range(2 * most + 5)])
         taken = []
         for _ in range(3):
             (claim,) = await held.claim(10, [])
@@ -71,10 +71,10 @@ async def test_burst_without_bounds(clean_database: str) -> None:
 async def test_late_event_knows_the_newer_one(clean_database: str) -> None:
     """An older event that arrives late is claimed beside the newest state that was settled before."""
     async with event_store(clean_database) as (store, _), claims(clean_database) as held:
-        await store.store([new_event("s", 10)])
+        await store.insert([new_event("s", 10)])
         (first,) = await held.claim(1, [])
         await finish(held, first)
-        await store.store([new_event("s", 5)])
+        await store.insert([new_event("s", 5)])
         (late,) = await held.claim(1, [])
         assert late.newest.id == first.due[0].id
         assert not late.newest_is_due
@@ -84,11 +84,11 @@ async def test_late_event_knows_the_newer_one(clean_database: str) -> None:
 async def test_discarded_event_is_no_state(clean_database: str) -> None:
     """What a person discarded is not taken for the newest state."""
     async with event_store(clean_database) as (store, pool), claims(clean_database) as held:
-        (stored,) = await store.store([new_event("s", 10)])
+        (stored,) = await store.insert([new_event("s", 10)])
         (claim,) = await held.claim(1, [])
         await finish(held, claim, "dead")
         assert await EventActions(pool).discard([stored.event_id], "a mistake", "ada")
-        await store.store([new_event("s", 5)])
+        await store.insert([new_event("s", 5)])
         (late,) = await held.claim(1, [])
         assert late.newest_is_due
 
@@ -100,9 +100,9 @@ async def test_subject_at_work_is_passed_over(clean_database: str) -> None:
         claims(clean_database) as one,
         claims(clean_database) as other,
     ):
-        await store.store([new_event("busy")])
+        await store.insert([new_event("busy")])
         (busy,) = await one.claim(5, [])
-        await store.store([new_event("busy", 1), new_event("free")])
+        await store.insert([new_event("busy", 1), new_event("free")])
         assert [claim.subject for claim in await other.claim(5, [])] == ["free"]
         await finish(one, busy)
         assert [claim.subject for claim in await other.claim(5, ["free"])] == ["busy"]
@@ -111,14 +111,14 @@ async def test_subject_at_work_is_passed_over(clean_database: str) -> None:
 async def test_failing_subject_does_not_hold_up_others(clean_database: str) -> None:
     """A subject that waits for its next try leaves the way free, and a new event of it is tried at once."""
     async with event_store(clean_database) as (store, pool), claims(clean_database) as held:
-        await store.store([new_event("bad")])
-        await store.store([new_event("good")])
+        await store.insert([new_event("bad")])
+        await store.insert([new_event("good")])
         (bad,) = await held.claim(1, [])
         await finish(held, bad, "retrying")
         await pool.execute("UPDATE events SET next_attempt_at = now() + interval '1 hour' WHERE subject = 'bad'")
         (good,) = await held.claim(9, [])
         assert good.subject == "good"
-        await store.store([new_event("bad", 1)])
+        await store.insert([new_event("bad", 1)])
         (again,) = await held.claim(9, ["good"])
         assert [event.attempts for event in again.due] == [2, 1]
 
@@ -126,7 +126,7 @@ async def test_failing_subject_does_not_hold_up_others(clean_database: str) -> N
 async def test_settled_subject_leaves_no_lock(clean_database: str) -> None:
     """After settling, no advisory lock is left in the server."""
     async with event_store(clean_database) as (store, pool), claims(clean_database) as held:
-        await store.store([new_event(f"s{number}") for number in range(5)])
+        await store.insert([new_event(f"s{number}") for number in range(5)])
         for claim in await held.claim(5, []):
             await finish(held, claim)
         assert (await locks(pool), await statuses(pool)) == (0, {"processed": 5})
@@ -135,7 +135,7 @@ async def test_settled_subject_leaves_no_lock(clean_database: str) -> None:
 async def test_lock_without_events_is_given_back(clean_database: str) -> None:
     """A subject whose events another worker settled since our snapshot is not locked by us for ever."""
     async with event_store(clean_database) as (store, pool), claims(clean_database) as held:
-        await store.store([new_event("s")])
+        await store.insert([new_event("s")])
         blocker = await asyncpg.connect(clean_database)
         await blocker.execute("BEGIN; UPDATE events SET status = 'processed', finished_at = now()")
         claiming = asyncio.create_task(held.claim(1, []))
@@ -159,9 +159,9 @@ async def test_orphans_of_a_killed_connection(clean_database: str) -> None:
         claims(clean_database, lambda: lost.append("one")) as one,
         claims(clean_database) as other,
     ):
-        await store.store([new_event("dies")])
+        await store.insert([new_event("dies")])
         (dying,) = await one.claim(1, [])
-        await store.store([new_event("lives")])
+        await store.insert([new_event("lives")])
         (living,) = await other.claim(1, [])
         assert await other.release_orphans([living.subject]) == 0
         await cut(pool, one)
@@ -179,7 +179,7 @@ async def test_orphans_of_a_killed_connection(clean_database: str) -> None:
 async def test_settlement_after_a_loss_is_refused_on_the_new_connection(clean_database: str) -> None:
     """A try that began before the locks were lost cannot settle the same subject claimed anew by the same worker."""
     async with event_store(clean_database) as (store, pool), claims(clean_database) as held:
-        await store.store([new_event("s")])
+        await store.insert([new_event("s")])
         (before,) = await held.claim(1, [])
         await cut(pool, held)
         await until(lambda: _is_lost(held))
@@ -200,10 +200,10 @@ async def _is_lost(held: Claims) -> bool:
 async def test_claim_cut_between_its_queries_is_void(clean_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Claims whose connection ends before they are handed out are not handed out: nobody would protect them."""
     async with event_store(clean_database) as (store, pool), claims(clean_database) as held:
-        await store.store([new_event("s", 10)])
+        await store.insert([new_event("s", 10)])
         (first,) = await held.claim(1, [])
         await finish(held, first)
-        await store.store([new_event("s", 5)])
+        await store.insert([new_event("s", 5)])
         fetch = asyncpg.Connection.fetch
 
         async def cut_after_the_claim(connection: asyncpg.Connection, query: str, *arguments: object) -> object:
@@ -227,7 +227,7 @@ async def test_bad_settlement_frees_the_subject(clean_database: str) -> None:
     """A settlement that PostgreSQL refuses is undone whole, and its subject can be claimed again."""
     lost: list[str] = []
     async with event_store(clean_database) as (store, pool), claims(clean_database, lambda: lost.append("x")) as held:
-        await store.store([new_event("s")])
+        await store.insert([new_event("s")])
         (claim,) = await held.claim(1, [])
         with pytest.raises(ClaimsLostError):
             await finish(held, claim, "no such status")
@@ -244,7 +244,7 @@ async def _no_locks(pool: asyncpg.Pool) -> bool:
 async def test_cancelled_claim_leaves_no_lock(clean_database: str) -> None:
     """A claim that is cancelled under way frees what it may have locked."""
     async with event_store(clean_database) as (store, pool), claims(clean_database) as held:
-        await store.store([new_event("s")])
+        await store.insert([new_event("s")])
         blocker = await asyncpg.connect(clean_database)
         await blocker.execute("BEGIN; SELECT * FROM events FOR UPDATE")
         claiming = asyncio.create_task(held.claim(1, []))
@@ -265,14 +265,14 @@ async def test_colliding_locks(clean_database: str) -> None:
         claims(clean_database) as one,
         claims(clean_database) as other,
     ):
-        await store.store([new_event("s")])
+        await store.insert([new_event("s")])
         (claim,) = await one.claim(1, [])
         connection = one._connection
         assert connection is not None
         # As if another subject with the same hash were claimed as well.
         await connection.execute("SELECT pg_advisory_lock(hashtextextended('s', 0))")
         await finish(one, claim)
-        await store.store([new_event("s", 1)])
+        await store.insert([new_event("s", 1)])
         assert await other.claim(1, []) == []
         assert len(await one.claim(1, [])) == 1
 
@@ -280,7 +280,7 @@ async def test_colliding_locks(clean_database: str) -> None:
 async def test_settling_what_text_cannot_hold(clean_database: str) -> None:
     """NUL and lone surrogates in reasons and calls are replaced: the settlement goes through."""
     async with event_store(clean_database) as (store, pool), claims(clean_database) as held:
-        (stored,) = await store.store([new_event("s")])
+        (stored,) = await store.insert([new_event("s")])
         (claim,) = await held.claim(1, [])
         bad = "a\x00b\ud800c"
         changes, attempts = settlement(claim)
@@ -305,7 +305,7 @@ async def test_worker_that_died_while_another_was_slow(clean_database: str, monk
         claims(clean_database) as slow,
         claims(clean_database) as quick,
     ):
-        await store.store([new_event("s")])
+        await store.insert([new_event("s")])
         with monkeypatch.context() as patch:
             patch.setattr(claims_module, "CLAIM", CLAIM.replace(order, f"HAVING pg_sleep(0.5)::text = '' {order}"))
             claiming = asyncio.create_task(slow.claim(1, []))
@@ -376,7 +376,7 @@ async def test_never_two_at_a_time(clean_database: str, seed: int) -> None:
             for worker in workers:
                 group.create_task(worker.work())
             for number in range(40):
-                await store.store([new_event(f"s{chance.randint(1, 6)}", number) for _ in range(3)])
+                await store.insert([new_event(f"s{chance.randint(1, 6)}", number) for _ in range(3)])
             await until(lambda: _all_processed(pool, 120))
             for worker in workers:
                 worker.done.set()

@@ -35,7 +35,7 @@ async def pool(clean_database: str) -> AsyncIterator[asyncpg.Pool]:
         for number, status in ((1, "processed"), (2, "dead"), (4, "retrying")):
             subject = f"taiga:task:{number}"
             body = json.dumps({"number": number}).encode()
-            (stored,) = await store.store([new_event(subject, body=body)])
+            (stored,) = await store.insert([new_event(subject, body=body)])
             (claim,) = await held.claim(1, [])
             calls = [
                 {"system": "invoiceninja", "method": "POST", "path": "/tasks", "status": None, "ms": 3, "error": "x"}
@@ -43,7 +43,7 @@ async def pool(clean_database: str) -> AsyncIterator[asyncpg.Pool]:
             attempt = AttemptRecord(stored.event_id, 1, BASE_TIME, 5, status, Code.BAD_HOURS, REASON, calls)
             settlement = StatusChange(stored.event_id, status, Code.BAD_HOURS, REASON, "type them again", BASE_TIME)
             await held.settle(claim.hold, [settlement], [attempt], [subject])
-        await store.store([new_event("taiga:task:3", body=STRANGE)])
+        await store.insert([new_event("taiga:task:3", body=STRANGE)])
         yield opened
 
 

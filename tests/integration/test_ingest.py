@@ -22,7 +22,7 @@ class SlowStore(EventStore):
         self.go = asyncio.Semaphore(0)
         self.error: BaseException | None = None
 
-    async def store(self, events: Sequence[NewEvent]) -> list[Enqueued]:
+    async def insert(self, events: Sequence[NewEvent]) -> list[Enqueued]:
         """Wait, then fail or store."""
         self.batches.append([event.subject for event in events])
         await self.go.acquire()

@@ -73,7 +73,7 @@ async def test_unresolved_events(fresh_database: str) -> None:
             new_event("taiga:task:3", 1, body=body),
             new_event("stripe:pi:1", 1, source="stripe"),
         ]
-        await EventStore(pool).store(events)
+        await EventStore(pool).insert(events)
         await pool.execute(
             "UPDATE events SET status = 'dead', reason = 'bad' WHERE subject = 'taiga:task:3' OR body = $1", b"no json"
         )

@@ -94,7 +94,7 @@ async def test_history_is_all_events_but_the_discarded(pool: asyncpg.Pool) -> No
     late = new_event("s:1", seconds=9, source="stripe", type="late", body=body)
     early = new_event("s:2", seconds=1, source="stripe", type="early", body=b"")
     gone = new_event("s:1", source="stripe", type="gone")
-    await events.store([late, early, gone, new_event("s:3")])
+    await events.insert([late, early, gone, new_event("s:3")])
     await pool.execute("UPDATE events SET status = 'discarded' WHERE type = 'gone'")
     history = await EventHistoryStore(pool).of_subjects(["s:1", "s:2"])
     assert [(event.type, event.payload) for event in history] == [("early", {}), ("late", {"n": Decimal("1.10")})]

@@ -44,7 +44,7 @@ async def test_outcome_and_attempt(bench: Bench, outcome: Outcome, status: str) 
         return outcome
 
     bench.handle = handle
-    await bench.store.store([new_event()])
+    await bench.store.insert([new_event()])
     async with bench.running():
         await bench.settled(status)
     row = await bench.row()
@@ -59,7 +59,7 @@ async def test_outcome_and_attempt(bench: Bench, outcome: Outcome, status: str) 
 
 async def test_burst_is_one_try(bench: Bench) -> None:
     """A burst of one subject is settled by one try; the others name the event that stands for them."""
-    await bench.store.store([new_event("s", seconds) for seconds in (2, 9, 4)])
+    await bench.store.insert([new_event("s", seconds) for seconds in (2, 9, 4)])
     async with bench.running():
         await until(lambda: finished(bench, 3))
     (work,) = bench.works
@@ -72,7 +72,7 @@ async def test_burst_is_one_try(bench: Bench) -> None:
 async def test_needs_a_person(bench: Bench) -> None:
     """What only a person can repair is dead at once, with reason and hint."""
     bench.handle = failing(NeedsPerson(Code.BAD_HOURS, "bad hours", "type them again"))
-    await bench.store.store([new_event()])
+    await bench.store.insert([new_event()])
     async with bench.running():
         await bench.settled("dead")
     row = await bench.row()
@@ -93,7 +93,7 @@ async def test_needs_a_person(bench: Bench) -> None:
 async def test_tried_again_later(bench: Bench, error: Exception, least: float, most: float) -> None:
     """Each way of failing waits as long as it should."""
     bench.handle = failing(error)
-    await bench.store.store([new_event()])
+    await bench.store.insert([new_event()])
     async with bench.running(sweep_seconds=60):
         await bench.settled("retrying")
         assert least <= await due_in(bench) + 0.5
@@ -112,7 +112,7 @@ async def test_wrong_clock_of_a_worker(bench: Bench, monkeypatch: pytest.MonkeyP
     for module in (processor_module, claims_module):
         monkeypatch.setattr(module, "datetime", Wrong, raising=False)
     bench.handle = failing(RetryLater(Code.CHANGED_MEANWHILE, "not yet", 20))
-    await bench.store.store([new_event()])
+    await bench.store.insert([new_event()])
     async with bench.running(sweep_seconds=60):
         await until(partial(waits_after, bench, 1))
     assert 15 < await due_in(bench) < 21
@@ -121,7 +121,7 @@ async def test_wrong_clock_of_a_worker(bench: Bench, monkeypatch: pytest.MonkeyP
 async def test_unforeseen_error_is_tried_five_times(bench: Bench) -> None:
     """An error that nobody foresaw ends dead at the fifth try, and says so."""
     bench.handle = failing(ZeroDivisionError("a mistake of ours"))
-    await bench.store.store([new_event()])
+    await bench.store.insert([new_event()])
     async with bench.running():
         for attempt in range(1, 5):
             await until(partial(waits_after, bench, attempt))
@@ -135,7 +135,7 @@ async def test_unforeseen_error_is_tried_five_times(bench: Bench) -> None:
 
 async def test_gives_up_after_the_time(bench: Bench) -> None:
     """A failure that lasts longer than RETRY_HOURS is for a person; refused credentials wait as long as it takes."""
-    await bench.store.store([new_event("a"), new_event("b")])
+    await bench.store.insert([new_event("a"), new_event("b")])
     await bench.pool.execute("UPDATE events SET series_started_at = now() - interval '73 hours', attempts = 40")
 
     async def handle(work: Work) -> Outcome:
@@ -164,7 +164,7 @@ async def test_try_that_takes_too_long(bench: Bench) -> None:
         return Processed(Code.TIME_RECORDED, "never")
 
     bench.handle = hang
-    await bench.store.store([new_event()])
+    await bench.store.insert([new_event()])
     async with bench.running(attempt_timeout=0.05):
         await bench.settled("retrying")
     assert (await bench.row()).reason == "the attempt took longer than 0 s"
@@ -173,7 +173,7 @@ async def test_try_that_takes_too_long(bench: Bench) -> None:
 async def test_own_timeout_of_a_handler_is_not_that_of_the_try(bench: Bench) -> None:
     """A time limit inside the handler keeps its own words."""
     bench.handle = failing(TimeoutError("the pool was busy"))
-    await bench.store.store([new_event()])
+    await bench.store.insert([new_event()])
     async with bench.running():
         await bench.settled("retrying")
     assert (await bench.row()).reason == "the pool was busy"
@@ -181,7 +181,7 @@ async def test_own_timeout_of_a_handler_is_not_that_of_the_try(bench: Bench) -> 
 
 async def test_body_that_cannot_be_decoded(bench: Bench) -> None:
     """A stored body that cannot be read is dead with a reason, not tried for days."""
-    await bench.store.store([new_event(body=b"[" * 200_000)])
+    await bench.store.insert([new_event(body=b"[" * 200_000)])
     async with bench.running():
         await bench.settled("dead")
     assert "the stored body cannot be decoded" in (await bench.row()).reason
@@ -190,7 +190,7 @@ async def test_body_that_cannot_be_decoded(bench: Bench) -> None:
 async def test_numbers_keep_their_digits(bench: Bench) -> None:
     """Fractions reach the handler exactly, and numbers of any length do not break it."""
     body = b'{"hours": 0.1, "long": ' + b"9" * 5000 + b"}"
-    await bench.store.store([new_event(body=body)])
+    await bench.store.insert([new_event(body=body)])
     async with bench.running():
         await bench.settled("processed")
     payload = bench.works[0].newest.payload
@@ -201,7 +201,7 @@ async def test_numbers_keep_their_digits(bench: Bench) -> None:
 async def test_first_look_and_later_ones(bench: Bench) -> None:
     """The handler is told whether an event is looked at for the first time: not after a try, not after a replay."""
     bench.handle = failing(RetryLater(Code.CHANGED_MEANWHILE, "again", 0))
-    await bench.store.store([new_event()])
+    await bench.store.insert([new_event()])
     async with bench.running():
         await until(lambda: looked(bench, 2))
         bench.handle = done
@@ -215,7 +215,7 @@ async def test_first_look_and_later_ones(bench: Bench) -> None:
 
 async def test_first_look_is_fresh(bench: Bench) -> None:
     """An event that just arrived is fresh."""
-    await bench.store.store([new_event()])
+    await bench.store.insert([new_event()])
     async with bench.running():
         await bench.settled("processed")
     assert bench.works[0].newest.is_fresh

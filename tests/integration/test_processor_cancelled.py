@@ -15,7 +15,7 @@ CUT = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory
 async def test_cancellation_that_nobody_asked_for(bench: Bench) -> None:
     """What a handler waited for was cancelled by somebody else: the try failed, and is done again."""
     bench.handle = failing(asyncio.CancelledError("of another task"))
-    await bench.store.store([new_event()])
+    await bench.store.insert([new_event()])
     async with bench.running():
         await until(partial(waits_after, bench, 1), seconds=20)
         assert "unforeseen CancelledError" in (await bench.row()).reason
@@ -44,12 +44,12 @@ async def test_try_that_outlives_its_lock_spoils_no_other(bench: Bench) -> None:
         return Processed(Code.TIME_RECORDED, "done")
 
     bench.handle = handle
-    await bench.store.store([new_event("late")])
+    await bench.store.insert([new_event("late")])
     async with bench.running():
         await started.wait()
         await bench.pool.execute(CUT)
         await cancelled.wait()
-        await bench.store.store([new_event("new")])
+        await bench.store.insert([new_event("new")])
         await until(lambda: _has_begun(bench, "new"))
         go.set()
         await until(lambda: finished(bench, 2), seconds=20)
@@ -63,7 +63,7 @@ async def _has_begun(bench: Bench, subject: str) -> bool:
 
 async def test_cancelled_in_the_moment_of_a_wake_up(bench: Bench) -> None:
     """A wake-up does not swallow the cancellation of the processor."""
-    await bench.store.store([new_event()])
+    await bench.store.insert([new_event()])
     processor = bench.processor(sweep_seconds=60)
     running = asyncio.create_task(processor.run())
     await bench.settled("processed")

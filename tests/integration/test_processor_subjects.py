@@ -40,7 +40,7 @@ async def test_one_subject_at_a_time_over_two_workers(bench: Bench) -> None:
     bench.handle = handle
     async with bench.running() as one, bench.running() as other:
         for number in range(60):
-            await bench.store.store([new_event(f"s{number % 7}", number)])
+            await bench.store.insert([new_event(f"s{number % 7}", number)])
             one.wake()
             other.wake()
             await asyncio.sleep(0.001)
@@ -61,7 +61,7 @@ async def test_failing_subject_does_not_hold_up_others(bench: Bench) -> None:
 
     bench.handle = handle
     async with bench.running(concurrency=2):
-        await bench.store.store([new_event("bad"), new_event("slow"), *(new_event(f"s{n}") for n in range(20))])
+        await bench.store.insert([new_event("bad"), new_event("slow"), *(new_event(f"s{n}") for n in range(20))])
         await bench.settled("processed", 20)
         hanging.set()
 
@@ -79,7 +79,7 @@ async def test_no_more_at_a_time_than_configured(bench: Bench) -> None:
         return Processed(Code.TIME_RECORDED, "done")
 
     bench.handle = handle
-    await bench.store.store([new_event(f"s{number}") for number in range(30)])
+    await bench.store.insert([new_event(f"s{number}") for number in range(30)])
     async with bench.running(concurrency=3):
         await bench.settled("processed", 30)
     assert most == 3
@@ -88,7 +88,7 @@ async def test_no_more_at_a_time_than_configured(bench: Bench) -> None:
 async def test_lost_wakeups_are_healed(bench: Bench) -> None:
     """An event that nobody announced is found by the sweep."""
     async with bench.running(sweep_seconds=0.05):
-        await bench.store.store([new_event()])
+        await bench.store.insert([new_event()])
         await bench.settled("processed")
 
 
@@ -102,13 +102,13 @@ async def test_stop_finishes_what_is_in_hand(bench: Bench) -> None:
         return Processed(Code.TIME_RECORDED, "done")
 
     bench.handle = handle
-    await bench.store.store([new_event("a")])
+    await bench.store.insert([new_event("a")])
     processor = bench.processor()
     running = asyncio.create_task(processor.run())
     await started.wait()
     stopping = asyncio.create_task(processor.stop(grace=5))
     await asyncio.sleep(0.01)
-    await bench.store.store([new_event("b")])
+    await bench.store.insert([new_event("b")])
     go.set()
     await stopping
     await running
@@ -126,7 +126,7 @@ async def test_stop_hands_back_what_does_not_finish(bench: Bench) -> None:
         return Processed(Code.TIME_RECORDED, "never")
 
     bench.handle = hang
-    await bench.store.store([new_event("a", seconds) for seconds in (1, 2)])
+    await bench.store.insert([new_event("a", seconds) for seconds in (1, 2)])
     processor = bench.processor()
     running = asyncio.create_task(processor.run())
     await started.wait()
@@ -142,7 +142,7 @@ async def test_stop_hands_back_what_does_not_finish(bench: Bench) -> None:
 
 async def test_stop_in_the_middle_of_a_claim(bench: Bench) -> None:
     """A claim that comes back while the worker stops is finished or handed back, and leaves no lock."""
-    await bench.store.store([new_event("a")])
+    await bench.store.insert([new_event("a")])
     blocker = await asyncpg.connect(bench.url)
     await blocker.execute("BEGIN; SELECT * FROM events FOR UPDATE")
     processor = bench.processor()
@@ -176,7 +176,7 @@ async def test_cancelled_without_stop(bench: Bench) -> None:
         return Processed(Code.TIME_RECORDED, "never")
 
     bench.handle = hang
-    await bench.store.store([new_event()])
+    await bench.store.insert([new_event()])
     running = asyncio.create_task(bench.processor().run())
     await started.wait()
     running.cancel()
@@ -206,7 +206,7 @@ async def test_lost_locks_cancel_the_work(bench: Bench) -> None:
         return Processed(Code.TIME_RECORDED, "never")
 
     bench.handle = handle
-    await bench.store.store([new_event()])
+    await bench.store.insert([new_event()])
     async with bench.running():
         await started.wait()
         await bench.pool.execute(
@@ -224,7 +224,7 @@ async def test_policy_that_stumbles(bench: Bench, monkeypatch: pytest.MonkeyPatc
         raise OverflowError("too far")
 
     monkeypatch.setattr(processor_module, "judge", broken)
-    await bench.store.store([new_event()])
+    await bench.store.insert([new_event()])
     async with bench.running():
         await bench.settled("retrying")
     assert (await bench.row()).reason == "unforeseen OverflowError: too far"
@@ -238,7 +238,7 @@ async def test_report_that_fails(bench: Bench, monkeypatch: pytest.MonkeyPatch) 
         raise ValueError("no such label")
 
     monkeypatch.setattr(processor_module, "report", broken)
-    await bench.store.store([new_event()])
+    await bench.store.insert([new_event()])
     async with bench.running():
         await bench.settled("processed")
 
@@ -254,7 +254,7 @@ async def test_settlement_that_fails(bench: Bench, monkeypatch: pytest.MonkeyPat
         await settle(self, *arguments)
 
     monkeypatch.setattr(Claims, "settle", once_broken)
-    await bench.store.store([new_event()])
+    await bench.store.insert([new_event()])
     async with bench.running():
         await bench.settled("processed")
     assert (await bench.row()).attempts == 2
@@ -271,7 +271,7 @@ async def test_room(bench: Bench) -> None:
     bench.handle = handle
     async with bench.running(concurrency=1) as processor:
         await processor.room()
-        await bench.store.store([new_event()])
+        await bench.store.insert([new_event()])
         await until(lambda: looked(bench, 1))
         waiting = asyncio.create_task(processor.room())
         await asyncio.sleep(0.02)
@@ -283,7 +283,7 @@ async def test_room(bench: Bench) -> None:
 async def test_orphans_of_a_dead_worker(bench: Bench) -> None:
     """Work of a worker that vanished is taken over by the next sweep."""
     async with claims(bench.url) as held:
-        await bench.store.store([new_event()])
+        await bench.store.insert([new_event()])
         assert await held.claim(1, [])
     assert await statuses(bench.pool) == {"processing": 1}
     async with bench.running():

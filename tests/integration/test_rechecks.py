@@ -113,7 +113,7 @@ async def test_nothing_is_in_doubt_on_a_calm_day(bridge: Bridge) -> None:
 async def test_dead_worker(clean_database: str) -> None:
     """What a worker that died may have asked for is looked at again, once for each subject."""
     async with event_store(clean_database) as (store, pool):
-        await store.store([new_event("s"), new_event("s", 1), new_event("other")])
+        await store.insert([new_event("s"), new_event("s", 1), new_event("other")])
         async with claims(clean_database) as held:
             assert len(await held.claim(5, [])) == 2
         async with claims(clean_database) as heir:
@@ -134,7 +134,7 @@ async def test_dead_worker(clean_database: str) -> None:
 async def test_later_doubt_postpones(clean_database: str) -> None:
     """There is one recheck for a subject, counted from the last request without an answer."""
     async with event_store(clean_database) as (store, pool):
-        (first, second) = await store.store([new_event("s"), new_event("s", 1)])
+        (first, second) = await store.insert([new_event("s"), new_event("s", 1)])
         async with pool.acquire() as connection:
             await remember_doubts(connection, [Doubt("s", first.event_id, "a first request")])
             await connection.execute("UPDATE second_looks SET asked_at = now() - interval '1 hour'")
@@ -150,7 +150,7 @@ async def test_later_doubt_postpones(clean_database: str) -> None:
 async def test_what_is_not_looked_at(clean_database: str, subject: str) -> None:
     """What is dead waits for a person, whose repair looks by itself; runs and e-mails are not done again."""
     async with event_store(clean_database) as (store, pool):
-        (stored,) = await store.store([new_event(subject)])
+        (stored,) = await store.insert([new_event(subject)])
         await pool.execute("UPDATE events SET status = 'dead' WHERE subject LIKE 'taiga:%'")
         async with pool.acquire() as connection:
             await remember_doubts(connection, [Doubt(subject, stored.event_id, "a request")])
@@ -161,7 +161,7 @@ async def test_what_is_not_looked_at(clean_database: str, subject: str) -> None:
 async def test_invoices_are_looked_at_though_dead(clean_database: str) -> None:
     """A plan that cannot be applied any more is not applied again: what a late request made is found all the same."""
     async with event_store(clean_database) as (store, pool):
-        (stored,) = await store.store([new_event("invoice:acme")])
+        (stored,) = await store.insert([new_event("invoice:acme")])
         await pool.execute("UPDATE events SET status = 'dead'")
         async with pool.acquire() as connection:
             await remember_doubts(connection, [Doubt("invoice:acme", stored.event_id, "a request")])
@@ -176,7 +176,7 @@ async def test_answer_lost_in_a_try_that_succeeds(bench: Bench) -> None:
         return Processed(Code.TIME_RECORDED, "done")
 
     bench.handle = handle
-    await bench.store.store([new_event()])
+    await bench.store.insert([new_event()])
     async with bench.running():
         await bench.settled("processed")
     waiting = await RecheckStore(bench.pool).waiting("taiga:task:1")
@@ -193,7 +193,7 @@ async def test_cut_short(bench: Bench) -> None:
         return Processed(Code.TIME_RECORDED, "never")
 
     bench.handle = handle
-    await bench.store.store([new_event()])
+    await bench.store.insert([new_event()])
     processor = bench.processor()
     running = asyncio.create_task(processor.run())
     await until(partial(looked, bench, 1))

@@ -30,8 +30,8 @@ async def pool(fresh_database: str, redis_url: str, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(name, value)
     async with open_pool(fresh_database, size=2) as opened:
         for number in range(1, 6):
-            await EventStore(opened).store([new_event(f"taiga:task:{number}")])
-        await EventStore(opened).store([new_event("stripe:payment:pi_1", source="stripe", type="charge.refunded")])
+            await EventStore(opened).insert([new_event(f"taiga:task:{number}")])
+        await EventStore(opened).insert([new_event("stripe:payment:pi_1", source="stripe", type="charge.refunded")])
         await opened.execute(
             "UPDATE events SET status = (ARRAY['dead','dead','dead','processed','retrying','dead'])[id],"
             " reason = CASE WHEN id = 3 THEN 'no client 100% known' ELSE 'hours are nonsense' END, attempts = 3"

@@ -35,7 +35,7 @@ async def pool(fresh_database: str) -> AsyncIterator[asyncpg.Pool]:
 
 
 async def _add(pool: asyncpg.Pool, subject: str, status: str, age_days: float, seconds: float = 0) -> int:
-    (stored,) = await EventStore(pool).store([new_event(subject, seconds)])
+    (stored,) = await EventStore(pool).insert([new_event(subject, seconds)])
     arrived = NOW - timedelta(days=age_days)
     await pool.execute(
         "UPDATE events SET status = $2, received_at = $3::timestamptz,"

@@ -38,7 +38,7 @@ async def _raw(url: str) -> list[bytes]:
 
 async def _store(url: str, subject: str, body: bytes = BODY) -> None:
     async with open_pool(url, size=1) as pool:
-        await EventStore(pool).store([new_event(subject, body=body)])
+        await EventStore(pool).insert([new_event(subject, body=body)])
 
 
 async def test_sealed_in_the_database_open_for_readers(fresh_database: str) -> None:

@@ -37,7 +37,7 @@ async def put(pool: asyncpg.Pool, event_id: int, status: str) -> None:
 async def test_concurrent_inserts_of_one_key(store: EventStore) -> None:
     """Many receivers that store the same delivery at the same time make one row, and exactly one is the first."""
     event = new_event(key="same")
-    results = await asyncio.gather(*(store.store([event]) for _ in range(20)))
+    results = await asyncio.gather(*(store.insert([event]) for _ in range(20)))
     stored = [result for (result,) in results]
     assert len({result.event_id for result in stored}) == 1
     assert [result.is_duplicate for result in stored].count(False) == 1
@@ -48,21 +48,21 @@ async def test_batches_in_opposite_orders(store: EventStore) -> None:
     """Two receivers that commit the same deliveries in opposite orders both succeed."""
     for number in range(15):
         events = [new_event(key=f"{number}-{part}", body=b"{}" * 5000) for part in range(40)]
-        forth, back = await asyncio.gather(store.store(events), store.store(events[::-1]))
+        forth, back = await asyncio.gather(store.insert(events), store.insert(events[::-1]))
         assert [result.event_id for result in forth] == [result.event_id for result in back[::-1]]
 
 
 async def test_same_delivery_twice_in_one_commit(store: EventStore) -> None:
     """A delivery that comes twice within one commit is stored once; the second is a duplicate."""
     event, other = new_event(key="x"), new_event(key="y")
-    first, second, third = await store.store([event, other, event])
+    first, second, third = await store.insert([event, other, event])
     assert (first.is_duplicate, second.is_duplicate, third.is_duplicate) == (False, False, True)
     assert (first.event_id, third.is_due) == (third.event_id, False)
 
 
 async def test_same_key_of_two_sources(store: EventStore) -> None:
     """Keys are unique within their source only."""
-    first, second = await store.store([new_event(key="k"), new_event(key="k", source="stripe")])
+    first, second = await store.insert([new_event(key="k"), new_event(key="k", source="stripe")])
     assert first.event_id != second.event_id
 
 
@@ -74,9 +74,9 @@ async def test_same_key_of_two_sources(store: EventStore) -> None:
 async def test_duplicate_of(store: EventStore, pool: asyncpg.Pool, status: str, *, revived: bool) -> None:
     """Only a duplicate of a dead event puts it back to work; what a person discarded stays so."""
     event = new_event()
-    (first,) = await store.store([event])
+    (first,) = await store.insert([event])
     await put(pool, first.event_id, status)
-    (second,) = await store.store([event])
+    (second,) = await store.insert([event])
     assert (second.event_id, second.is_duplicate, second.is_due) == (first.event_id, True, revived)
     row = await store.find(first.event_id)
     assert row is not None
@@ -87,7 +87,7 @@ async def test_away_means_not_stored() -> None:
     """Without PostgreSQL nothing is called stored."""
     async with event_store(NOWHERE) as (store, pool):
         with pytest.raises(StoreUnavailableError):
-            await store.store([new_event()])
+            await store.insert([new_event()])
         with pytest.raises(StoreUnavailableError):
             await backlog(pool)
 
@@ -95,7 +95,7 @@ async def test_away_means_not_stored() -> None:
 async def test_replay(store: EventStore, pool: asyncpg.Pool) -> None:
     """Whatever is finished or waits for its next attempt can be replayed as a series of its own; work in hand not."""
     actions = EventActions(pool)
-    (stored,) = await store.store([new_event()])
+    (stored,) = await store.insert([new_event()])
     for status, works in {"processed": True, "ignored": True, "dead": True, "discarded": True, "retrying": True,
                           "processing": False, "received": False}.items():  # fmt: skip
         await put(pool, stored.event_id, status)
@@ -108,7 +108,7 @@ async def test_replay(store: EventStore, pool: asyncpg.Pool) -> None:
 async def test_discard(store: EventStore, pool: asyncpg.Pool) -> None:
     """A person may close what is dead or retrying, with a reason that is kept; nothing else."""
     actions = EventActions(pool)
-    (stored,) = await store.store([new_event()])
+    (stored,) = await store.insert([new_event()])
     for status in ("received", "processing", "processed", "ignored", "discarded"):
         await put(pool, stored.event_id, status)
         assert await actions.discard([stored.event_id], "why", "ada") == []
@@ -122,7 +122,7 @@ async def test_discard(store: EventStore, pool: asyncpg.Pool) -> None:
 async def test_list(store: EventStore, pool: asyncpg.Pool) -> None:
     """Newest first, by status, source and subject, page by page."""
     events = [new_event("a"), new_event("b"), new_event("a", source="stripe"), new_event("c")]
-    ids = [(await store.store([event]))[0].event_id for event in events]
+    ids = [(await store.insert([event]))[0].event_id for event in events]
     await put(pool, ids[3], "dead")
     assert [row.id for row in await store.list()] == ids[::-1]
     assert [row.id for row in await store.list(subject="a", source="taiga")] == [ids[0]]
@@ -139,7 +139,7 @@ async def test_unknown_event(store: EventStore) -> None:
 
 async def test_backlog(store: EventStore, pool: asyncpg.Pool) -> None:
     """What waits is counted by status, with the age of the oldest that is due."""
-    stored = await store.store([new_event(f"s{number}") for number in range(6)])
+    stored = await store.insert([new_event(f"s{number}") for number in range(6)])
     for item, status in zip(
         stored, ["received", "retrying", "retrying", "processing", "dead", "processed"], strict=True
     ):
@@ -166,7 +166,7 @@ async def full_pool(fresh_database: str) -> AsyncIterator[asyncpg.Pool]:
             " SELECT 'taiga', 'task.change', n::text, 'taiga:task:' || n % 5000, now(), 'x', 'processed', now()"
             " FROM generate_series(1, 20000) AS n"
         )
-        await EventStore(opened).store([new_event(f"taiga:task:{number}") for number in range(20)])
+        await EventStore(opened).insert([new_event(f"taiga:task:{number}") for number in range(20)])
         await opened.execute("UPDATE events SET status = 'processing' WHERE key = 'x'")
         await opened.execute("VACUUM ANALYZE events")
         yield opened

@@ -45,7 +45,7 @@ async def test_deliveries_that_arrive_twice_at_the_same_time(fresh_database: str
     async with open_pool(fresh_database, size=2) as one, open_pool(fresh_database, size=2) as other:
         for number in range(50):
             events = [new_event(f"s{number}", second) for second in range(5)]
-            results = await asyncio.gather(EventStore(one).store(events), EventStore(other).store(events))
+            results = await asyncio.gather(EventStore(one).insert(events), EventStore(other).insert(events))
             assert sum(stored.is_duplicate for result in results for stored in result) == 5
 
 
@@ -77,7 +77,7 @@ async def test_read_only_for_a_while(fresh_database: str) -> None:
         store = EventStore(pool)
         for _ in range(3):
             with pytest.raises(StoreUnavailableError, match="ReadOnlySQLTransactionError"):
-                await store.store([new_event("s1")])
+                await store.insert([new_event("s1")])
         with pytest.raises(StoreUnavailableError, match="read-only"):
             await ping(pool)
         dedicated = await connect(fresh_database)
@@ -86,8 +86,8 @@ async def test_read_only_for_a_while(fresh_database: str) -> None:
         await until_closed(dedicated)
         await writable_again(fresh_database)
         with pytest.raises(StoreUnavailableError):
-            await store.store([new_event("s1")])
-        (stored,) = await store.store([new_event("s1")])
+            await store.insert([new_event("s1")])
+        (stored,) = await store.insert([new_event("s1")])
         assert not stored.is_duplicate
         await ping(pool)
 

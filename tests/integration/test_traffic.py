@@ -106,7 +106,7 @@ class World:
     async def put(self, *numbers: int) -> None:
         """Store an event of each of these tasks, oldest first."""
         for number in numbers:
-            await self.store.store([new_event(f"taiga:task:{number}")])
+            await self.store.insert([new_event(f"taiga:task:{number}")])
 
     async def opened(self) -> None:
         """Wait until the circuit is open."""

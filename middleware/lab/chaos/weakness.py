@@ -76,7 +76,7 @@ def without_sweep() -> None:
 
 def without_commit() -> None:
     """The sender is answered when the row is written but not committed; that comes soon after."""
-    insert = EventStore._store  # noqa: SLF001 - cut out on purpose
+    insert = EventStore._insert  # noqa: SLF001 - cut out on purpose
     committing: set[asyncio.Task[None]] = set()
 
     async def store(self: EventStore, events: Sequence[NewEvent]) -> list[Enqueued]:
@@ -94,7 +94,7 @@ def without_commit() -> None:
         task.add_done_callback(committing.discard)
         return results
 
-    EventStore._store = store  # type: ignore[method-assign]  # noqa: SLF001 - the same
+    EventStore._insert = store  # type: ignore[method-assign]  # noqa: SLF001 - the same
 
 
 def without_recheck() -> None:

@@ -110,7 +110,7 @@ class EventStore:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def store(self, events: Sequence[NewEvent]) -> list[Enqueued]:
+    async def insert(self, events: Sequence[NewEvent]) -> list[Enqueued]:
         """Commit the events in one transaction and say, in order, what became of each.
 
         Raises:
@@ -120,7 +120,7 @@ class EventStore:
         reason = ""
         for _ in range(DEADLOCK_TRIES):
             try:
-                return await self._store(events)
+                return await self._insert(events)
             except asyncpg.DeadlockDetectedError as error:
                 # Two receivers that were sent the same deliveries in different orders: one of them goes first now.
                 reason = str(error)
@@ -130,7 +130,7 @@ class EventStore:
                 raise StoreUnavailableError(f"{type(error).__name__}: {error}") from error
         raise StoreUnavailableError(f"deadlock {DEADLOCK_TRIES} times: {reason}")
 
-    async def _store(self, events: Sequence[NewEvent]) -> list[Enqueued]:
+    async def _insert(self, events: Sequence[NewEvent]) -> list[Enqueued]:
         rows = await self._pool.fetch(INSERT, columns_of(events), [sealed(event.body) for event in events])
         fresh = {(row["source"], row["key"]): int(row["id"]) for row in rows}
         known: dict[tuple[str, str], Enqueued] = {}

@@ -9,8 +9,8 @@ import asyncpg
 _AT_A_TIME = 200
 
 _NEWEST = """
-SELECT id, subject, body FROM (
-    SELECT DISTINCT ON (subject) id, subject, body, occurred_at FROM events
+SELECT id, subject, status, body FROM (
+    SELECT DISTINCT ON (subject) id, subject, status, body, occurred_at FROM events
     WHERE source = $1 AND received_at >= $2 AND split_part(type, '.', 1) = ANY ($3) AND octet_length(body) > 0
     ORDER BY subject, occurred_at DESC, id DESC
 ) AS newest ORDER BY occurred_at, id
@@ -18,21 +18,22 @@ SELECT id, subject, body FROM (
 
 
 @dataclass(frozen=True, slots=True)
-class ToldEvent:
-    """What the newest event of a subject told."""
+class NewestEvent:
+    """The newest event of a subject, as stored."""
 
     id: int
     subject: str
+    status: str
     body: bytes
 
 
 async def newest_events(
     pool: asyncpg.Pool, source: str, kinds: Sequence[str], since: datetime
-) -> AsyncIterator[ToldEvent]:
+) -> AsyncIterator[NewestEvent]:
     """The newest event of each subject that came since, oldest first; read in parts, however many there are.
 
     `kinds` are what stands before the point in the type: `task` for `task.change`.
     """
     async with pool.acquire() as connection, connection.transaction(readonly=True):
         async for row in connection.cursor(_NEWEST, source, since, list(kinds), prefetch=_AT_A_TIME, timeout=600):
-            yield ToldEvent(row["id"], row["subject"], bytes(row["body"]))
+            yield NewestEvent(row["id"], row["subject"], row["status"], bytes(row["body"]))

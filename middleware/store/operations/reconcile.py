@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence, Sized
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import asyncpg
 from handlers.reconcile.taiga_models import Seen
 from mappings.time.models import WorkKind
 from middleware.store.database import away_is_unavailable
+from middleware.store.events.newest import NewestEvent
 from middleware.store.text import storable
 
 RUN_LOCKS = {"taiga": 0x7461_6967_6102, "stripe": 0x7461_6967_6103}
@@ -46,16 +47,6 @@ CROSS JOIN LATERAL (
     ORDER BY occurred_at DESC, id DESC LIMIT 1
 ) AS newest
 """
-
-
-@dataclass(frozen=True, slots=True)
-class NewestRow:
-    """The newest event of a subject, as stored."""
-
-    subject: str
-    id: int
-    status: str
-    body: bytes
 
 
 class Counts(Protocol):
@@ -109,11 +100,11 @@ class SeenStore:
             rows = await self._pool.fetch(query, f"taiga:{kind}:%")
         return dict.fromkeys(row["subject"] for row in rows)
 
-    async def newest_rows(self, subjects: Collection[str]) -> list[NewestRow]:
+    async def newest_rows(self, subjects: Collection[str]) -> list[NewestEvent]:
         """The newest event of each subject that has any, discarded ones included."""
         with away_is_unavailable():
             rows = await self._pool.fetch(NEWEST, list(subjects))
-        return [NewestRow(row["subject"], row["id"], row["status"], bytes(row["body"])) for row in rows]
+        return [NewestEvent(row["id"], row["subject"], row["status"], bytes(row["body"])) for row in rows]
 
     async def save(self, seen: Collection[Seen]) -> None:
         """Remember them."""

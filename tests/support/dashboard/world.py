@@ -70,7 +70,7 @@ class World:
         await self.team.deliver()
         read = SOURCES["taiga"].read
         events = [read(Delivery(body, {}, datetime.now(UTC)), json.loads(body)) for body in sent]
-        await EventStore(self.pool).store(events)
+        await EventStore(self.pool).insert(events)
         await self.pool.execute("UPDATE events SET status = 'dead', finished_at = now()")
         newest = "SELECT id FROM events WHERE type LIKE 'task.%' ORDER BY occurred_at DESC, id DESC LIMIT 1"
         return int(await self.pool.fetchval(newest))
