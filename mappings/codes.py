@@ -68,6 +68,7 @@ class Code(StrEnum):
     PAYMENT_ENTERED_BY_PERSON = "payment_entered_by_person"
     PAYMENT_UNMATCHED = "payment_unmatched"
     PAYMENT_RETURNED = "payment_returned"
+    PAYMENT_UNEXPLAINED = "payment_unexplained"
     PAYMENT_UNPAID = "payment_unpaid"
     PAYMENT_PROCESSING = "payment_processing"
     PAYMENT_FAILED = "payment_failed"

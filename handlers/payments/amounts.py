@@ -1,6 +1,6 @@
 """The amounts of one payment in units of its currency, as far as Invoice Ninja can hold them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -8,16 +8,20 @@ from handlers.errors import NeedsPerson
 from mappings.codes import Code
 from mappings.invoiceninja.models import Currency, Invoice, InvoiceStatus, Payment
 from mappings.stripe import PaymentFacts, PaymentTarget
-from mappings.stripe.target import is_lost
+from mappings.stripe.disputes import is_returned, lost
 from mappings.values.money import MoneyError, decimals, fits_precision, to_major
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A refund or dispute: what it takes away now (0: nothing, or no more), and when it was made (unix seconds)."""
+    """A refund or dispute: what it takes away now (0: nothing, or no more), and when it was made (unix seconds).
+
+    `is_returned` tells that the customer never paid: what a returned bank debit took is owed again.
+    """
 
     amount: Decimal
     created: int
+    is_returned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,11 @@ class Amounts:
         """What stays."""
         return self.paid - self.refunded
 
+    @property
+    def owed_again(self) -> Decimal:
+        """What returned bank debits took: it is owed whatever is done about refunds."""
+        return sum((move.amount for move in self.moves.values() if move.is_returned), Decimal(0))
+
     def shown(self, amount: Decimal) -> str:
         """An amount as people read it."""
         places = max(-int(self.paid.as_tuple().exponent), decimals(amount), 0)
@@ -51,7 +60,7 @@ def amounts_of(goal: PaymentTarget, facts: PaymentFacts) -> Amounts:
     """
     currency = goal.currency or ""
     try:
-        moves = {key: Move(to_major(minor, currency), created) for created, key, minor in _moves(facts)}
+        moves = {key: Move(to_major(minor, currency), made, back) for key, made, minor, back in _moves(facts)}
         return Amounts(to_major(goal.paid, currency), to_major(goal.refunded, currency), currency, moves)
     except MoneyError as error:
         raise NeedsPerson(
@@ -59,12 +68,15 @@ def amounts_of(goal: PaymentTarget, facts: PaymentFacts) -> Amounts:
         ) from error
 
 
-def _moves(facts: PaymentFacts) -> list[tuple[int, str, int]]:
-    """All refunds and disputes, oldest first: when made, id, and what each takes away now, in minor units."""
-    refunds = [(one.created, one.id, one.amount * (one.status == "succeeded"), one.currency) for one in facts.refunds]
-    disputes = [(one.created, one.id, one.amount * is_lost(one), one.currency) for one in facts.disputes]
-    mine = (move for move in (*refunds, *disputes) if move[3].upper() == facts.currency)
-    return sorted((created, key, minor) for created, key, minor, _ in mine)
+def _moves(facts: PaymentFacts) -> Iterator[tuple[str, int, int, bool]]:
+    """All refunds and disputes, oldest first: id, when made, what each takes now in minor units, if it was returned."""
+    refunds = [
+        (one.created, one.id, one.amount * (one.status == "succeeded"), False, one.currency) for one in facts.refunds
+    ]
+    disputes = [(one.created, one.id, lost(one), is_returned(one), one.currency) for one in facts.disputes]
+    for created, key, minor, returned, currency in sorted([*refunds, *disputes]):
+        if currency.upper() == facts.currency:
+            yield key, created, minor, returned
 
 
 def demand_precision(key: str, amounts: Amounts, currency: Currency) -> None:

@@ -11,7 +11,7 @@ from handlers.errors import NeedsPerson
 from handlers.payments.amounts import Amounts, open_amount, spare
 from handlers.payments.ledger_rows import PaymentRows
 from mappings.codes import Code
-from mappings.invoiceninja.models import Allocation
+from mappings.invoiceninja.models import Allocation, Payment
 
 _ZERO = Decimal(0)
 
@@ -27,7 +27,9 @@ class PaymentLedger(PaymentRows):
             RetryLater: the invoice changed at this moment, or an equal payment was just sent.
         """
         total = sum((row.amount for row in self.live), _ZERO)
-        if self.live and (total < amounts.paid or total - self.refunded > amounts.paid):
+        # A capture in parts grows; what a person entered does not.
+        grew = total < amounts.paid and all(self._is_ours(row) for row in self.live)
+        if self.live and not grew and (total < amounts.paid or total - self.refunded > amounts.paid):
             numbers = ", ".join(row.number for row in self.live)
             raise NeedsPerson(
                 Code.PAYMENT_AMOUNT_DIFFERS,
@@ -70,6 +72,9 @@ class PaymentLedger(PaymentRows):
         made = await self.post(replace(self.draft, number=self._next_number(), amount=amount, invoices=used))
         self._rows[made.id] = made
         await self.save(payment_id=self.live[0].id, payment_number=self.live[0].number, type_id=self.draft.type_id)
+
+    def _is_ours(self, row: Payment) -> bool:
+        return row.number == self.key or row.number.startswith(f"{self.key}-")
 
     def _next_number(self) -> str:
         numbers = {row.number for row in self._rows.values()}

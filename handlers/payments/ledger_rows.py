@@ -25,6 +25,7 @@ from handlers.ports.billing import PaymentRecord, PaymentWorld
 from handlers.ports.context import Clock
 from mappings.codes import Code
 from mappings.invoiceninja.models import Allocation, Invoice, Payment, PaymentDraft
+from mappings.values.money import MoneyError, to_major
 
 APART = timedelta(seconds=1.2)
 """Invoice Ninja refuses an equal payment of a client within a second (docs/facts/invoice-ninja.md section 1)."""
@@ -166,6 +167,17 @@ class PaymentRows:
 
     async def apply(self, row: Payment, part: Decimal) -> None:
         """Use more of a payment for the invoice."""
+        self._rows[row.id] = await self._applied(row, part)
+        self.done.append(f"{part} {self.record.currency} of it used for invoice {self.invoice_number}")
+
+    async def apply_other(self, row: Payment, part: Decimal) -> None:
+        """Use more of another payment for the invoice."""
+        await self._applied(row, part)
+        self.done.append(
+            f"{part} {self.record.currency} of payment {row.number} used for invoice {self.invoice_number}"
+        )
+
+    async def _applied(self, row: Payment, part: Decimal) -> Payment:
         try:
             after = await self.world.books.apply_payment(row.id, (Allocation(self.invoice_id, part),))
         except _UNCERTAIN:
@@ -175,8 +187,7 @@ class PaymentRows:
         except Rejected as error:
             await self._explain(error)
             raise
-        self._rows[row.id] = after
-        self.done.append(f"{part} {self.record.currency} of it used for invoice {self.invoice_number}")
+        return after
 
     async def give_back(self, row: Payment, date: str, parts: tuple[Allocation, ...], amount: Decimal) -> None:
         """Note that a part of a payment went back; `parts` are empty for money of no invoice."""
@@ -242,7 +253,15 @@ async def find_recorded(record: PaymentRecord, references: Sequence[str], world:
             known = await world.books.payment(record.payment_id)
         except NotFound:
             known = None
-        if known is not None and not known.is_deleted and not known.refunded:
+        if known is not None and not known.is_deleted and not known.refunded and _is_all(known, record):
             return [known]
     by_number = await world.books.find_payment(record.identity)
     return [*([by_number] if by_number else []), *await world.books.payments_referring_to(references)]
+
+
+def _is_all(row: Payment, record: PaymentRecord) -> bool:
+    """Whether one payment holds all the money; what came in parts has several."""
+    try:
+        return row.amount == to_major(record.amount, record.currency)
+    except MoneyError:
+        return False

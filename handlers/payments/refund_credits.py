@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from handlers.errors import Doubtful, NeedsPerson, Rejected, ServerError, Throttled
-from handlers.payments.amounts import Amounts, open_amount, used_for
+from handlers.payments.amounts import Amounts, open_amount, spare, used_for
 from handlers.payments.ledger import PaymentLedger
 from handlers.payments.overdue import day_of
+from handlers.payments.overpayments import cover_by, overpaid
 from mappings.codes import Code
 from mappings.invoiceninja.models import Allocation, Invoice, InvoiceDraft, InvoiceLine, LineType, Payment, PaymentDraft
 
@@ -61,12 +62,16 @@ async def settle_reopened(ledger: PaymentLedger, amounts: Amounts, zone: str, *,
         return
     came_back = ledger.refunded > amounts.refunded
     invoice = await ledger.look_again()
+    others = await overpaid(ledger)
     is_open = invoice is not None and open_amount(invoice) > 0
-    if not came_back and not (close and is_open):
+    if not came_back and not others and not (close and is_open):
         return
     closers = await _find(ledger, amounts)
-    settled = ledger.record.covered or _ZERO
-    await _take_back(ledger, closers, amounts, settled - min(settled, amounts.kept))
+    # What a bank debit that came back had covered is owed again.
+    settled = max((ledger.record.covered or _ZERO) - amounts.owed_again, _ZERO)
+    there = sum((spare(row) for row in others), _ZERO)
+    await _take_back(ledger, closers, amounts, max(settled - min(settled, amounts.kept) - there, _ZERO))
+    await cover_by(ledger, others)
     if close:
         await _close_missing(ledger, closers, amounts, settled, zone)
 

@@ -5,6 +5,7 @@ give what Invoice Ninja should hold, and the difference is made. Order and repet
 docs/payments.md.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,12 +14,13 @@ from handlers.event import Event, Work
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.payment_links.upkeep import follow_payment
 from handlers.payments.facts import INVOICE, OPERATOR, PAYMENT, Told, gather
+from handlers.payments.paid_elsewhere import PROBLEM
 from handlers.payments.settlement import Settlement
 from handlers.ports.billing import PaymentRecord, PaymentWorld, lock_of
 from handlers.ports.context import Context
 from handlers.recheck import is_recheck
 from mappings.codes import Code
-from mappings.stripe import BadStripeObject, Relevant, classify
+from mappings.stripe import BadStripeObject, PaymentFacts, Relevant, classify
 
 _REFUSALS = {
     "thin_event": Ignored(
@@ -87,11 +89,13 @@ async def _settle_stripe_invoice(subject: str, context: Context, world: PaymentW
     if not is_own:
         # It is told of under its own name, and its own lock.
         await world.memory.link(subject, f"{PAYMENT}{identity}")
-    outcomes = []
+    outcomes, paid_invoice = [], ""
     async with world.exclusive(lock_of(subject)):
         payments = await world.memory.payments_of(subject)
         if is_own and (not payments or told.facts.received):
-            outcomes.append(await _converge(subject, told, context, world))
+            outcome, paid_invoice = await _converge(subject, told, context, world)
+            outcomes.append(outcome)
+    await _cover_refunded(subject, paid_invoice, context, world)
     outcomes += [await _settle(payment, context, world) for payment in payments]
     return _together(outcomes)
 
@@ -116,14 +120,35 @@ async def _settle(subject: str, context: Context, world: PaymentWorld) -> Outcom
         told = await gather(subject, world)
         if told is None:
             return Ignored(Code.NO_PAYMENT_EVENT, "no event of this payment is for us")
-        return await _converge(subject, told, context, world)
+        outcome, paid_invoice = await _converge(subject, told, context, world)
+    await _cover_refunded(subject, paid_invoice, context, world)
+    return outcome
 
 
-async def _converge(subject: str, told: Told, context: Context, world: PaymentWorld) -> Outcome:
+async def _cover_refunded(subject: str, invoice_id: str, context: Context, world: PaymentWorld) -> None:
+    """Let other payments of an invoice, which went back, find the money that this one brought.
+
+    Each time, not only when some is left: a step of that may have been cut off.
+    """
+    if not invoice_id:
+        return
+    for record in await world.memory.of_invoice(invoice_id):
+        if record.subject == subject or not (record.refunded and record.payment_id):
+            continue
+        async with world.exclusive(lock_of(record.subject)):
+            told = await gather(record.subject, world)
+            if told is not None:
+                # What needs a person there is remembered there: it is no reason to stop here.
+                with contextlib.suppress(NeedsPerson):
+                    await _converge(record.subject, told, context, world)
+
+
+async def _converge(subject: str, told: Told, context: Context, world: PaymentWorld) -> tuple[Outcome, str]:
+    """The outcome, and the id of the invoice that the money was recorded for ("" when it was not)."""
     record = await world.memory.find(told.facts.identity) or PaymentRecord(told.facts.identity, subject)
     for invoice in told.facts.stripe_invoices:
         if f"{INVOICE}{invoice}" != subject:
-            record = await _take_over(record, invoice, world)
+            record = await _take_over(record, invoice, told.facts, context, world)
     settlement = Settlement(told, record, context, world)
     try:
         outcome = await settlement.run()
@@ -131,12 +156,15 @@ async def _converge(subject: str, told: Told, context: Context, world: PaymentWo
         await settlement.needs_person(error)
         raise
     await follow_payment(record.identity, context)
-    return outcome
+    return outcome, settlement.paid_invoice
 
 
-async def _take_over(record: PaymentRecord, invoice: str, world: PaymentWorld) -> PaymentRecord:
-    """A due date that was changed for the Stripe invoice itself is from now on the payment's to heal."""
-    async with world.exclusive(lock_of(f"{INVOICE}{invoice}")):
+async def _take_over(
+    record: PaymentRecord, invoice: str, facts: PaymentFacts, context: Context, world: PaymentWorld
+) -> PaymentRecord:
+    """What was remembered of the Stripe invoice itself is from now on this payment's: they are the same money."""
+    subject = f"{INVOICE}{invoice}"
+    async with world.exclusive(lock_of(subject)):
         other = await world.memory.find(invoice)
         if other is None:
             return record
@@ -153,4 +181,12 @@ async def _take_over(record: PaymentRecord, invoice: str, world: PaymentWorld) -
         if not other.payment_id:
             gone = replace(other, status="by_its_payments", due_date_before=None, due_date_set=None)
             await world.memory.save(gone)
+            why = f"its money is payment {record.identity}"
+            await context.reviews.close(subject, PROBLEM, why)
+        elif not facts.past_stripe:
+            summary = (
+                f"Stripe invoice {invoice} was recorded as payment {other.payment_number}, but it is the same money as "
+                f"payment {record.identity}: `taiga-billing payments unmatch {invoice}` takes it off"
+            )
+            await context.reviews.open(subject, PROBLEM, summary, {"payment": invoice, "same": record.identity})
     return record

@@ -22,7 +22,8 @@ from mappings.codes import Code
 from mappings.config.rules import BillingRules
 from mappings.invoiceninja.models import PaymentDraft
 from mappings.invoiceninja.payment_types import payment_type
-from mappings.stripe import target
+from mappings.stripe import PaymentFacts, target
+from mappings.values.money import money
 
 UNMATCHED = "unmatched_payment"
 
@@ -46,6 +47,8 @@ class Settlement:
         self._context = context
         self._world = world
         self._record = refreshed(record, told)
+        self.paid_invoice = ""
+        """The id of the invoice that the money was recorded for; "" when it was not recorded."""
 
     async def run(self) -> Outcome:
         """Make Invoice Ninja hold what it should."""
@@ -58,6 +61,10 @@ class Settlement:
                 return await self._ignored(f"{decision.who} decided to ignore it: {decision.why or 'no reason given'}")
             # Money that is in the books is followed on: refunds and disputes of it must not vanish.
             self._told = replace(self._told, decision=None)
+        if self._facts.unexplained:
+            if decision is None or decision.action != "match":
+                return await self._unexplained()
+            self._believe(self._facts.as_money())
         return await (self._with_money() if self._goal.paid else self._without_money())
 
     async def _with_money(self) -> Outcome:
@@ -85,6 +92,24 @@ class Settlement:
         waits_still = isinstance(error, CannotMatch) and self._record.status == "unmatched"
         await self._save(status="unmatched" if waits_still else "needs_person", reason=error.reason)
 
+    def _believe(self, facts: PaymentFacts) -> None:
+        self._told = replace(self._told, facts=facts)
+        self._facts, self._goal = facts, target(facts)
+        self._record = refreshed(self._record, self._told)
+
+    async def _unexplained(self) -> Outcome:
+        """A Stripe invoice that is paid, and nothing shows by what: a receipt, or money that came past Stripe."""
+        key, amount = self._record.identity, money(self._facts.unexplained, self._facts.currency)
+        reason = f"Stripe invoice {key} says that {amount} were paid, and nothing shows by which payment"
+        summary = (
+            f"{reason}. Either it is only the receipt of a payment that has an id of its own (pi_...): then nothing is "
+            f'to be recorded, `taiga-billing payments ignore {key} --why "a receipt"`. Or the money came past Stripe, '
+            f"in cash or by bank transfer: then `taiga-billing payments match {key} INVOICE` records it"
+        )
+        await self._save(status="needs_person", reason=reason)
+        await self._context.reviews.open(self._record.subject, PROBLEM, summary, {"payment": key, "amount": amount})
+        return Processed(Code.PAYMENT_UNEXPLAINED, f"{reason}: a person has to say whether it is money of its own")
+
     async def _is_recorded(self) -> bool:
         """Whether Invoice Ninja holds this money, as we remember it or by any of its ids."""
         return bool(await rows_by_hand(self._goal, self._record, self._world))
@@ -92,6 +117,7 @@ class Settlement:
     async def _ignored(self, reason: str) -> Outcome:
         await self._save(status="ignored", reason=reason, candidates=())
         await self._close_review(reason)
+        await self._context.reviews.close(self._record.subject, PROBLEM, reason)
         return Ignored(Code.PAYMENT_IGNORED, reason)
 
     async def _report_problems(self, disagreement: str = "") -> None:
@@ -197,6 +223,7 @@ class Settlement:
             await ledger.refund(amounts, self._refund_day(rules.timezone))
             await settle_reopened(ledger, amounts, rules.timezone, close=rules.on_refund == "close")
             credit = credit_note(ledger, amounts)
+            self.paid_invoice = ledger.invoice_id
             await keep_private_notes(ledger, private_notes(self._goal, self._record.customer))
             remarks = [*notes, *self._told.remarks, *placement.remarks, *disagreement, *credit]
             await write_notes(ledger, notes_of(self._goal, remarks))

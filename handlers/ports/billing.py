@@ -223,6 +223,10 @@ class PaymentMemory(Protocol):
         """Insert or replace the record of a payment."""
         ...
 
+    async def of_invoice(self, invoice_id: str) -> Sequence[PaymentRecord]:
+        """All records of one invoice in Invoice Ninja, by identity."""
+        ...
+
     async def missed(self, statuses: Collection[str]) -> Sequence[PaymentRecord]:
         """The records of these statuses that name an invoice."""
         ...

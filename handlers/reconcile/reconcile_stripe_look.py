@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from handlers.ports.billing import Json, PaymentRecord
 from mappings.stripe import PaymentFacts, PaymentTarget, from_api, target
-from mappings.stripe.target import is_lost, is_open
+from mappings.stripe.disputes import is_open, lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def may_differ(record: PaymentRecord | None, moves: Sequence[Json], since: int) 
         return max(int(move["created"]) for move in moves) >= since
     facts = from_api(None, others=moves)
     back = sum(refund.amount for refund in facts.refunds if refund.status == "succeeded")
-    back += sum(dispute.amount for dispute in facts.disputes if is_lost(dispute))
+    back += sum(lost(dispute) for dispute in facts.disputes)
     if record.refunded != back or record.status == "disputed":
         return True
     return record.status not in {"own_gateway", "ignored"} and any(is_open(one) for one in facts.disputes)

@@ -32,7 +32,7 @@ from handlers.reconcile.stripe_models import (
     row_of,
 )
 from mappings.stripe import BadStripeObject
-from mappings.stripe.target import money
+from mappings.values.money import money
 
 BATCH = 100
 _SKEW = timedelta(days=1)

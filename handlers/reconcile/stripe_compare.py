@@ -9,8 +9,7 @@ from typing import Literal
 from handlers.ports.billing import PaymentRecord
 from handlers.reconcile.stripe_models import BookRow
 from mappings.stripe import PaymentTarget
-from mappings.stripe.target import money
-from mappings.values.money import MoneyError, to_major
+from mappings.values.money import MoneyError, money, to_major
 
 _LEFT_ALONE = frozenset({"ignored", "own_gateway"})
 _WITH_A_PERSON = frozenset({"unmatched", "needs_person"})

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 from mappings.stripe.fields import BadStripeObject, Fields
+from mappings.stripe.models import InvoicePayment, StripeInvoice
 from mappings.stripe.snapshots import Order, Record, order, records_in
 
 # An answer of the API is newer than every event.
@@ -24,6 +25,7 @@ class Collected:
     def __init__(self) -> None:
         self._kept: dict[type[Any], dict[str, tuple[Order, Record]]] = {}
         self._times: dict[tuple[str, str], set[int]] = {}
+        self._past_stripe: dict[str, tuple[Order, int]] = {}
         self.livemode: set[bool] = set()
         self.only_charges_tell_refunds = False
 
@@ -71,6 +73,24 @@ class Collected:
         """When the events of this type about this object happened, in unix seconds."""
         return self._times.get((event_type, object_id), set())
 
+    def paid_past_stripe(self, invoice: StripeInvoice) -> int | None:
+        """What was paid of an invoice past Stripe; None when nothing says so or denies it.
+
+        Payment records count, and what any snapshot said: a newer one that is silent does not take it back.
+        """
+        links = [link for link in self.all(InvoicePayment) if link.is_record and link.invoice == invoice.id]
+        recorded = sum(link.amount for link in links if link.status == "paid")
+        said = self._past_stripe.get(invoice.id)
+        if said is None:
+            return recorded or None
+        return max(recorded, said[1])
+
+    def _note_past_stripe(self, invoice: StripeInvoice, rank: Order) -> None:
+        if invoice.out_of_band is None:
+            return
+        said = (rank, invoice.out_of_band)
+        self._past_stripe[invoice.id] = max(said, self._past_stripe.get(invoice.id, said))
+
     def _note_mode(self, fields: Fields) -> None:
         live = fields.optional_flag("livemode")
         if live is not None:
@@ -80,6 +100,8 @@ class Collected:
         for record in records_in(fields):
             kept = self._kept.setdefault(type(record), {})
             rank = order(record, created)
+            if isinstance(record, StripeInvoice):
+                self._note_past_stripe(record, rank)
             known = kept.get(record.id)
             # The text decides between two snapshots that nothing else tells apart, so that order never matters.
             if known is None or rank > known[0] or (rank == known[0] and repr(record) > repr(known[1])):

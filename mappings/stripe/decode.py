@@ -76,6 +76,7 @@ def read_refund(fields: Fields) -> Refund:
 
 def read_dispute(fields: Fields) -> Dispute:
     """A `dispute`."""
+    moves = [(move.signed("amount"), move.text("currency").lower()) for move in fields.children("balance_transactions")]
     return Dispute(
         id=fields.text("id"),
         amount=fields.amount("amount"),
@@ -85,6 +86,9 @@ def read_dispute(fields: Fields) -> Dispute:
         intent=fields.reference("payment_intent"),
         charge=fields.reference("charge"),
         reason=fields.optional_text("reason"),
+        withdrawn=sum(-amount for amount, _ in moves if amount < 0),
+        reinstated=sum(amount for amount, _ in moves if amount > 0),
+        moved_currency=moves[0][1] if moves else "",
     )
 
 
@@ -118,6 +122,7 @@ def read_invoice(fields: Fields) -> StripeInvoice:
         amount_due=fields.amount("amount_due", default=0),
         amount_paid=fields.amount("amount_paid", default=0),
         out_of_band=out_of_band(fields),
+        unexplained=_unexplained(fields),
         attempt_count=fields.count("attempt_count"),
         next_attempt=fields.optional_unix("next_payment_attempt"),
         created=fields.unix("created"),
@@ -131,24 +136,30 @@ def read_invoice(fields: Fields) -> StripeInvoice:
     )
 
 
-def out_of_band(fields: Fields) -> int:
-    """How much of a Stripe invoice was paid past Stripe.
+def out_of_band(fields: Fields) -> int | None:
+    """How much of a Stripe invoice was paid past Stripe, as far as the invoice itself says so; None: it says nothing.
 
-    Newest versions say it (`amount_paid_off_stripe`), old ones have a flag (`paid_out_of_band`) and leave the amount
-    out of `amount_paid`. Between the two nothing is said: then an invoice is paid past Stripe when it is paid and no
-    payment was ever attempted.
+    Newest versions may say it (`amount_paid_off_stripe`, also of a part), old ones have a flag (`paid_out_of_band`) and
+    leave the amount out of `amount_paid`.
     """
-    if fields.optional_text("status") != "paid":
-        return 0
     said = fields.amount("amount_paid_off_stripe", default=0)
     if said:
         return said
-    paid = fields.amount("amount_paid", default=0)
-    if fields.flag("paid_out_of_band"):
-        return paid or fields.amount("amount_due", default=0)
+    flag = fields.optional_flag("paid_out_of_band")
+    if flag is None:
+        return None
+    if not flag or fields.optional_text("status") != "paid":
+        return 0
+    return fields.amount("amount_paid", default=0) or fields.amount("amount_due", default=0)
+
+
+def _unexplained(fields: Fields) -> int:
+    """What was paid of an invoice that no payment was attempted for, that names none and does not say how."""
+    if fields.optional_text("status") != "paid" or out_of_band(fields) is not None:
+        return 0
     was_attempted = fields.flag("attempted") or fields.count("attempt_count") > 0
     has_payment = fields.reference("payment_intent") or fields.reference("charge") or fields.children("payments")
-    return 0 if was_attempted or has_payment else paid
+    return 0 if was_attempted or has_payment else fields.amount("amount_paid", default=0)
 
 
 def read_invoice_payment(fields: Fields) -> InvoicePayment:
@@ -160,6 +171,7 @@ def read_invoice_payment(fields: Fields) -> InvoicePayment:
         invoice=fields.reference("invoice") or fields.text("invoice"),
         intent=payment.reference("payment_intent") if payment else None,
         charge=payment.reference("charge") if payment else None,
+        is_record=payment is not None and payment.optional_text("type") == "payment_record",
         status=fields.text("status"),
         amount=fields.amount("amount_paid", default=0),
         currency=fields.text("currency").lower(),
@@ -168,12 +180,12 @@ def read_invoice_payment(fields: Fields) -> InvoicePayment:
 
 
 def read_balance_transaction(fields: Fields) -> BalanceTransaction:
-    """A `balance_transaction` of a charge."""
+    """A `balance_transaction` of a charge; what is strange about it is left out, for it decides about no money."""
     return BalanceTransaction(
         id=fields.text("id"),
-        fee=fields.amount("fee"),
-        currency=fields.text("currency").lower(),
-        created=fields.unix("created"),
+        fee=fields.whole_or_none("fee"),
+        currency=(fields.text_or_none("currency") or "").lower(),
+        created=fields.whole_or_none("created") or 0,
     )
 
 

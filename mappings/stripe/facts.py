@@ -1,11 +1,20 @@
 """What is true about one payment, whoever told it: the result of folding events or of reading the API."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mappings.stripe.models import BalanceTransaction, Dispute, Metadata, Person, Refund, StripeInvoice
 
-PaymentStatus = Literal["succeeded", "processing", "authorized", "incomplete", "failed", "canceled", "by_its_payments"]
+PaymentStatus = Literal[
+    "succeeded",
+    "processing",
+    "authorized",
+    "incomplete",
+    "failed",
+    "canceled",
+    "by_its_payments",
+    "unexplained",
+]
 MetadataSource = Literal["payment_intent", "charge", "checkout_session", "stripe_invoice"]
 
 
@@ -41,7 +50,9 @@ class PaymentFacts:
     paid past Stripe the Stripe invoice (`in_`). `received` is the money that arrived, `asked` what was asked for.
     `released` is the rest of a partial capture: never money. `refunds` leave out the release. `cumulative_refund` is
     what the charge says in API versions that send no refund objects; else None. Status `by_its_payments` is an invoice
-    of Stripe whose money comes with payments of their own.
+    of Stripe whose money comes with payments of their own; `unexplained` one that is paid while nothing shows by what:
+    then `unexplained` is the amount it says, which becomes money only when a person says so. `past_stripe` is what was
+    paid of the Stripe invoice past Stripe, be it this payment or beside it.
     `labels` are the metadata in the order of their weight. `problems` are contradictions that only a person can judge.
     """
 
@@ -52,6 +63,8 @@ class PaymentFacts:
     asked: int
     received: int
     released: int
+    unexplained: int
+    past_stripe: int
     status: PaymentStatus
     paid_at: int | None
     refunds: tuple[Refund, ...]
@@ -70,6 +83,11 @@ class PaymentFacts:
     own_gateway: bool
     livemode: bool | None
     problems: tuple[str, ...]
+
+    def as_money(self) -> "PaymentFacts":
+        """The same facts once a person has said that what is unexplained is money that came past Stripe."""
+        paid_at = self.stripe_invoice.paid_at if self.stripe_invoice else None
+        return replace(self, received=self.unexplained, unexplained=0, status="succeeded", paid_at=paid_at)
 
     @property
     def references(self) -> tuple[str, ...]:

@@ -62,6 +62,24 @@ class Fields:
             return default
         return self._whole(name, value, MAX_AMOUNT, "amount in minor units")
 
+    def signed(self, name: str) -> int:
+        """An amount in minor units that may be negative and must be there."""
+        value = self.data.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value < 0:
+            return -self._whole(name, -value, MAX_AMOUNT, "amount in minor units")
+        return self._whole(name, value, MAX_AMOUNT, "amount in minor units")
+
+    def whole_or_none(self, name: str) -> int | None:
+        """A whole number of any sign that decides about nothing; None when it is none."""
+        value = self.data.get(name)
+        is_whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_AMOUNT
+        return value if is_whole else None
+
+    def text_or_none(self, name: str) -> str | None:
+        """A short text that decides about nothing; None when it is none."""
+        value = self.data.get(name)
+        return value if isinstance(value, str) and len(value) <= _MAX_TEXT else None
+
     def count(self, name: str) -> int:
         """A small whole number; 0 when missing or null."""
         value = self.data.get(name)

@@ -10,7 +10,15 @@ from mappings.stripe.collected import Collected
 from mappings.stripe.facts import Labels, MetadataSource, PaymentFacts
 from mappings.stripe.identity import distinct, identify
 from mappings.stripe.models import BalanceTransaction, Charge, Dispute, Intent, Person, Session, StripeInvoice
-from mappings.stripe.outcome import failed_attempt, overdue_since, paid_at, received, status_of
+from mappings.stripe.outcome import (
+    failed_attempt,
+    overdue_since,
+    paid_at,
+    paid_past_stripe,
+    received,
+    status_of,
+    unexplained,
+)
 from mappings.stripe.refunds import cumulative_refund, foreign_currency, released, without_release
 
 OWN_GATEWAY_KEY = "payment_hash"
@@ -65,6 +73,8 @@ def _facts(seen: Collected) -> PaymentFacts:
         asked=who.asked,
         received=received(seen, who),
         released=released(seen, intent),
+        unexplained=unexplained(seen, who),
+        past_stripe=paid_past_stripe(seen, who),
         status=status,
         paid_at=paid_at(seen, who) if status == "succeeded" else None,
         refunds=without_release(seen, intent),

@@ -60,12 +60,18 @@ def _named_intents(seen: Collected) -> Iterator[str | None]:
     records = [*seen.all(Charge), *seen.all(Refund), *seen.all(Dispute), *seen.all(Session)]
     yield from (record.intent for record in records)
     # What was paid past Stripe is not the money of the intent that Stripe had prepared for it.
-    yield from (invoice.intent for invoice in seen.all(StripeInvoice) if not invoice.out_of_band)
+    yield from (invoice.intent for invoice in seen.all(StripeInvoice) if not seen.paid_past_stripe(invoice))
 
 
 def _linked_intent(seen: Collected) -> str | None:
-    """The intent that only the payments of an invoice name; several of them are money of their own."""
-    linked = distinct(link.intent for link in seen.all(InvoicePayment))
+    """The intent that only the payments of an invoice name; several of them are money of their own.
+
+    So is what came past Stripe beside it: then the invoice itself is the payment that is looked at.
+    """
+    links = seen.all(InvoicePayment)
+    if any(link.is_record for link in links):
+        return None
+    linked = distinct(link.intent for link in links)
     return linked[0] if len(linked) == 1 else None
 
 
@@ -73,7 +79,7 @@ def _charges(seen: Collected) -> Iterator[str | None]:
     yield from (charge.id for charge in seen.all(Charge))
     moves: list[Refund | Dispute] = [*seen.all(Refund), *seen.all(Dispute)]
     yield from (move.charge for move in moves)
-    yield from (invoice.charge for invoice in seen.all(StripeInvoice) if not invoice.out_of_band)
+    yield from (invoice.charge for invoice in seen.all(StripeInvoice) if not seen.paid_past_stripe(invoice))
 
 
 def _invoices(seen: Collected, intent: str | None) -> Iterator[str | None]:

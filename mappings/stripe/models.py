@@ -28,10 +28,13 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class BalanceTransaction:
-    """What a charge did to our balance at Stripe; `currency` is the balance's and may differ from the payment's."""
+    """What a charge did to our balance at Stripe; `currency` is the balance's and may differ from the payment's.
+
+    `fee` is None when it cannot be read: a fee is a note and decides about no money.
+    """
 
     id: str
-    fee: int
+    fee: int | None
     currency: str
     created: int
 
@@ -91,7 +94,11 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """A dispute of a charge, for all or a part of its money."""
+    """A dispute of a charge, for all or a part of its money.
+
+    `withdrawn` is what its balance transactions took from us so far, `reinstated` what they gave back, both in minor
+    units of `moved_currency` (lower case), that of our balance. All are 0 and "" while Stripe shows none.
+    """
 
     id: str
     amount: int
@@ -101,6 +108,9 @@ class Dispute:
     intent: str | None
     charge: str | None
     reason: str | None
+    withdrawn: int
+    reinstated: int
+    moved_currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +133,12 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class StripeInvoice:
-    """An invoice of Stripe Billing. `out_of_band` is what was paid past Stripe (cash, bank transfer)."""
+    """An invoice of Stripe Billing.
+
+    `out_of_band` is what Stripe says was paid past it (cash, bank transfer), 0 when it says that nothing was, None when
+    it says neither. `unexplained` is what was paid while nothing shows by what: the receipt of a Checkout payment looks
+    so, and money past Stripe in some API versions.
+    """
 
     id: str
     number: str | None
@@ -131,7 +146,8 @@ class StripeInvoice:
     status: str
     amount_due: int
     amount_paid: int
-    out_of_band: int
+    out_of_band: int | None
+    unexplained: int
     attempt_count: int
     next_attempt: int | None
     created: int
@@ -149,12 +165,16 @@ class StripeInvoice:
 
 @dataclass(frozen=True, slots=True)
 class InvoicePayment:
-    """The link between an invoice of Stripe Billing and the payment that paid it (API versions since 2025)."""
+    """The link between an invoice of Stripe Billing and the payment that paid it (API versions since 2025).
+
+    `is_record` tells that it is a payment record: money that came past Stripe.
+    """
 
     id: str
     invoice: str
     intent: str | None
     charge: str | None
+    is_record: bool
     status: str
     amount: int
     currency: str

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from mappings.stripe.collected import Collected
 from mappings.stripe.facts import FailedAttempt, PaymentStatus
 from mappings.stripe.identity import Identity, invoice_payments
-from mappings.stripe.models import BalanceTransaction, Charge, Failure, Intent, Session
+from mappings.stripe.models import BalanceTransaction, Charge, Failure, Intent, InvoicePayment, Session
 
 _INTENT_WORDS: dict[str, PaymentStatus] = {
     "processing": "processing",
@@ -32,6 +32,8 @@ def status_of(seen: Collected, who: Identity) -> PaymentStatus:
     """The state of the payment in one word."""
     if received(seen, who):
         return "succeeded"
+    if unexplained(seen, who):
+        return "unexplained"
     word = _by_intent(seen, who) or _by_charge(seen) or _by_session(seen) or _by_invoice(who) or "incomplete"
     return "failed" if word == "incomplete" and _invoice_failed(seen, who) else word
 
@@ -72,13 +74,31 @@ def _received_by_others(seen: Collected, who: Identity) -> int:
         sessions = max((session.amount for session in _paid_sessions(seen)), default=0)
         links = sum(link.amount for link in invoice_payments(seen, who.intent) if link.status == "paid")
         return sessions or links or _paid_by_old_invoice(who)
-    return who.invoice.out_of_band if who.invoice else 0
+    return paid_past_stripe(seen, who)
+
+
+def unexplained(seen: Collected, who: Identity) -> int:
+    """What a Stripe invoice says was paid, in minor units, while nothing shows by which money; 0 when that is known."""
+    invoice = who.invoice
+    if who.intent or who.charges or invoice is None or seen.paid_past_stripe(invoice) is not None:
+        return 0
+    links = [link for link in seen.all(InvoicePayment) if link.invoice == invoice.id]
+    named = any(session.invoice == invoice.id for session in seen.all(Session))
+    return 0 if links or named else invoice.unexplained
+
+
+def paid_past_stripe(seen: Collected, who: Identity) -> int:
+    """What was paid of the Stripe invoice past Stripe, in minor units."""
+    if who.invoice is not None:
+        return seen.paid_past_stripe(who.invoice) or 0
+    # Only the payment records themselves were told of so far.
+    return sum(link.amount for link in seen.all(InvoicePayment) if link.is_record and link.status == "paid")
 
 
 def _paid_by_old_invoice(who: Identity) -> int:
     """Invoices before 2025-03-31 name the payment that paid them."""
     invoice = who.invoice
-    if invoice is None or invoice.status != "paid" or invoice.out_of_band:
+    if invoice is None or invoice.status != "paid":
         return 0
     names_it = (invoice.intent is not None and invoice.intent == who.intent) or invoice.charge in who.charges
     return invoice.amount_paid if names_it else 0

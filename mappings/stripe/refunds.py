@@ -8,6 +8,8 @@ from mappings.stripe.collected import Collected
 from mappings.stripe.models import Charge, Dispute, Intent, Refund
 
 _NOT_MOVED = frozenset({"failed", "canceled"})
+_RELEASE_REASON = "expired_uncaptured_charge"
+"""Stripe's own reason: what was authorised and never captured went back, which was no money."""
 
 
 def released(seen: Collected, intent: Intent | None) -> int:
@@ -22,7 +24,9 @@ def released(seen: Collected, intent: Intent | None) -> int:
 
 def without_release(seen: Collected, intent: Intent | None) -> tuple[Refund, ...]:
     """All refunds but the release."""
-    refunds = seen.all(Refund)
+    refunds = tuple(refund for refund in seen.all(Refund) if refund.reason != _RELEASE_REASON)
+    if len(refunds) < len(seen.all(Refund)):
+        return refunds
     rest = released(seen, intent)
     release = _release(refunds, rest)
     if release is None or _explained_without_release(seen, refunds, rest):

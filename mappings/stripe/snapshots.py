@@ -90,7 +90,9 @@ _LIFE: Final[Mapping[type[Any], Callable[[Any, int], Order]]] = {
     Intent: _intent_order,
     Charge: _charge_order,
     Refund: lambda refund, created: (created, _rank(_REFUND, refund.status)),
-    Dispute: lambda dispute, created: (created, _rank(_DISPUTE, dispute.status)),
+    Dispute: lambda dispute, created: (
+        *(created, _rank(_DISPUTE, dispute.status), dispute.withdrawn + dispute.reinstated),
+    ),
     Session: lambda session, created: (created, int(session.payment_status != "unpaid")),
     StripeInvoice: lambda invoice, created: (created, _rank(_INVOICE, invoice.status), invoice.attempt_count),
     InvoicePayment: lambda payment, created: (created, int(payment.status == "paid")),

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from mappings.stripe.disputes import contradictions, is_open, is_returned, lost
 from mappings.stripe.facts import PaymentFacts
 from mappings.stripe.models import BalanceTransaction, Dispute
-from mappings.values.money import MoneyError, to_major
+from mappings.values.money import money
 
 TargetStatus = Literal[
     "unpaid",
@@ -16,12 +17,14 @@ TargetStatus = Literal[
     "overdue",
     "canceled",
     "by_its_payments",
+    "unexplained",
     "own_gateway",
     "paid",
     "partial",
     "disputed",
     "partially_refunded",
     "refunded",
+    "returned",
 ]
 
 _UNPAID: dict[str, TargetStatus] = {
@@ -29,9 +32,8 @@ _UNPAID: dict[str, TargetStatus] = {
     "failed": "failed",
     "canceled": "canceled",
     "by_its_payments": "by_its_payments",
+    "unexplained": "unexplained",
 }
-# Closed without taking money from us for good; every other word but the lost ones is an open dispute.
-_HARMLESS = frozenset({"won", "warning_closed", "prevented", "charge_refunded"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class PaymentTarget:
     """What Invoice Ninja should hold. Amounts are minor units of `currency` (upper case), `paid_at` unix seconds.
 
     `key` becomes `number`, `idempotency_key` and `transaction_reference`; the money may already stand there under any
-    of `references`. `refunded` is what is to be shown as given back: succeeded refunds and `lost` disputes.
+    of `references`. `refunded` is what is to be shown as given back: succeeded refunds and what disputes took (`lost`).
     `status` is our word for how the payment leaves its invoice. `partial`: less arrived than was asked for; whether the
     invoice is covered is for the caller to see. `problems` must go to a person.
     """
@@ -65,35 +67,33 @@ class PaymentTarget:
 def target(facts: PaymentFacts) -> PaymentTarget:
     """What Invoice Ninja should hold; nothing for money that its own Stripe gateway records (metadata payment_hash)."""
     paid = 0 if facts.own_gateway else facts.received
-    lost = min(sum(dispute.amount for dispute in _countable(facts) if is_lost(dispute)), paid)
-    refunded = min(_given_back(facts) + lost, paid)
+    gone = min(sum(lost(dispute) for dispute in _countable(facts)), paid)
+    refunded = min(_given_back(facts) + gone, paid)
     return PaymentTarget(
         key=facts.identity,
         references=facts.references,
         currency=facts.currency,
         paid=paid,
         refunded=refunded,
-        lost=lost,
+        lost=gone,
         status=_status(facts, paid, refunded),
         paid_at=facts.paid_at,
         fee=facts.fee,
         notes=tuple(_notes(facts)),
-        problems=facts.problems,
+        problems=(*facts.problems, *contradictions(facts), *_returned(facts)),
     )
-
-
-def is_lost(dispute: Dispute) -> bool:
-    """Whether the money is gone; an appeal does not bring it back before it is won."""
-    return dispute.status == "lost" or dispute.status.startswith("appeal_")
-
-
-def is_open(dispute: Dispute) -> bool:
-    """Whether money is in dispute; inquiries (warning_...) move no money and are only noted."""
-    return not (is_lost(dispute) or dispute.status in _HARMLESS or dispute.status.startswith("warning_"))
 
 
 def _countable(facts: PaymentFacts) -> Iterator[Dispute]:
     return (dispute for dispute in facts.disputes if dispute.currency.upper() == facts.currency)
+
+
+def _returned(facts: PaymentFacts) -> Iterator[str]:
+    """Bank debits that came back: nobody has to correct anything, but somebody has to know."""
+    for dispute in facts.disputes:
+        if is_returned(dispute):
+            amount = money(lost(dispute), dispute.currency)
+            yield f"the customer's bank took {amount} back ({dispute.reason}, {dispute.id}): it is owed again"
 
 
 def _given_back(facts: PaymentFacts) -> int:
@@ -110,6 +110,8 @@ def _status(facts: PaymentFacts, paid: int, refunded: int) -> TargetStatus:
         return _unpaid_status(facts)
     if any(is_open(dispute) for dispute in facts.disputes):
         return "disputed"
+    if refunded and any(is_returned(dispute) for dispute in facts.disputes):
+        return "returned"
     if refunded:
         return "refunded" if refunded == paid else "partially_refunded"
     return "partial" if paid < facts.asked else "paid"
@@ -123,7 +125,7 @@ def _unpaid_status(facts: PaymentFacts) -> TargetStatus:
 
 def _notes(facts: PaymentFacts) -> Iterator[str]:
     """One line per fact a person may ask about, oldest first; the same facts give the same lines."""
-    if facts.fee:
+    if facts.fee and facts.fee.fee is not None:
         yield f"Stripe fee {money(facts.fee.fee, facts.fee.currency)} ({facts.fee.id})"
     if facts.released:
         yield f"{money(facts.released, facts.currency)} were authorised but not captured"
@@ -144,15 +146,6 @@ def _failure_note(facts: PaymentFacts) -> Iterator[str]:
     again = f", next attempt {_day(failure.next_attempt_at)}" if failure.next_attempt_at else ""
     why = (failure.message or failure.code or "no reason given").rstrip(".")
     yield f"Payment failed: {why}{attempt}{again}"
-
-
-def money(minor: int, currency: str | None) -> str:
-    """An amount as people read it; an amount that cannot be read stays as Stripe sent it."""
-    code = (currency or "?").upper()
-    try:
-        return f"{to_major(minor, code)} {code}"
-    except MoneyError:
-        return f"{minor} minor units of {code}"
 
 
 def _day(moment: int) -> str:

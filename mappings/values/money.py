@@ -134,3 +134,12 @@ def _demand_multiple(minor: int, step: int, code: str) -> None:
 def _shifted(minor: int, places: int) -> Decimal:
     """`minor` with its last `places` digits as decimals, exactly, whatever the decimal context says."""
     return Decimal((int(minor < 0), tuple(int(digit) for digit in str(abs(minor))), -places))
+
+
+def money(minor: int, currency: str | None) -> str:
+    """An amount in minor units as people read it; one that cannot be read stays as Stripe sent it."""
+    code = (currency or "?").upper()
+    try:
+        return f"{to_major(minor, code)} {code}"
+    except MoneyError:
+        return f"{minor} minor units of {code}"

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from handlers.ports.billing import PaymentRecord
-from mappings.stripe.target import money
+from mappings.values.money import money
 from middleware.commands.actor import cli_actor
 from middleware.commands.common import (
     FailedError,
@@ -37,7 +37,17 @@ LOOK_SECONDS = 0.05
 
 STATUSES = (
     *("unmatched", "needs_person", "ignored", "own_gateway", "paid", "partial", "disputed", "partially_refunded"),
-    *("refunded", "unpaid", "processing", "failed", "overdue", "settled_otherwise", "canceled", "by_its_payments"),
+    *(
+        "refunded",
+        "returned",
+        "unpaid",
+        "processing",
+        "failed",
+        "overdue",
+        "settled_otherwise",
+        "canceled",
+        "by_its_payments",
+    ),
 )
 
 _wait = click.option(

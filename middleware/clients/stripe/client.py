@@ -89,12 +89,13 @@ class Stripe(RemoteClient):
         return await self.get(f"/v1/charges/{segment(charge_id)}", {"expand": ["balance_transaction"]})
 
     async def invoice(self, invoice_id: str) -> Row:
-        """GET /v1/invoices/{id}; `invoice_payments` tells its payments.
+        """GET /v1/invoices/{id} with its payments and what of it was paid past Stripe (both come only when asked for).
 
         Raises:
             NotFound: there is none in this account and mode.
         """
-        return await self.get(f"/v1/invoices/{segment(invoice_id)}")
+        expand = ["payments", "amount_paid_off_stripe"]
+        return await self.get(f"/v1/invoices/{segment(invoice_id)}", {"expand": expand})
 
     def payment_intents(self, **filters: Any) -> AsyncIterator[Row]:
         """GET /v1/payment_intents, newest first; `created={"gte": unix seconds}` narrows it."""

@@ -21,7 +21,17 @@ LIMIT = 50
 LONGEST = 500
 STATUSES = (
     *("unmatched", "needs_person", "ignored", "own_gateway", "paid", "partial", "disputed", "partially_refunded"),
-    *("refunded", "unpaid", "processing", "failed", "overdue", "settled_otherwise", "canceled", "by_its_payments"),
+    *(
+        "refunded",
+        "returned",
+        "unpaid",
+        "processing",
+        "failed",
+        "overdue",
+        "settled_otherwise",
+        "canceled",
+        "by_its_payments",
+    ),
 )
 
 

@@ -144,7 +144,8 @@ class Bench:
 
     async def decide(self, identity: str, action: str, **payload: Any) -> Outcome | NeedsPerson | Rejected:
         """What `taiga-billing payments match` and `ignore` do."""
-        subject = f"stripe:payment:{identity}"
+        known = self.memory.records.get(identity)
+        subject = known.subject if known else f"stripe:payment:{identity}"
         self.clock.wait(1)
         self.store("operator", f"payment.{action}", subject, {"by": "eva", **payload})
         return await self.converge(subject)

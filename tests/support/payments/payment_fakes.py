@@ -45,6 +45,12 @@ class FakeMemory:
         """Insert or replace."""
         self.records[record.identity] = record
 
+    async def of_invoice(self, invoice_id: str) -> Sequence[PaymentRecord]:
+        """Those of one invoice."""
+        return sorted(
+            (one for one in self.records.values() if one.invoice_id == invoice_id), key=lambda one: one.identity
+        )
+
     async def missed(self, statuses: Collection[str]) -> Sequence[PaymentRecord]:
         """Those of these statuses that name an invoice."""
         return [one for one in self.records.values() if one.status in statuses and one.invoice_id]

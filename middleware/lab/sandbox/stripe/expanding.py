@@ -49,6 +49,9 @@ def _value(state: StripeState, shown: Json, name: str) -> object:
         kind, field = listed
         items = state.tables[kind].having(field, shown["id"])[::-1]
         return as_list(items, f"/v1/{kind}s?{field}={shown['id']}")
+    if (shown["object"], name) == ("invoice", "amount_paid_off_stripe"):
+        links = state.tables["invoice_payment"].having("invoice", shown["id"])
+        return sum(link["amount_paid"] or 0 for link in links if link["payment"]["type"] == "payment_record")
     if name == "payment" or (name in shown and isinstance(shown[name], dict)):
         return shown[name]
     if name not in _KINDS or name not in shown:

@@ -116,7 +116,7 @@ def list_invoice_payments(call: Call) -> Json:
         raise errors.missing("payment[type]")
 
     def matches(item: Json) -> bool:
-        return intent is None or item["payment"]["payment_intent"] == intent
+        return intent is None or item["payment"].get("payment_intent") == intent
 
     return page_of(
         call, "invoice_payment", "/v1/invoice_payments", indexed=("invoice",), exact=("status",), matches=matches

@@ -166,12 +166,12 @@ class TestDisputes:
         [
             ("warning_needs_response", 30000, "paid"),
             ("appeal_under_review", 0, "refunded"),
-            ("prevented", 30000, "paid"),
+            ("prevented", 0, "refunded"),
             ("a_new_word", 30000, "disputed"),
         ],
     )
     def test_other_words_of_a_dispute(self, status: str, kept: int, word: str) -> None:
-        """Inquiries move no money, appeals leave it lost, unknown words are an open dispute."""
+        """Inquiries move no money, appeals leave it lost, unknown words are open; what a prevented one took is gone."""
         line = story("e1_dispute_lost")
         held = target(fold([line.events[0], changed(line.events[1], status=status)]))
         assert (held.kept, held.status) == (kept, word)
