@@ -1,11 +1,13 @@
 """Web composition root: settings in, Starlette application out."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
 from middleware.dashboard.mount import open_dashboard
@@ -19,13 +21,18 @@ from middleware.sources.table import SOURCES
 from middleware.store.database import open_pool
 from middleware.store.events.events import EventStore
 from middleware.web.health import Health
+from middleware.web.server import serve_beside
+from middleware.web.surface import Surface
 
 RECEIVER_CONNECTIONS = 4
 
 
 async def source_is_off(request: Request) -> Response:
-    """Tell a sender of a source that is not enabled what to set."""
+    """Tell a sender of a source that is not enabled what to set, and a person with a browser that this is no page."""
     source = request.path_params["source"]
+    if request.method != "POST" and source in SOURCES:
+        words = f"POST only: this is the right address for webhooks of {SOURCES[source].title}.\n"
+        return PlainTextResponse(words, 405, headers={"Allow": "POST"})
     if source in SOURCES:
         message = f"webhooks of {source} are not enabled: set {SOURCES[source].setting}"
     else:
@@ -39,7 +46,7 @@ async def source_is_off(request: Request) -> Response:
 
 def create_app(settings: Settings) -> Starlette:
     """The receiver: webhooks, health, metrics, and the dashboard. `settings` name the database and Redis."""
-    return Starlette(lifespan=lambda app: _lifespan(app, settings))
+    return Starlette(lifespan=lambda app: _lifespan(app, settings), middleware=[Middleware(Surface)])
 
 
 @asynccontextmanager
@@ -57,15 +64,32 @@ async def _lifespan(app: Starlette, settings: Settings) -> AsyncIterator[None]:
                 app.router.routes.extend(
                     [
                         *_webhooks(settings, ingest, notes),
-                        Route("/webhooks/{source}", source_is_off, methods=["POST"]),
-                        *health.routes(),
+                        Route("/webhooks/{source}", source_is_off, methods=["POST", "GET"]),
+                        Route("/webhooks/{source}/", source_is_off, methods=["POST", "GET"]),
+                        *health.routes(is_public=True, has_metrics=settings.metrics_port is None),
                         Mount("/", dashboard),
                     ]
                 )
-                yield
+                async with _metrics_beside(settings, health):
+                    yield
         finally:
             await notes.stop()
             await wakeups.stop()
+
+
+@asynccontextmanager
+async def _metrics_beside(settings: Settings, health: Health) -> AsyncIterator[None]:
+    """`/metrics` on a port of its own, where one is set."""
+    if not settings.metrics_port:
+        yield
+        return
+    app = Starlette(routes=health.routes())
+    serving = asyncio.create_task(serve_beside(app, settings.host, settings.metrics_port, "METRICS_PORT"))
+    try:
+        yield
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
 
 
 def _webhooks(settings: Settings, ingest: Ingest, notes: RejectionRecorder) -> Iterator[Route]:

@@ -1,5 +1,7 @@
 """What is counted. One registry for each process, scraped at `/metrics`."""
 
+from contextlib import suppress
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 
@@ -47,8 +49,16 @@ ALERTS = Counter("taiga_billing_alerts", "Messages to people, by kind.", ["kind"
 MAPPING_VALID = Gauge(
     "taiga_billing_mapping_valid",
     "1: the mapping file is in use as it is; 0: broken, the last good one is used.",
-    registry=REGISTRY,
+    registry=None,
 )
+
+
+def mapping_is_valid(*, is_valid: bool) -> None:
+    """Say so; a process that never reads the mapping file exports nothing of it."""
+    MAPPING_VALID.set(is_valid)
+    # Registered already.
+    with suppress(ValueError):
+        REGISTRY.register(MAPPING_VALID)
 
 
 def render() -> bytes:

@@ -18,8 +18,11 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from middleware.server_urls import check_redis_address, database_address
+
 KIBIBYTE = 1024
 SECRETS = "_webhook_secrets"
+FILE = "_file"
 DECIDE_ON_SOURCES = {"sources", "taiga_webhook_secrets", "stripe_webhook_secrets", "stripe_api_key"}
 _BETWEEN_URLS = re.compile(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 
@@ -69,6 +72,9 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     worker_port: int = Field(default=8001, ge=0, le=65535, description="health and metrics of the worker; 0: none")
+    metrics_port: int | None = Field(
+        default=None, ge=0, le=65535, description="where the receiver answers /metrics; empty: PORT, 0: nowhere"
+    )
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -79,7 +85,7 @@ class Settings(BaseSettings):
     stripe_max_concurrency: int = Field(default=20, ge=1, description="requests at a time, of each process")
     stripe_max_rate: float = Field(default=20.0, ge=0, description="requests a second, of each process; 0: any")
 
-    forwarded_allow_ips: str = Field(default="127.0.0.1", description="proxies whose X-Forwarded-For is believed")
+    forwarded_allow_ips: str = Field(default="127.0.0.1,::1", description="proxies whose X-Forwarded-For is believed")
     max_connections: int = Field(default=400, ge=2, description="connections to the receiver at a time")
     max_body_bytes: int = Field(default=5 * KIBIBYTE * KIBIBYTE, ge=KIBIBYTE)
     body_timeout: float = Field(
@@ -112,8 +118,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Beside its own fields, `<NAME>_WEBHOOK_SECRETS` of any name are read."""
-        more = _WebhookKeys(settings_cls, env_settings, dotenv_settings)
+        """Beside its own fields, `<NAME>_WEBHOOK_SECRETS` of any name are read, and secrets from `<NAME>_FILE`."""
+        more = _MoreVariables(settings_cls, env_settings, dotenv_settings)
         return init_settings, env_settings, more, dotenv_settings, file_secret_settings
 
     @field_validator("taiga_webhook_secrets", "stripe_webhook_secrets", "encryption_keys", mode="before")
@@ -149,6 +155,32 @@ class Settings(BaseSettings):
     def _refuse_blank_secrets(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if any(not secret.get_secret_value().strip() for secret in value):
             raise ValueError("holds an empty secret: anyone could sign with it")
+        return value
+
+    @field_validator("port", "worker_port", mode="before")
+    @classmethod
+    def _refuse_service_links(cls, value: object) -> object:
+        if isinstance(value, str) and "://" in value:
+            raise ValueError(
+                "holds an address: Kubernetes makes such variables for a Service of this name; set enableServiceLinks: "
+                "false in the pod, or the variable itself"
+            )
+        return value
+
+    @field_validator("metrics_port", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, value: SecretStr) -> SecretStr:
+        return SecretStr(database_address(value.get_secret_value()))
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis_url(cls, value: SecretStr) -> SecretStr:
+        check_redis_address(value.get_secret_value())
         return value
 
     @field_validator("taiga_api", "invoice_ninja_api", "stripe_api_base", "public_url")
@@ -207,8 +239,8 @@ class Settings(BaseSettings):
         return bool(self.taiga_api and (self.taiga_token.get_secret_value() or login))
 
 
-class _WebhookKeys(PydanticBaseSettingsSource):
-    """The keys of sources that have no field of their own, from the environment and `.env`."""
+class _MoreVariables(PydanticBaseSettingsSource):
+    """Keys of sources that have no field of their own, and secrets that lie in files."""
 
     def __init__(self, settings_cls: type[BaseSettings], *behind: PydanticBaseSettingsSource) -> None:
         super().__init__(settings_cls)
@@ -220,13 +252,22 @@ class _WebhookKeys(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, object]:
         """What is set, the environment before `.env`."""
-        found = {
-            name.removesuffix(SECRETS): value
-            for source in reversed(self._behind)
-            for name, value in source.env_vars.items()
-            if name.endswith(SECRETS) and name not in self.settings_cls.model_fields
-        }
-        return {"webhook_keys": found} if found else {}
+        known = self.settings_cls.model_fields
+        variables = {name: value for source in reversed(self._behind) for name, value in source.env_vars.items()}
+        secrets = {name for name, field in known.items() if "SecretStr" in str(field.annotation)}
+        found: dict[str, object] = {}
+        keys: dict[str, str] = {}
+        for name, value in variables.items():
+            bare = name.removesuffix(FILE)
+            is_key = bare.endswith(SECRETS) and bare not in known
+            if not value or not (is_key or (bare in secrets and bare != name)):
+                continue
+            text = _read_secret(name, value) if bare != name else value
+            if is_key:
+                keys.setdefault(bare.removesuffix(SECRETS), text)
+            else:
+                found[bare] = text
+        return {**found, "webhook_keys": keys} if keys else found
 
 
 def _sources() -> Collection[str]:
@@ -234,6 +275,13 @@ def _sources() -> Collection[str]:
     from middleware.sources.table import SOURCES  # noqa: PLC0415
 
     return SOURCES
+
+
+def _read_secret(name: str, file: str) -> str:
+    try:
+        return Path(file).read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise SettingsError([f"{name.upper()}: {file} cannot be read: {error}"]) from error
 
 
 def _split(value: object) -> object:

@@ -49,8 +49,7 @@ from middleware.store.operations.workers import WorkerStore
 from middleware.traffic.traffic import Traffic
 from middleware.version import VERSION
 from middleware.web.health import Health
-from middleware.web.listen import listen_on
-from middleware.web.server import web_server
+from middleware.web.server import serve_beside
 
 log = structlog.get_logger()
 
@@ -205,20 +204,9 @@ async def _beat(workers: WorkerStore, clock: StoreClock) -> None:
 async def _serve_health(settings: Settings, pool: Pool) -> None:
     if not settings.worker_port:
         return
-    try:
-        listener = listen_on(settings.host, settings.worker_port)
-    except OSError as error:
-        # A second worker on this machine, most likely: it works all the same.
-        log.warning("health.unavailable", port=settings.worker_port, error=str(error), hint="set another WORKER_PORT")
-        return
     queue = open_queue(settings.redis_url.get_secret_value())
-    app = Starlette(routes=Health(pool, queue).routes())
-    server = web_server(app, settings.host, settings.worker_port)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        await asyncio.shield(serving)
+        app = Starlette(routes=Health(pool, queue).routes())
+        await serve_beside(app, settings.host, settings.worker_port, "WORKER_PORT")
     finally:
-        server.should_exit = True
-        await serving
-        listener.close()
         await queue.aclose()

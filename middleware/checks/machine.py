@@ -1,9 +1,12 @@
 """Looks at this machine: disk space, and who may read the secrets."""
 
+import difflib
 import os
 import shutil
 import stat
 from pathlib import Path
+
+from dotenv import dotenv_values
 
 from middleware.checks.findings import Finding, Level
 from middleware.settings import Settings
@@ -33,6 +36,20 @@ def check_secrets_file(file: Path) -> list[Finding]:
         message = f"can be read by other users of this machine (mode {mode:03o})"
         return [Finding(str(file), "warning", message, f"chmod 600 {file}")]
     return []
+
+
+def check_names(file: Path) -> list[Finding]:
+    """Whether every name in `.env` is that of a setting: a mistyped one has no effect."""
+    known = {name.upper() for name in Settings.model_fields} | {"POSTGRES_PASSWORD"}
+    named = [name for name in dotenv_values(file) if name not in known and not name.startswith("PG")]
+    findings = []
+    for name in named:
+        if name.endswith("_WEBHOOK_SECRETS") or name.removesuffix("_FILE") in known:
+            continue
+        meant = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {meant[0]}?" if meant else "remove it, or correct its name"
+        findings.append(Finding(str(file), "warning", f"{name} is not the name of a setting", hint))
+    return findings
 
 
 def check_settings(settings: Settings) -> list[Finding]:

@@ -10,7 +10,7 @@ from middleware.checks.database import check_database
 from middleware.checks.findings import Finding
 from middleware.checks.invoiceninja import check_invoice_ninja
 from middleware.checks.local import check_keys, check_mapping, check_queue
-from middleware.checks.machine import check_disk, check_secrets_file, check_settings
+from middleware.checks.machine import check_disk, check_names, check_secrets_file, check_settings
 from middleware.checks.stripe import ExpectedEndpoint, check_stripe
 from middleware.checks.taiga import check_taiga
 from middleware.checks.taiga_webhooks import Expected
@@ -27,6 +27,7 @@ async def look_at_everything(settings: Settings) -> list[Finding]:
     return [
         *check_settings(settings),
         *check_secrets_file(ENV_FILE),
+        *check_names(ENV_FILE),
         *mapping_findings,
         *await check_database(settings),
         *await check_keys(settings),

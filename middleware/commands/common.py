@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -54,15 +55,20 @@ def settings_or_exit(**overrides: object) -> Settings:
     try:
         settings = load_settings(**overrides)
     except SettingsError as error:
-        raise WrongUseError(
-            "these settings cannot be used:\n" + "\n".join(f"  {line}" for line in error.problems)
-        ) from error
+        lines = [*error.problems, *_where_settings_are()]
+        raise WrongUseError("these settings cannot be used:\n" + "\n".join(f"  {line}" for line in lines)) from error
     configure_logs(settings.log_format, settings.log_level)
     try:
         use_keys([key.get_secret_value() for key in settings.encryption_keys])
     except ValueError as error:
         raise WrongUseError(f"ENCRYPTION_KEYS: {error}") from error
     return settings
+
+
+def _where_settings_are() -> list[str]:
+    if Path(".env").exists():
+        return []
+    return [f"there is no .env in {Path.cwd()}: go to the folder where it is, or make one with `taiga-billing setup`"]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from mappings.config.effective import differences
 from mappings.config.file import MappingFile, parse_mapping
 from mappings.errors import MappingErrors
 from middleware.bootstrap import mapping_text
-from middleware.metrics import MAPPING_VALID
+from middleware.metrics import mapping_is_valid
 from middleware.settings import SettingsError
 from middleware.store.database import STORE_ERRORS, Pool, StoreUnavailableError
 from middleware.store.operations.audit import AuditStore, Deed
@@ -56,7 +56,7 @@ class WatchedMapping:
         self._loaded = load(file)
         self._problem = ""
         self._now = asyncio.Event()
-        MAPPING_VALID.set(1)
+        mapping_is_valid(is_valid=True)
 
     def current(self) -> MappingFile:
         """The mapping to work with."""
@@ -101,7 +101,7 @@ class WatchedMapping:
             self._refuse(error)
             return
         changed, before, self._problem = loaded.digest != self._loaded.digest, self._loaded, ""
-        MAPPING_VALID.set(1)
+        mapping_is_valid(is_valid=True)
         if not changed:
             log.info("mapping.unchanged", file=str(self._file), sha256=loaded.digest[:12])
             return
@@ -112,7 +112,7 @@ class WatchedMapping:
         problems = [str(problem) for problem in error.problems]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         self._problem = f"{self._file} is not taken: {problems[0]}{more}"
-        MAPPING_VALID.set(0)
+        mapping_is_valid(is_valid=False)
         log.error(
             "mapping.refused",
             file=str(self._file),

@@ -1,6 +1,8 @@
 """Liveness, readiness (named checks, each with a hint) and metrics."""
 
 import asyncio
+import ipaddress
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -13,12 +15,13 @@ from starlette.routing import Route
 from middleware import metrics
 from middleware.pipeline.wakeups import REDIS_ERRORS, in_words
 from middleware.store.database import STORE_ERRORS, Pool, StoreUnavailableError, ping
-from middleware.store.events.events import backlog
+from middleware.store.events.events import Backlog, backlog
 from middleware.store.operations.circuits import CircuitStore
 from middleware.store.operations.workers import WorkerStore
 from middleware.version import VERSION
 
 STALE_HEARTBEAT_SECONDS = 60
+FRESH_SECONDS = 1.0
 # Who asks for readiness wants an answer, also when PostgreSQL hangs.
 PATIENCE_SECONDS = 3.0
 
@@ -122,34 +125,47 @@ class Health:
         self._pool = pool
         self._queue = queue
         self._workers = WorkerStore(pool)
+        self._checked: tuple[float, list[Check]] | None = None
+        self._counted: tuple[float, Backlog | None] | None = None
+        self._turn = asyncio.Lock()
 
-    def routes(self) -> list[Route]:
-        """`/healthz`, `/readyz` and `/metrics`."""
-        return [
-            Route("/healthz", self.healthz),
-            Route("/readyz", self.readyz),
-            Route("/metrics", self.metrics),
-        ]
+    def routes(self, *, is_public: bool = False, has_metrics: bool = True) -> list[Route]:
+        """`/healthz`, `/readyz` and `/metrics`; in public, who asks from another machine reads no details."""
 
-    async def healthz(self, _request: Request) -> Response:
-        """The process answers."""
-        return JSONResponse({"status": "ok", "version": VERSION})
+        async def healthz(request: Request) -> Response:
+            """The process answers."""
+            details = {} if is_public and not _is_here(request) else {"version": VERSION}
+            return JSONResponse({"status": "ok", **details})
 
-    async def readyz(self, _request: Request) -> Response:
+        async def readyz(request: Request) -> Response:
+            return await self._readyz(has_details=not is_public or _is_here(request))
+
+        metrics_route = [Route("/metrics", self.metrics)] if has_metrics else []
+        return [Route("/healthz", healthz), Route("/readyz", readyz), *metrics_route]
+
+    async def _readyz(self, *, has_details: bool) -> Response:
         """200 when webhooks can be taken (`ok` or `degraded`), else 503; always the named checks."""
-        checks = await self.checks()
+        checks = await self.checks() if has_details else await self._checks_of_late()
         states = {check.state for check in checks}
         overall = "failed" if "failed" in states else "degraded" if "degraded" in states else "ok"
         return JSONResponse(
             {
                 "status": overall,
                 "checks": {
-                    check.name: {"status": check.state, "message": check.message, "hint": check.hint}
+                    check.name: {"status": check.state}
+                    | ({"message": check.message, "hint": check.hint} if has_details else {})
                     for check in checks
                 },
             },
             status_code=503 if overall == "failed" else 200,
         )
+
+    async def _checks_of_late(self) -> list[Check]:
+        """The checks of this second: however many ask, PostgreSQL is asked once."""
+        async with self._turn:
+            if self._checked is None or time.monotonic() - self._checked[0] > FRESH_SECONDS:
+                self._checked = time.monotonic(), await self.checks()
+        return self._checked[1]
 
     async def checks(self) -> list[Check]:
         """Every check, asked at the same time."""
@@ -162,13 +178,30 @@ class Health:
         return [database, redis, worker, *remotes]
 
     async def metrics(self, _request: Request) -> Response:
-        """Prometheus' text format; the gauges of the queue are read now."""
-        try:
-            waiting = await backlog(self._pool)
-        except StoreUnavailableError:
+        """Prometheus' text format; the gauges of the queue are those of this second."""
+        waiting = await self._backlog_of_late()
+        if waiting is None:
             # The counters of this process are worth as much without the gauges.
             return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
         for status in ("received", "retrying", "processing", "dead"):
             metrics.QUEUE_DEPTH.labels(status).set(getattr(waiting, status))
         metrics.OLDEST_DUE_SECONDS.set(waiting.oldest_due_seconds)
         return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
+
+    async def _backlog_of_late(self) -> Backlog | None:
+        async with self._turn:
+            if self._counted is None or time.monotonic() - self._counted[0] > FRESH_SECONDS:
+                try:
+                    waiting = await backlog(self._pool)
+                except StoreUnavailableError:
+                    waiting = None
+                self._counted = time.monotonic(), waiting
+        return self._counted[1]
+
+
+def _is_here(request: Request) -> bool:
+    """Whether this very machine asks, and not somebody through a proxy on it."""
+    try:
+        return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False

@@ -1,13 +1,18 @@
 """How every HTTP server of this program runs: uvicorn with guarded connections and a shutdown that cuts nobody off."""
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
 from middleware.web.connection import BODY_SECONDS, FewLines, guarded
+from middleware.web.listen import listen_on
+
+log = structlog.get_logger()
 
 KEEP_ALIVE_SECONDS = 30
 MAX_CONNECTIONS = 400
@@ -20,6 +25,24 @@ class QuietServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave the handlers as they are."""
         yield
+
+
+async def serve_beside(app: ASGIApp, host: str, port: int, setting: str) -> None:
+    """Serve something small on a port of its own until cancelled; a port that is taken is only logged."""
+    try:
+        listener = listen_on(host, port)
+    except OSError as error:
+        # A second process on this machine, most likely: it works all the same.
+        log.warning("health.unavailable", port=port, error=str(error), hint=f"set another {setting}")
+        return
+    server = web_server(app, host, port)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await asyncio.shield(serving)
+    finally:
+        server.should_exit = True
+        await serving
+        listener.close()
 
 
 def web_server(

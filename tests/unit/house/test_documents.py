@@ -11,7 +11,7 @@ import yaml
 
 from mappings.codes import Code
 from middleware.cli import COMMANDS
-from middleware.metrics import REGISTRY
+from middleware.metrics import REGISTRY, mapping_is_valid
 from middleware.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -39,6 +39,7 @@ def table(document: str, columns: int) -> list[tuple[str, ...]]:
 def metrics() -> dict[str, tuple[str, tuple[str, ...]]]:
     """Kind and labels of every metric by the name under which it is scraped."""
     found = {}
+    mapping_is_valid(is_valid=True)
     for collector in set(REGISTRY._names_to_collectors.values()):
         described: Any = collector
         name = described._name + ("_total" if described._type == "counter" else "")
@@ -74,7 +75,7 @@ class TestSettings:
             return
         default = Settings.model_fields[name.lower()].default
         value = getattr(default, "get_secret_value", lambda: default)()
-        assert shown == ("" if value in ("", ()) else f"{value:g}" if isinstance(value, float) else str(value))
+        assert shown == ("" if value in ("", (), None) else f"{value:g}" if isinstance(value, float) else str(value))
 
 
 class TestOutcomeCodes:

@@ -17,6 +17,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No variable and no .env of the machine reaches these tests."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.delenv(f"{name.upper()}_FILE", raising=False)
     monkeypatch.chdir(tmp_path)
 
 
@@ -169,3 +170,44 @@ def test_example_explains_every_variable() -> None:
     text = (ROOT / ".env.example").read_text()
     named = {name.lower() for name in re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", text, re.MULTILINE)}
     assert set(Settings.model_fields) - named == {"webhook_keys"}
+
+
+def test_secrets_in_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A secret is read from the file that NAME_FILE names, unless NAME is set; a missing file is told."""
+    (tmp_path / "key").write_text("from-a-file\n")
+    (tmp_path / "echo").write_text("echo-key")
+    monkeypatch.setenv("TAIGA_WEBHOOK_SECRETS_FILE", str(tmp_path / "key"))
+    monkeypatch.setenv("TAIGA_TOKEN_FILE", str(tmp_path / "key"))
+    monkeypatch.setenv("TAIGA_TOKEN", "itself")
+    monkeypatch.setenv("ECHO_WEBHOOK_SECRETS_FILE", str(tmp_path / "echo"))
+    settings = load_settings()
+    assert settings.webhook_secrets("taiga") == ("from-a-file",)
+    assert settings.taiga_token.get_secret_value() == "itself"
+    assert settings.webhook_secrets("echo") == ("echo-key",)
+    monkeypatch.setenv("STRIPE_API_KEY_FILE", str(tmp_path / "nowhere"))
+    (problem,) = problems()
+    assert problem.startswith(f"STRIPE_API_KEY_FILE: {tmp_path}/nowhere cannot be read")
+
+
+def test_variables_of_kubernetes() -> None:
+    """A Service named `worker` sets WORKER_PORT to an address: the message says where it comes from."""
+    (problem,) = problems(taiga_webhook_secrets="k", worker_port="tcp://10.96.0.12:8001")
+    assert problem.startswith("WORKER_PORT: holds an address")
+    assert "enableServiceLinks" in problem
+
+
+def test_addresses_of_servers() -> None:
+    """What only other clients read is left out of DATABASE_URL; a password that is not escaped is not shown."""
+    settings = load_settings(taiga_webhook_secrets="k", database_url="postgres://u:p@h/d?channel_binding=require")
+    assert settings.database_url.get_secret_value() == "postgres://u:p@h/d"
+    found = problems(
+        taiga_webhook_secrets="k", database_url="postgresql://u:hunter2/@h/d", redis_url="valkey://hunter3"
+    )
+    assert [line.partition(":")[0] for line in found] == ["DATABASE_URL", "REDIS_URL"]
+    assert "hunter" not in " ".join(found)
+
+
+def test_metrics_port() -> None:
+    """Empty means: at PORT."""
+    assert load_settings(taiga_webhook_secrets="k", metrics_port="").metrics_port is None
+    assert load_settings(taiga_webhook_secrets="k", metrics_port="0").metrics_port == 0

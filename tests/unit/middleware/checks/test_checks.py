@@ -15,7 +15,7 @@ from middleware.checks.clock import check_clock
 from middleware.checks.database import people_findings, queue_finding, schema_finding, worker_finding
 from middleware.checks.findings import Finding
 from middleware.checks.invoiceninja import company_findings
-from middleware.checks.machine import check_disk, check_secrets_file, check_settings
+from middleware.checks.machine import check_disk, check_names, check_secrets_file, check_settings
 from middleware.checks.stripe import WANTED_EVENTS, ExpectedEndpoint, endpoint_findings
 from middleware.checks.taiga import attribute_findings
 from middleware.checks.taiga_webhooks import Expected, hook_findings
@@ -142,6 +142,17 @@ class TestMachine:
         assert "chmod 600" in check_secrets_file(file)[0].hint
         file.chmod(0o600)
         assert check_secrets_file(file) == []
+
+    def test_names_that_are_no_settings(self, tmp_path: Path) -> None:
+        """A mistyped name has no effect, so it is told with what was meant; keys of sources and files are names."""
+        file = tmp_path / ".env"
+        file.write_text("TAIGA_PASWORD=x\nFOO=1\nECHO_WEBHOOK_SECRETS=k\nTAIGA_TOKEN_FILE=/x\nPORT=1\nPGUSER=u\n")
+        found = check_names(file)
+        assert [(one.message.split()[0], one.hint) for one in found] == [
+            ("TAIGA_PASWORD", "did you mean TAIGA_PASSWORD?"),
+            ("FOO", "remove it, or correct its name"),
+        ]
+        assert check_names(tmp_path / "nothing") == []
 
     def test_settings(self) -> None:
         """Without a public address and anybody to tell there are warnings, with both none."""
