@@ -27,7 +27,7 @@ from middleware.commands.interactive import warn_of_paused_systems
 from middleware.intake.decisions import Decision, decision_event
 from middleware.intake.ingest import open_ingest
 from middleware.settings import Settings
-from middleware.store.billing.payments import PaymentStore
+from middleware.store.billing.payments import STATUSES, PaymentStore
 from middleware.store.database import Pool
 from middleware.store.events.events import FINISHED, EventRow, EventStore
 from middleware.store.operations.audit import AuditStore, Deed
@@ -35,20 +35,6 @@ from middleware.store.operations.audit import AuditStore, Deed
 PIPE_WIDTH = 200
 LOOK_SECONDS = 0.05
 
-STATUSES = (
-    *("unmatched", "needs_person", "ignored", "own_gateway", "paid", "partial", "disputed", "partially_refunded"),
-    *(
-        "refunded",
-        "returned",
-        "unpaid",
-        "processing",
-        "failed",
-        "overdue",
-        "settled_otherwise",
-        "canceled",
-        "by_its_payments",
-    ),
-)
 
 _wait = click.option(
     "--wait", type=click.FloatRange(0, 600), default=10, show_default=True, help="Seconds to wait for a worker."

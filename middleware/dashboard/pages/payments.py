@@ -13,26 +13,12 @@ from middleware.dashboard.names import Names, read_mapping
 from middleware.dashboard.visit import RefusedError, Visit, go_to
 from middleware.intake.decisions import Decision, decision_event
 from middleware.store.billing.mirror import BookStore
-from middleware.store.billing.payments import PaymentStore
+from middleware.store.billing.payments import STATUSES, PaymentStore
 from middleware.store.billing.reports import Reports
 from middleware.store.operations.audit import AuditStore, Deed
 
 LIMIT = 50
 LONGEST = 500
-STATUSES = (
-    *("unmatched", "needs_person", "ignored", "own_gateway", "paid", "partial", "disputed", "partially_refunded"),
-    *(
-        "refunded",
-        "returned",
-        "unpaid",
-        "processing",
-        "failed",
-        "overdue",
-        "settled_otherwise",
-        "canceled",
-        "by_its_payments",
-    ),
-)
 
 
 async def show(visit: Visit) -> Response:

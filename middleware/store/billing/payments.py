@@ -14,6 +14,13 @@ from middleware.clients.http.json_codec import read_json
 from middleware.store.database import away_is_unavailable
 from middleware.store.text import storable
 
+STATUSES = (
+    *("unmatched", "needs_person", "ignored", "own_gateway", "paid", "partial", "disputed", "partially_refunded"),
+    *("refunded", "returned", "unpaid", "processing", "failed", "overdue", "settled_otherwise", "canceled"),
+    "by_its_payments",
+)
+"""The words that a payment's status may be, those first that people look for."""
+
 _NAMES = tuple(field.name for field in fields(PaymentRecord))
 _COLUMNS = ", ".join(_NAMES)
 

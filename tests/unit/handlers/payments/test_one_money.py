@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -41,10 +42,10 @@ def payment_record(amount: int, *, key: str = "inpay_1") -> Json:
     return stripe_event("invoice_payment.paid", DAY + 3, body)
 
 
-NUMBER = {"invoice_number": "R-1"}
+NUMBER: Any = {"invoice_number": "R-1"}
 
 
-def held(desk: Bench) -> dict[str, tuple[Decimal, Decimal]]:
+def held(desk: Bench) -> dict[str, tuple[Any, Any]]:
     """The payments that count: amount and refunded, by their references."""
     return {row["number"]: (row["amount"], row["refunded"]) for row in desk.payments()}
 
