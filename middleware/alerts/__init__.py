@@ -1,1 +1,1 @@
-"""Tells people when something needs them: found in the store, grouped, told once, and told again when it is over."""
+"""Tells people when something needs them: found in the store, grouped, sent once, and once more when it is over."""

@@ -11,7 +11,7 @@ from middleware.store.events.events import Backlog, backlog
 from middleware.store.operations.attention import NeedsStore, OpenReview, Troubled
 
 MOST = 500
-"""Of each kind; what goes beyond is told when there are fewer again."""
+"""Of each kind; the others are reported when there are fewer again."""
 
 AWAY_FOR = timedelta(minutes=5)
 """A system that is away for less is not worth a message: it is tried again by itself."""
@@ -89,7 +89,11 @@ def away(troubled: Sequence[Troubled], now: datetime) -> Observation:
     return Observation(
         "system_away",
         tuple(
-            Condition("system_away", one.system, f"{one.system} since {one.since:%Y-%m-%d %H:%M} UTC: {one.message}")
+            Condition(
+                "system_away",
+                one.system,
+                f"{one.system} has not answered since {one.since:%Y-%m-%d %H:%M} UTC: {one.message}",
+            )
             for one in first.values()
         ),
     )
@@ -133,7 +137,9 @@ def late(waiting: Backlog) -> Observation:
     if waiting.oldest_due_seconds < WAITS_SECONDS:
         return Observation("work_waits", ())
     minutes = round(waiting.oldest_due_seconds / 60)
-    summary = f"an event waits for a worker since {minutes} minutes, {waiting.received + waiting.retrying} in all"
+    summary = (
+        f"an event has been waiting for a worker for {minutes} minutes, {waiting.received + waiting.retrying} in all"
+    )
     return Observation("work_waits", (Condition("work_waits", "queue", summary),))
 
 

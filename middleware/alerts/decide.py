@@ -1,4 +1,4 @@
-"""Pure: what a look changes in what is remembered, and what is told now."""
+"""Pure: what a look changes in what is remembered, and what is reported now."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ LONGEST_RETRY = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a look found: rows to write, and rows to forget because they ended before anybody was told."""
+    """What a look found: rows to write, and rows to forget because they ended before anybody heard of them."""
 
     written: tuple[KnownCondition, ...]
     forgotten: tuple[KnownCondition, ...]
@@ -42,7 +42,7 @@ def _seen(row: KnownCondition | None, condition: Condition, now: datetime) -> Kn
     """The row of a condition that is there; None when it stays as it is."""
     if row is None:
         return KnownCondition(condition.kind, condition.key, condition.summary, now)
-    # Back before its end was told: it never ended for those who read the messages.
+    # It is back before its end was reported: for those who read the messages it never ended.
     back = replace(row, summary=condition.summary, recovered_at=None)
     return None if back == row else back
 

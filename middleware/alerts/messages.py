@@ -19,7 +19,7 @@ def message_of(batch: Batch, public_url: str) -> Message:
     if batch.over:
         parts.append(_section("Recovered:", batch.over))
     if batch.lasting:
-        parts.append(f"{_count(batch.lasting, kind)} as told before.")
+        parts.append(f"{_count(batch.lasting, kind)} as reported before.")
     elif not batch.new:
         parts.append("Nothing of this kind is left.")
     if public_url:

@@ -72,7 +72,7 @@ class KindState:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What the next message of a kind tells: what is new, what is over, and how many go on that were told before."""
+    """The next message of a kind: what is new, what is over, and how many last that were reported before."""
 
     kind: str
     new: tuple[KnownCondition, ...]

@@ -1,4 +1,4 @@
-"""`taiga-billing alerts`: who is told when something needs a person, and whether it reaches them."""
+"""`taiga-billing alerts`: what needs a person, and whether messages about it arrive."""
 
 import socket
 from dataclasses import replace
@@ -35,7 +35,7 @@ def test() -> None:
     """Send a message to every address of ALERT_URLS and say how it went."""
     settings = settings_or_exit()
     if not settings.alert_urls:
-        raise WrongUseError("ALERT_URLS is not set: nobody is told anything; .env.example shows what it may hold")
+        raise WrongUseError("ALERT_URLS is not set: nobody gets messages; .env.example shows what it may hold")
     link = f"\n\n{settings.public_url}/" if settings.public_url else ""
     message = Message("taiga-billing: a test", f"Alerts reach you.{link}", is_good_news=True)
     results = run(send([url.get_secret_value() for url in settings.alert_urls], message))
@@ -48,15 +48,15 @@ def test() -> None:
 @command.command("list")
 @json_option
 def list_alerts(*, as_json: bool) -> None:
-    """List what needs a person now, and when people were told, whether or not ALERT_URLS is set."""
+    """List what needs a person now, and when a message about it was sent, whether or not ALERT_URLS is set."""
     settings = settings_or_exit()
     rows = in_store(lambda pool: _present(settings, pool))
     if as_json:
         print_json(rows)
         return
     for row in rows:
-        told = f"told {row.told_at:%Y-%m-%d %H:%M} UTC" if row.told_at else "nobody was told"
-        click.echo(f"{row.kind}: {row.summary} ({told})")
+        sent = f"sent {row.told_at:%Y-%m-%d %H:%M} UTC" if row.told_at else "no message was sent"
+        click.echo(f"{row.kind}: {row.summary} ({sent})")
     if not rows:
         click.echo("nothing needs a person")
     elif not settings.alert_urls:

@@ -29,4 +29,4 @@ def command(*, new_key: bool, as_json: bool) -> None:
     if as_json:
         print_json(done)
     else:
-        click.echo(done.told)
+        click.echo(done.summary)

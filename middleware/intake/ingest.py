@@ -38,7 +38,7 @@ class Ingest:
         """Commit the events and say, in order, what became of each.
 
         Raises:
-            StoreUnavailableError: not all of them are known to be stored; the sender must be told to try again.
+            StoreUnavailableError: not all of them are known to be stored; the sender must try again.
         """
         results: list[Enqueued] = []
         for start in range(0, len(events), ROWS_PER_COMMIT):
@@ -54,7 +54,7 @@ class Ingest:
         except StoreUnavailableError:
             raise
         except Exception as error:
-            # A mistake of ours: the sender is told to try again, the log says why.
+            # A mistake of ours: the sender tries again, the log says why.
             log.exception("ingest.failed")
             raise StoreUnavailableError(f"{type(error).__name__}: {error}") from error
         finally:

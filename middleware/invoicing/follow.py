@@ -27,7 +27,7 @@ _MOST_MAILS = 1000
 
 @dataclass(frozen=True, slots=True)
 class OrderState:
-    """How an order stands: the invoices of one client, or an e-mail (without a client)."""
+    """The state of an order: the invoices of one client, or an e-mail (without a client)."""
 
     event_id: int
     client_id: str
@@ -49,7 +49,7 @@ class OrderState:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """How the invoices of each client and the e-mails that followed stand in the end."""
+    """How the invoices of each client and the e-mails that followed ended."""
 
     clients: tuple[OrderState, ...]
     mails: tuple[OrderState, ...]
@@ -71,7 +71,7 @@ class Follower:
         wait: float,
         report: Callable[[OrderState], None],
     ) -> Followed:
-        """Follow `events` (ids with the ids of their clients) and the e-mails after them; `report` is told each end."""
+        """Follow `events` (ids with the ids of their clients) and the e-mails after them; `report` gets each end."""
         ends_at = self._context.clock() + timedelta(seconds=wait)
         reported: set[int] = set()
         async with self._drained():
@@ -91,9 +91,9 @@ class Follower:
         for left in clients:
             if not left.is_over:
                 report(left)
-        # E-mails that went together tell the same.
-        told = {(row.status, row.reason): _state(row, "", names) for row in mails}
-        return Followed(clients, tuple(told.values()))
+        # E-mails that went together have the same outcome.
+        distinct = {(row.status, row.reason): _state(row, "", names) for row in mails}
+        return Followed(clients, tuple(distinct.values()))
 
     async def has_worker(self) -> bool:
         """Whether a worker has beaten within the last moments."""

@@ -43,7 +43,7 @@ class UnknownPlanError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a stored plan stands. `rest` is what of it is not made yet, `made` the numbers of the other invoices.
+    """What is left of a stored plan: `rest` is not made yet, `made` are the numbers of the other invoices.
 
     `changed` says in sentences what would be made otherwise by now; what is made already does not count.
     """
@@ -94,7 +94,7 @@ class Runs:
         """A plan that was made before.
 
         Raises:
-            UnknownPlanError: there is none.
+            UnknownPlanError: there is no such plan.
         """
         found = await self._world.plans.find(plan_id)
         if found is None:
@@ -106,7 +106,7 @@ class Runs:
         await self._world.plans.save(made)
 
     async def standing(self, kept: InvoicePlan, client: str = "") -> Standing:
-        """How a stored plan stands by now; of one client when given.
+        """What is left of a stored plan by now; of one client when given.
 
         Raises:
             UnknownClientError: there is no such client.

@@ -26,7 +26,7 @@ class Round:
     old_keys: tuple[str, ...]
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """In one line."""
         parts = [
             f"{self.bodies_removed} bodies and {self.events_removed} events removed",
@@ -35,7 +35,7 @@ class Round:
         if self.bodies_sealed:
             parts.append(f"{self.bodies_sealed} bodies sealed with the newest key")
         if self.old_keys:
-            parts.append(f"used no more, may be taken out of ENCRYPTION_KEYS: {', '.join(self.old_keys)}")
+            parts.append(f"no longer used; can be removed from ENCRYPTION_KEYS: {', '.join(self.old_keys)}")
         if self.unreadable:
             parts.append(f"{self.unreadable} bodies are sealed with a key that is not configured")
         return "; ".join(parts)
@@ -55,7 +55,7 @@ async def keep_house(settings: Settings, pool: Pool, now: datetime) -> Round:
     edge = edge_in_use()
     again = await store.reseal(edge) if edge is not None else Resealed()
     done = Round(bodies, events, rejections, again.done, again.unreadable, again.old_keys)
-    log.info("housekeeping.done", told=done.told)
+    log.info("housekeeping.done", told=done.summary)
     return done
 
 
@@ -63,7 +63,7 @@ def housekeeping_jobs(settings: Settings, pool: Pool) -> list[Job]:
     """A round every night."""
 
     async def keep() -> str:
-        return (await keep_house(settings, pool, datetime.now(UTC))).told
+        return (await keep_house(settings, pool, datetime.now(UTC))).summary
 
     return [Job("housekeeping", nightly(3, 10), keep)]
 

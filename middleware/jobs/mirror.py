@@ -77,9 +77,9 @@ def mirror_jobs(context: Callable[[], Context], pool: Pool) -> list[Job]:
         try:
             return await keep_books(books, store, datetime.now(UTC))
         except RemoteError as error:
-            told = f"not read: {error}"
+            message = f"not read: {error}"
             if await store.read_at() is None:
-                raise NotNowError(told, UNREAD_AGAIN_IN) from error
-            return told
+                raise NotNowError(message, UNREAD_AGAIN_IN) from error
+            return message
 
     return [Job(READING, every(MINUTES), read, begins_soon=True)]

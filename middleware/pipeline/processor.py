@@ -139,7 +139,7 @@ class Processor:
         self._ended += [released(item.claim, now) for item in in_hand if self._was_cut_short(item)]
         with contextlib.suppress(StoreUnavailableError):
             await self._settle()
-        # Closing waits for the settler and frees the locks: what is not settled is taken over by whoever sweeps next.
+        # Closing waits for the settler and frees the locks: the next worker that sweeps takes over what is not settled.
         await self._claims.close()
         self._stopped.set()
 

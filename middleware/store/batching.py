@@ -66,7 +66,7 @@ class _Wishes(ABC, Generic[_Item, _Result]):
 
     async def _next_batch(self, do: _Do[_Item, _Result]) -> None:
         batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-        # Whoever was cancelled may have lost the lock under which it wanted to write: others write there now.
+        # A cancelled task may have lost the lock under which it wanted to write: others write there now.
         self._under_way = [one for one in batch if not one[1].cancelled()]
         if self._under_way:
             self._decided.clear()

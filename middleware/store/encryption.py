@@ -1,7 +1,7 @@
 """Where stored bodies are sealed and opened: at the edge of the store, for all of this process.
 
-Opening is done by the connections (`store.database`): in whatever column a sealed value stands, it arrives open.
-Sealing is done by whoever writes a body. Without keys nothing of this costs anything.
+Opening is done by the connections (`store.database`): whatever column holds a sealed value, it arrives open.
+Whatever writes a body seals it. Without keys none of this costs anything.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def use_keys(keys: Sequence[str]) -> None:
     Connections that are open already go on as they are: call it at the start.
 
     Raises:
-        SealingKeyError: a key is none.
+        SealingKeyError: a key is not valid.
     """
     if not keys:
         _InUse.edge = None
@@ -97,8 +97,8 @@ async def check_keys(connection: asyncpg.Connection) -> None:
     if missing:
         raise MissingKeyError(
             f"stored bodies are sealed with the key {', '.join(missing)} (the first 8 hex digits of its SHA-256), which"
-            " ENCRYPTION_KEYS does not name: add it again behind the newest key, and take it away only when"
-            " `taiga-billing housekeeping` says that it is used no more"
+            " ENCRYPTION_KEYS does not name: add it again after the newest key, and remove it only once"
+            " `taiga-billing housekeeping` reports it as no longer used"
         )
     if ours:
         await connection.execute("INSERT INTO sealing_keys (fingerprint) VALUES ($1) ON CONFLICT DO NOTHING", ours[0])

@@ -33,7 +33,7 @@ class Locks:
 
     @asynccontextmanager
     async def exclusive(self, name: str) -> AsyncIterator[None]:
-        """Hold the lock of this name for a block; waits for whoever holds it.
+        """Hold the lock of this name for a block; waits until nobody else holds it.
 
         Raises:
             StoreUnavailableError: PostgreSQL is away, or the lock was lost: the block was cancelled.

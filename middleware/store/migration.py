@@ -1,7 +1,7 @@
 """How one migration is applied without holding up those who work: two versions of this program may run side by side.
 
 A migration runs in a transaction and waits only shortly for its locks: who waits longer makes everybody behind it wait,
-and Taiga gives up a webhook for good. What would lock a big table for long (an index) stands in a file that begins with
+and Taiga gives up a webhook for good. What would lock a big table for long (an index) is in a file that begins with
 `-- outside a transaction`: its statements run one by one and can be repeated after an interruption.
 """
 

@@ -1,4 +1,4 @@
-"""Finds out whether a pooler stands before PostgreSQL that gives one connection's statements to several sessions.
+"""Finds out whether there is a pooler before PostgreSQL that gives one connection's statements to several sessions.
 
 Subjects, runs and migrations are locked by session (advisory locks): behind PgBouncer with `pool_mode` transaction or
 statement such a lock is left with whichever session the statement met, and holds nobody off.

@@ -15,7 +15,7 @@ MARK = b"\x00fernet:"
 
 
 class SealingKeyError(ValueError):
-    """A key is none; the message never shows it."""
+    """A key is not valid; the message never shows it."""
 
 
 class Sealer:
@@ -81,5 +81,6 @@ def _fernet(key: str, number: int) -> Fernet:
         return Fernet(key)
     except ValueError as error:
         raise SealingKeyError(
-            f"key {number} is none: 32 bytes in url-safe base64; `taiga-billing housekeeping --new-key` makes one"
+            f"key {number} is not valid: it must be 32 bytes in URL-safe base64;"
+            " `taiga-billing housekeeping --new-key` makes one"
         ) from error

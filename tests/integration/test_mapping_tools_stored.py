@@ -88,8 +88,8 @@ async def test_alerts_list_shows_what_lasts(environment: str) -> None:
             " VALUES ('stuck', 'taiga:task:1', 'as it was', now(), '2026-11-21 10:00+00')"
         )
     output = (await _run(alerts.command, "list")).output
-    assert "stuck: taiga:task:1, event 2: no rate (told 2026-11-21 10:00 UTC)" in output
-    assert "stuck: taiga:task:2, event 3: no rate (nobody was told)" in output
+    assert "stuck: taiga:task:1, event 2: no rate (sent 2026-11-21 10:00 UTC)" in output
+    assert "stuck: taiga:task:2, event 3: no rate (no message was sent)" in output
     assert "ALERT_URLS is not set" in output
     assert len(json.loads((await _run(alerts.command, "list", "--json")).stdout)) == 2
 

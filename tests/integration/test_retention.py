@@ -149,7 +149,7 @@ async def test_the_command(fresh_database: str, redis_url: str, monkeypatch: pyt
     assert sealing.exit_code == 0
     monkeypatch.setenv("ENCRYPTION_KEYS", "nonsense")
     wrong = await asyncio.to_thread(CliRunner().invoke, command.command, [])
-    assert (wrong.exit_code, "ENCRYPTION_KEYS: key 1 is none" in wrong.output) == (2, True)
+    assert (wrong.exit_code, "ENCRYPTION_KEYS: key 1 is not valid" in wrong.output) == (2, True)
     monkeypatch.delenv("ENCRYPTION_KEYS")
     missing = await asyncio.to_thread(CliRunner().invoke, command.command, [])
     assert (missing.exit_code, "add it again" in missing.output) == (1, True)

@@ -147,8 +147,8 @@ def _show(effects: Sequence[Effect], *, as_json: bool) -> None:
             if effect.hint:
                 click.echo(f"    hint: {effect.hint}")
         counted = Counter(effect.effect for effect in effects)
-        told = ", ".join(f"{count} {effect}" for effect, count in counted.most_common())
-        click.echo(f"{len(effects)} events: {told}; nothing was done" if effects else "no events")
+        counts = ", ".join(f"{count} {effect}" for effect, count in counted.most_common())
+        click.echo(f"{len(effects)} events: {counts}; nothing was done" if effects else "no events")
     if any(effect.effect not in ("nothing", "dead", "retry") for effect in effects):
         raise click.exceptions.Exit(DIFFERENCES)
 

@@ -69,8 +69,8 @@ def show(*, event_id: int, payload: bool, as_json: bool) -> None:
     with servers_behind(settings_or_exit()) as settings:
         shown = run(_read_one(settings, event_id))
     if as_json:
-        told = {**asdict(shown.event), "attempt_rows": shown.attempts, "payload": _decoded(shown.body)}
-        print_json({**told, "second_look": shown.recheck})
+        shown_event = {**asdict(shown.event), "attempt_rows": shown.attempts, "payload": _decoded(shown.body)}
+        print_json({**shown_event, "second_look": shown.recheck})
         return
     if payload:
         click.echo(json.dumps(plain(_decoded(shown.body)), indent=2, ensure_ascii=False))
@@ -107,7 +107,7 @@ def _print_table(rows: list[EventRow]) -> None:
     for row in rows:
         received = f"{row.received_at:%Y-%m-%d %H:%M:%S}"
         cells = (str(row.id), received, row.type, row.subject, row.status, str(row.attempts), row.reason)
-        # What people typed stands in the reasons: it is no markup.
+        # Reasons hold what people typed: it is not markup.
         table.add_row(*map(Text, cells))
     console = Console()
     # A pipe has no width: folded cells would be hard to read there.

@@ -159,7 +159,7 @@ class Claims:
         `doubts` are remembered for a recheck before: one too many does no harm.
 
         Raises:
-            ClaimsLostError: PostgreSQL is away; what was not committed is done again by whoever claims it next.
+            ClaimsLostError: PostgreSQL is away; what was not committed is done again by the next worker that claims it.
         """
         async with self._turn:
             connection = self._connection

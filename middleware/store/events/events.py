@@ -114,7 +114,7 @@ class EventStore:
         """Commit the events in one transaction and say, in order, what became of each.
 
         Raises:
-            StoreUnavailableError: nothing was committed, or it is not known: the sender must not be told it was.
+            StoreUnavailableError: nothing was committed, or it is not known whether it was: the sender must send again.
             PostgresError, ValueError: one of them cannot be stored, and so none was.
         """
         reason = ""

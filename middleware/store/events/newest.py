@@ -32,7 +32,7 @@ async def newest_events(
 ) -> AsyncIterator[NewestEvent]:
     """The newest event of each subject that came since, oldest first; read in parts, however many there are.
 
-    `kinds` are what stands before the point in the type: `task` for `task.change`.
+    `kinds` are the part of the type before the point: `task` for `task.change`.
     """
     async with pool.acquire() as connection, connection.transaction(readonly=True):
         async for row in connection.cursor(_NEWEST, source, since, list(kinds), prefetch=_AT_A_TIME, timeout=600):

@@ -79,7 +79,7 @@ class HousekeepingStore:
             low += IDS_AT_A_TIME
 
     async def reseal(self, edge: Edge) -> Resealed:
-        """Seal everything with the newest key, unless that was done; then the older keys are needed no more."""
+        """Seal everything with the newest key, unless that was done; afterwards nothing needs the older keys."""
         newest = edge.fingerprints[0]
         with away_is_unavailable():
             rows = await self._pool.fetch(

@@ -1,4 +1,4 @@
-"""What was told and what is still to be told, kept across restarts and shared by all workers."""
+"""Alerts that were sent and that are still to be sent, kept across restarts and shared by all workers."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -46,7 +46,7 @@ class AlertStore:
                     await connection.execute("SELECT pg_advisory_unlock($1)", SENDER_LOCK)
 
     async def known(self) -> list[KnownCondition]:
-        """Everything that lasts, or whose end is still to be told, oldest first."""
+        """Everything that lasts, or whose end is still to be reported, oldest first."""
         with away_is_unavailable():
             await self._pool.execute(f"DELETE FROM alerts WHERE since < now() - interval '{_KEPT_LONGEST}'")
             rows = await self._pool.fetch(
@@ -62,13 +62,13 @@ class AlertStore:
                 await _forget(connection, forgotten)
 
     async def states(self) -> Mapping[str, KindState]:
-        """When each kind was told last."""
+        """When the last message of each kind was sent."""
         with away_is_unavailable():
             rows = await self._pool.fetch("SELECT kind, sent_at, failed_at, failures FROM alert_kinds")
         return {row["kind"]: KindState(row["sent_at"], row["failed_at"], row["failures"]) for row in rows}
 
     async def told(self, batch: Batch, title: str, now: datetime) -> None:
-        """The message of this batch was sent: what is new was told, and what is over is forgotten."""
+        """The message of this batch was sent: remember it for what is new, and forget what is over."""
         with away_is_unavailable():
             async with self._pool.acquire() as connection, connection.transaction():
                 keys = [row.key for row in batch.new]

@@ -110,7 +110,7 @@ class TestWording:
         message = message_of(Batch("stuck", (), (_known(),), 2), "")
         assert message.is_good_news
         assert message.title == "taiga-billing: recovered: 1 task or payment is stuck no longer"
-        assert "Recovered:\n- event 1: broken\n\n2 tasks or payments are stuck as told before." in message.body
+        assert "Recovered:\n- event 1: broken\n\n2 tasks or payments are stuck as reported before." in message.body
 
     def test_unknown_kind(self) -> None:
         """A kind of an older version is named by its word."""

@@ -57,7 +57,7 @@ def test_without_its_key() -> None:
 @pytest.mark.parametrize("key", ["", "short", "x" * 44, "ä" * 44])
 def test_keys_that_are_none(key: str) -> None:
     """The message says which one, and never shows it."""
-    with pytest.raises(SealingKeyError, match="key 2 is none") as error:
+    with pytest.raises(SealingKeyError, match="key 2 is not valid") as error:
         Sealer([NEW, key])
     assert not key or key not in str(error.value)
 
