@@ -13,7 +13,7 @@ import structlog
 from handlers.event import Enqueued, NewEvent
 from middleware.pipeline.wakeups import Wakeups, open_queue
 from middleware.settings import Settings
-from middleware.store.batching import Together
+from middleware.store.batching import Batcher
 from middleware.store.database import Pool, StoreUnavailableError
 from middleware.store.events.events import EventStore
 
@@ -31,7 +31,7 @@ class Ingest:
     def __init__(self, store: EventStore, notify: Callable[[Sequence[int]], None]) -> None:
         self._store = store
         self._notify = notify
-        self._commits = Together(self._commit, ROWS_PER_COMMIT)
+        self._commits = Batcher(self._commit, ROWS_PER_COMMIT)
         self._waiting = 0
 
     async def enqueue(self, events: Sequence[NewEvent]) -> list[Enqueued]:
@@ -50,7 +50,7 @@ class Ingest:
             raise StoreUnavailableError(f"{self._waiting} requests wait for PostgreSQL already")
         self._waiting += 1
         try:
-            return await self._commits.ask(event)
+            return await self._commits.submit(event)
         except StoreUnavailableError:
             raise
         except Exception as error:

@@ -16,7 +16,7 @@ _Result = TypeVar("_Result")
 _Do = Callable[[Sequence[_Item]], Awaitable[Sequence[_Result]]]
 
 
-class _Wishes(ABC, Generic[_Item, _Result]):
+class _Batching(ABC, Generic[_Item, _Result]):
     """What is common to both ways: a batch is chosen when everything is ready for its statement.
 
     Who is cancelled before that is left out. Who is cancelled while the statement is under way ends with it, not
@@ -30,12 +30,12 @@ class _Wishes(ABC, Generic[_Item, _Result]):
         self._decided = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def ask(self, item: _Item) -> _Result:
+    async def submit(self, item: _Item) -> _Result:
         """The result for one item; raises what its statement raised."""
         result: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, result))
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._work(), name="together")
+            self._task = asyncio.create_task(self._work(), name="batch")
         try:
             return await result
         except asyncio.CancelledError:
@@ -45,7 +45,7 @@ class _Wishes(ABC, Generic[_Item, _Result]):
 
     @abstractmethod
     def _ready(self) -> AbstractAsyncContextManager[_Do[_Item, _Result]]:
-        """What carries out some wishes, once everything is there that it needs."""
+        """What carries out some items, once everything is there that it needs."""
 
     async def _work(self) -> None:
         while self._waiting:
@@ -73,14 +73,14 @@ class _Wishes(ABC, Generic[_Item, _Result]):
             await _carry_out(do, self._under_way)
 
 
-class Together(_Wishes[_Item, _Result]):
-    """Does at once whatever was asked for while the statement before was under way.
+class Batcher(_Batching[_Item, _Result]):
+    """Does at once whatever was submitted while the statement before was under way.
 
-    Under load one statement, and one commit, carries the wishes of many; alone, a wish is carried at once.
+    Under load one statement, and one commit, carries the items of many; alone, an item is carried out at once.
 
     Args:
-        do: carries out some wishes with one statement; one result for each, in order.
-        most: wishes in one statement.
+        do: carries out some items with one statement; one result for each, in order.
+        most: items in one statement.
     """
 
     def __init__(self, do: _Do[_Item, _Result], most: int) -> None:
@@ -91,10 +91,10 @@ class Together(_Wishes[_Item, _Result]):
         return nullcontext(self._do)
 
 
-class TogetherOnPool(_Wishes[_Item, _Result]):
+class PooledBatcher(_Batching[_Item, _Result]):
     """The same with a connection of the pool, which `do` is given first: waiting for one may take long.
 
-    `ask` raises `StoreUnavailableError` when there is none.
+    `submit` raises `StoreUnavailableError` when there is none.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ async def _carry_out(do: _Do[_Item, _Result], batch: Sequence[tuple[_Item, async
         if len(batch) == 1:
             _fail(batch, error)
             return
-        # One wish that cannot be carried out must not spoil the others'.
+        # One item that cannot be carried out must not spoil the others'.
         for one in batch:
             if not one[1].cancelled():
                 await _carry_out(do, [one])

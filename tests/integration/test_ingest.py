@@ -90,7 +90,7 @@ async def test_cancelled_commit_leaves_nobody_waiting() -> None:
     door = Ingest(SlowStore(), Notes().notify)
     first = await accepting(door, "a")
     waiting = first + await accepting(door, "b", "c")
-    (commit,) = (task for task in asyncio.all_tasks() if task.get_name() == "together")
+    (commit,) = (task for task in asyncio.all_tasks() if task.get_name() == "batch")
     commit.cancel()
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(result) for result in results] == [StoreUnavailableError] * 3

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from handlers.ports.context import Link
-from middleware.store.batching import Together, TogetherOnPool
+from middleware.store.batching import Batcher, PooledBatcher
 from middleware.store.database import as_json, away_is_unavailable
 from middleware.store.text import storable
 
@@ -40,16 +40,16 @@ class LinkStore:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        self._reads = Together(self._of_subjects, MOST_TOGETHER)
-        self._writes = TogetherOnPool(pool, self._save_all, MOST_TOGETHER)
+        self._reads = Batcher(self._of_subjects, MOST_TOGETHER)
+        self._writes = PooledBatcher(pool, self._save_all, MOST_TOGETHER)
 
     async def of_subject(self, subject: str) -> Sequence[Link]:
         """All links of a subject, oldest first."""
-        return await self._reads.ask(subject)
+        return await self._reads.submit(subject)
 
     async def save(self, link: Link) -> None:
         """Insert or replace (subject, kind, number)."""
-        await self._writes.ask((link, as_json(link.state)))
+        await self._writes.submit((link, as_json(link.state)))
 
     async def _of_subjects(self, subjects: Sequence[str]) -> Sequence[Sequence[Link]]:
         with away_is_unavailable():
@@ -104,7 +104,7 @@ class ReviewStore:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        self._closings = TogetherOnPool(pool, self._close_all, MOST_TOGETHER)
+        self._closings = PooledBatcher(pool, self._close_all, MOST_TOGETHER)
 
     async def open(self, subject: str, kind: str, summary: str, details: Mapping[str, Any]) -> None:
         """Open the review of this kind for the subject, or refresh the open one."""
@@ -121,7 +121,7 @@ class ReviewStore:
 
     async def close(self, subject: str, kind: str, why: str) -> None:
         """Close it, if open."""
-        await self._closings.ask((subject, kind, storable(why)))
+        await self._closings.submit((subject, kind, storable(why)))
 
     async def _close_all(
         self, connection: asyncpg.Connection, closings: Sequence[tuple[str, str, str]]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import asyncpg
 import pytest
 
-from middleware.store.batching import Together
+from middleware.store.batching import Batcher
 from middleware.store.database import StoreUnavailableError
 
 
@@ -31,20 +31,20 @@ class Statements:
         return [2 * number for number in numbers]
 
 
-async def asked(together: Together[int, int], *numbers: int) -> list[int | BaseException]:
+async def asked(batcher: Batcher[int, int], *numbers: int) -> list[int | BaseException]:
     """What came of numbers that were asked for at the same time."""
-    return await asyncio.gather(*(together.ask(number) for number in numbers), return_exceptions=True)
+    return await asyncio.gather(*(batcher.submit(number) for number in numbers), return_exceptions=True)
 
 
 async def test_those_who_come_meanwhile_share() -> None:
     """The first wish is carried out at once, those which arrive meanwhile share the next statements."""
     statements = Statements()
-    together = Together(statements.double, most=2)
+    batcher = Batcher(statements.double, most=2)
     statements.go.clear()
-    first = asyncio.create_task(together.ask(1))
+    first = asyncio.create_task(batcher.submit(1))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    rest = asyncio.create_task(asked(together, 2, 3, 4))
+    rest = asyncio.create_task(asked(batcher, 2, 3, 4))
     await asyncio.sleep(0)
     statements.go.set()
     assert (await first, await rest) == (2, [4, 6, 8])
@@ -55,7 +55,7 @@ async def test_one_bad_wish_spoils_no_other() -> None:
     """What cannot be stored fails alone."""
     statements = Statements()
     statements.bad = {2}
-    first, second, third = await asked(Together(statements.double, most=10), 1, 2, 3)
+    first, second, third = await asked(Batcher(statements.double, most=10), 1, 2, 3)
     assert (first, third) == (2, 6)
     assert isinstance(second, asyncpg.DataError)
 
@@ -63,18 +63,18 @@ async def test_one_bad_wish_spoils_no_other() -> None:
 async def test_failure_of_the_store_is_everybodys() -> None:
     """When PostgreSQL is away all who wait are told, and later wishes are carried out again."""
     statements = Statements()
-    together = Together(statements.double, most=10)
+    batcher = Batcher(statements.double, most=10)
     statements.error = StoreUnavailableError("away")
-    assert [type(result) for result in await asked(together, 1, 2)] == [StoreUnavailableError] * 2
+    assert [type(result) for result in await asked(batcher, 1, 2)] == [StoreUnavailableError] * 2
     statements.error = None
-    assert await together.ask(3) == 6
+    assert await batcher.submit(3) == 6
 
 
 async def test_who_goes_away_is_not_missed() -> None:
     """A wish whose owner was cancelled before its turn is not carried out, and disturbs nobody."""
     statements = Statements()
-    together = Together(statements.double, most=10)
-    gone, stays = (asyncio.create_task(together.ask(number)) for number in (1, 2))
+    batcher = Batcher(statements.double, most=10)
+    gone, stays = (asyncio.create_task(batcher.submit(number)) for number in (1, 2))
     await asyncio.sleep(0)
     gone.cancel()
     await asyncio.sleep(0)
@@ -85,17 +85,17 @@ async def test_who_goes_away_is_not_missed() -> None:
 async def test_when_all_have_gone_away() -> None:
     """No statement is made for nobody, and the next wish is carried out."""
     statements = Statements()
-    together = Together(statements.double, most=10)
+    batcher = Batcher(statements.double, most=10)
     statements.go.clear()
-    first = asyncio.create_task(together.ask(1))
+    first = asyncio.create_task(batcher.submit(1))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    gone = asyncio.create_task(together.ask(2))
+    gone = asyncio.create_task(batcher.submit(2))
     await asyncio.sleep(0)
     gone.cancel()
     statements.go.set()
     assert await first == 2
-    assert await together.ask(3) == 6
+    assert await batcher.submit(3) == 6
     assert statements.batches == [[1], [3]]
 
 
@@ -103,9 +103,9 @@ async def test_who_is_cancelled_ends_with_the_statement() -> None:
     """Who is cancelled while the statement is under way waits for its end; what is done one by one leaves them out."""
     statements = Statements()
     statements.bad = {1}
-    together = Together(statements.double, most=10)
+    batcher = Batcher(statements.double, most=10)
     statements.go.clear()
-    bad, gone, stays = (asyncio.create_task(together.ask(number)) for number in (1, 2, 3))
+    bad, gone, stays = (asyncio.create_task(batcher.submit(number)) for number in (1, 2, 3))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     gone.cancel()
@@ -120,9 +120,9 @@ async def test_who_is_cancelled_ends_with_the_statement() -> None:
 async def test_end_of_the_program_leaves_nobody_waiting() -> None:
     """When the work is cancelled with the loop, everybody who waits is told."""
     statements = Statements()
-    together = Together(statements.double, most=1)
+    batcher = Batcher(statements.double, most=1)
     statements.go.clear()
-    waiting = [asyncio.create_task(together.ask(number)) for number in (1, 2)]
+    waiting = [asyncio.create_task(batcher.submit(number)) for number in (1, 2)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     (work,) = (task for task in asyncio.all_tasks() if task.get_name() == "together")
