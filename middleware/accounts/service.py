@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from middleware.accounts import passwords
 from middleware.accounts.throttle import WINDOW, is_too_many, is_under_attack
-from middleware.store.operations.audit import AuditStore, Deed
+from middleware.store.operations.audit import AuditEntry, AuditStore
 from middleware.store.operations.users import Role, SessionStore, User, UserStore
 
 SESSION_LIFE = timedelta(days=7)
@@ -85,12 +85,14 @@ class Accounts:
                 await self._sessions.note_failure(noted, address, now, WINDOW)
         if user is None:
             shown = name if found else "somebody"
-            await self._audit.record(Deed(shown, "session.refused", "gave a wrong password", {"address": address}))
+            await self._audit.record(
+                AuditEntry(shown, "session.refused", "gave a wrong password", {"address": address})
+            )
             raise SignInRefusedError("The name or the password is wrong.")
         await self._sessions.forget_failures(name, address)
         token = secrets.token_urlsafe(32)
         await self._sessions.begin(_hashed(token), user.id, secrets.token_urlsafe(32), now, now + SESSION_LIFE)
-        await self._audit.record(Deed(user.name, "session.begun", "signed in", {"address": address}))
+        await self._audit.record(AuditEntry(user.name, "session.begun", "signed in", {"address": address}))
         return token
 
     async def session(self, token: str) -> Session | None:
@@ -108,7 +110,7 @@ class Accounts:
     async def sign_out(self, token: str, name: str) -> None:
         """End the session."""
         await self._sessions.end(_hashed(token))
-        await self._audit.record(Deed(name, "session.ended", "signed out"))
+        await self._audit.record(AuditEntry(name, "session.ended", "signed out"))
 
     async def _known(self, found: tuple[User, str] | None, password: str) -> User | None:
         if len(password) > passwords.LONGEST:

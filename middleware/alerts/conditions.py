@@ -8,7 +8,7 @@ from itertools import pairwise
 from middleware.alerts.models import Condition, Observation
 from middleware.store.database import Pool
 from middleware.store.events.events import Backlog, backlog
-from middleware.store.operations.attention import NeedsStore, OpenReview, Troubled
+from middleware.store.operations.attention import AttentionStore, OpenReview, Troubled
 
 MOST = 500
 """Of each kind; the others are reported when there are fewer again."""
@@ -39,7 +39,7 @@ async def read_conditions(pool: Pool, watched: Watched, now: datetime) -> list[O
     Raises:
         StoreUnavailableError: PostgreSQL is away.
     """
-    needs = NeedsStore(pool)
+    needs = AttentionStore(pool)
     troubled = await needs.troubled()
     waiting = await backlog(pool)
     return [
@@ -53,7 +53,7 @@ async def read_conditions(pool: Pool, watched: Watched, now: datetime) -> list[O
     ]
 
 
-async def _stuck(needs: NeedsStore, waiting: Backlog) -> Observation:
+async def _stuck(needs: AttentionStore, waiting: Backlog) -> Observation:
     rows = await needs.stuck(MOST)
     conditions = [Condition("stuck", row.subject, f"{row.subject}, event {row.event_id}: {row.reason}") for row in rows]
     return Observation("stuck", tuple(conditions), lambda _key: waiting.dead <= MOST)
@@ -99,7 +99,7 @@ def away(troubled: Sequence[Troubled], now: datetime) -> Observation:
     )
 
 
-async def _silent(needs: NeedsStore, watched: Watched, now: datetime) -> Observation:
+async def _silent(needs: AttentionStore, watched: Watched, now: datetime) -> Observation:
     last = await needs.last_webhooks(watched.sources)
     if watched.silent_hours:
         limits: Mapping[str, timedelta | None] = dict.fromkeys(last, timedelta(hours=watched.silent_hours))

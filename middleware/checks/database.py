@@ -6,7 +6,7 @@ from middleware.checks.findings import Finding, Level
 from middleware.settings import Settings
 from middleware.store.database import STORE_ERRORS, Pool, StoreUnavailableError, connect, migrations, open_pool
 from middleware.store.events.events import Backlog, backlog
-from middleware.store.operations.attention import NeedsStore
+from middleware.store.operations.attention import AttentionStore
 from middleware.store.operations.workers import WorkerStore
 from middleware.store.pooler import REFUSED_BY_POOLERS, is_pooled
 from middleware.web.health import STALE_HEARTBEAT_SECONDS
@@ -60,7 +60,7 @@ def schema_finding(version: str, present: set[int]) -> Finding:
 async def _work(pool: Pool) -> list[Finding]:
     waiting = await backlog(pool)
     beat = await WorkerStore(pool).seconds_since_beat()
-    reviews = await NeedsStore(pool).open_reviews(MOST_REVIEWS)
+    reviews = await AttentionStore(pool).open_reviews(MOST_REVIEWS)
     return [worker_finding(beat), queue_finding(waiting), *people_findings(waiting, [row.kind for row in reviews])]
 
 

@@ -30,7 +30,7 @@ from middleware.settings import Settings
 from middleware.store.billing.payments import STATUSES, PaymentStore
 from middleware.store.database import Pool
 from middleware.store.events.events import FINISHED, EventRow, EventStore
-from middleware.store.operations.audit import AuditStore, Deed
+from middleware.store.operations.audit import AuditEntry, AuditStore
 
 PIPE_WIDTH = 200
 LOOK_SECONDS = 0.05
@@ -133,8 +133,8 @@ async def _store_decision(
             event = decision_event(action, record, words, cli_actor(), datetime.now(UTC))
             (stored,) = await sink.enqueue([event])
         summary = f"payment {payment}: {action} {words.get('invoice', '')}".rstrip()
-        deed = Deed(cli_actor(), f"payment.{action}", summary, dict(words), (stored.event_id,))
-        await AuditStore(pool).record(deed)
+        entry = AuditEntry(cli_actor(), f"payment.{action}", summary, dict(words), (stored.event_id,))
+        await AuditStore(pool).record(entry)
         await warn_of_paused_systems(settings, pool)
         return await _settled(pool, stored.event_id, wait)
 

@@ -13,7 +13,7 @@ from middleware.accounts.service import NAME_PATTERN
 from middleware.commands.actor import cli_actor
 from middleware.commands.common import FailedError, WrongUseError, in_store, json_option, print_json
 from middleware.store.database import Pool
-from middleware.store.operations.audit import AuditStore, Deed
+from middleware.store.operations.audit import AuditEntry, AuditStore
 from middleware.store.operations.users import Role, UserStore
 
 Change = Callable[[UserStore], Awaitable[bool]]
@@ -37,7 +37,7 @@ def add(*, name: str, role: Role, password_stdin: bool) -> None:
         raise WrongUseError(f"{name!r} cannot be a name: letters, digits and . _ @ - are taken, at most 64")
     password_hash = _new_password(name, from_stdin=password_stdin)
     _change(
-        Deed(cli_actor(), "user.added", f"added {role} {name}", {"name": name, "role": role}),
+        AuditEntry(cli_actor(), "user.added", f"added {role} {name}", {"name": name, "role": role}),
         lambda users: users.add(name, role, password_hash),
         f"there is a user {name} already; taiga-billing users password {name} sets a new password",
     )
@@ -66,7 +66,7 @@ def disable(*, name: str, enable: bool) -> None:
     """End all sessions of a user and let them sign in no more."""
     word = "enabled" if enable else "disabled"
     _change(
-        Deed(cli_actor(), f"user.{word}", f"{word} {name}", {"name": name}),
+        AuditEntry(cli_actor(), f"user.{word}", f"{word} {name}", {"name": name}),
         lambda users: users.set_disabled(name, is_disabled=not enable),
         _unknown(name),
     )
@@ -80,18 +80,18 @@ def password(*, name: str, password_stdin: bool) -> None:
     """Set a new password for a user and end all their sessions."""
     password_hash = _new_password(name, from_stdin=password_stdin)
     _change(
-        Deed(cli_actor(), "user.password_set", f"set a new password for {name}", {"name": name}),
+        AuditEntry(cli_actor(), "user.password_set", f"set a new password for {name}", {"name": name}),
         lambda users: users.set_password(name, password_hash),
         _unknown(name),
     )
     click.echo(f"{name} has a new password; all sessions of {name} ended")
 
 
-def _change(deed: Deed, change: Change, refusal: str) -> None:
+def _change(entry: AuditEntry, change: Change, refusal: str) -> None:
     async def carry_out(pool: Pool) -> None:
         if not await change(UserStore(pool)):
             raise FailedError(refusal)
-        await AuditStore(pool).record(deed)
+        await AuditStore(pool).record(entry)
 
     in_store(carry_out)
 

@@ -14,7 +14,7 @@ from middleware.bootstrap import mapping_text
 from middleware.metrics import mapping_is_valid
 from middleware.settings import SettingsError
 from middleware.store.database import STORE_ERRORS, Pool, StoreUnavailableError
-from middleware.store.operations.audit import AuditStore, Deed
+from middleware.store.operations.audit import AuditEntry, AuditStore
 
 log = structlog.get_logger()
 
@@ -132,7 +132,7 @@ class WatchedMapping:
             if not last or last[0].details.get("sha256") != loaded.digest:
                 details = {"sha256": loaded.digest, "projects": projects, "changes": shown}
                 summary = f"loaded {self._file.name} ({loaded.digest[:12]}), {projects} projects"
-                await audit.record(Deed("system", LOADED, summary, details))
+                await audit.record(AuditEntry("system", LOADED, summary, details))
         except (StoreUnavailableError, *STORE_ERRORS) as error:
             log.warning("store.unreachable", error=str(error), hint="the mapping is used all the same")
 

@@ -18,7 +18,7 @@ from middleware.settings import Settings
 from middleware.store.billing.links import ReviewStore
 from middleware.store.database import Pool, open_pool
 from middleware.store.operations.alerts import AlertStore
-from middleware.store.operations.attention import NeedsStore
+from middleware.store.operations.attention import AttentionStore
 from middleware.store.operations.workers import WorkerStore
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -142,7 +142,7 @@ async def test_silence_is_not_broken_by_reconciling(pool: Pool) -> None:
     now = datetime.now(UTC)
     await _event(pool, "processed", received=now - timedelta(hours=30))
     await _event(pool, "processed", received=now, headers='{"x-reconciled-because": "closed"}')
-    last = await NeedsStore(pool).last_webhooks(["taiga"])
+    last = await AttentionStore(pool).last_webhooks(["taiga"])
     assert last["taiga"] == now - timedelta(hours=30)
     post = Post()
     await Alerts(_settings(alert_silent_hours=24), pool, str, post).look(now)

@@ -12,7 +12,7 @@ from middleware.store.billing.reports import Reports, TimeWanted
 from middleware.store.database import open_pool
 from middleware.store.events.search import EventFilter, EventSearch
 from middleware.store.events.statistics import Statistics
-from middleware.store.operations.attention import NeedsStore
+from middleware.store.operations.attention import AttentionStore
 from tests.support.databases import copied_database
 
 MANY = 50_000
@@ -116,7 +116,7 @@ class TestCost:
         statistics, reports = Statistics(recording), Reports(recording)
         wanted = TimeWanted(NOW - timedelta(days=2), NOW)
         await statistics.by_day(NOW.date() - timedelta(days=30))
-        await NeedsStore(recording).last_webhooks(("taiga", "stripe"))
+        await AttentionStore(recording).last_webhooks(("taiga", "stripe"))
         await statistics.types()
         await reports.time_lines(wanted, None, 51)
         await reports.time_sums(wanted)

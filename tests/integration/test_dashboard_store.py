@@ -20,8 +20,8 @@ from middleware.store.events import search as event_search
 from middleware.store.events.actions import EventActions
 from middleware.store.events.search import EventFilter, EventSearch
 from middleware.store.events.statistics import Statistics
-from middleware.store.operations.attention import Attention, NeedsStore
-from middleware.store.operations.audit import AuditStore, Deed
+from middleware.store.operations.attention import Attention, AttentionStore
+from middleware.store.operations.audit import AuditEntry, AuditStore
 
 NOW = datetime.now(UTC)
 
@@ -190,7 +190,7 @@ class TestActions:
         """By actor, by action, by key."""
         audit = AuditStore(pool)
         for number in range(5):
-            await audit.record(Deed(("ada", "cli:root")[number % 2], f"thing.{number}", f"deed {number}"))
+            await audit.record(AuditEntry(("ada", "cli:root")[number % 2], f"thing.{number}", f"deed {number}"))
         rows = await audit.list(actor="ada", limit=2)
         assert [row.summary for row in rows] == ["deed 4", "deed 2"]
         assert [row.summary for row in await audit.list(actor="ada", before_id=rows[-1].id)] == ["deed 0"]
@@ -304,7 +304,7 @@ class TestAttention:
         reviews = ReviewStore(pool)
         await reviews.open("taiga:task:1", "credit_proposal", "credit 1 h?", {})
         await reviews.open("stripe:payment:pi_1", "unmatched_payment", "for which invoice?", {})
-        assert await NeedsStore(pool).attention(100) == Attention(stuck=1, things=2)
+        assert await AttentionStore(pool).attention(100) == Attention(stuck=1, things=2)
 
 
 def book_row(number: int, day: str, status: str = "2", balance: str = "10", due: str = "2026-01-31") -> Invoice:

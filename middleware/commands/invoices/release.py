@@ -18,7 +18,7 @@ from middleware.commands.common import (
 )
 from middleware.commands.interactive import interactive_traffic
 from middleware.settings import Settings
-from middleware.store.operations.audit import AuditStore, Deed
+from middleware.store.operations.audit import AuditEntry, AuditStore
 
 
 @click.command("bill-again")
@@ -67,5 +67,5 @@ async def _carry_out(settings: Settings, reference: str, decision: Decision) -> 
             raise FailedError(f"{error}\nnothing is lost: ask again, it goes on where it stopped") from error
         if released.done:
             summary = f"{decision.replace('_', ' ')} {reference}: {'; '.join(released.done)}"
-            await AuditStore(pool).record(Deed(cli_actor(), f"invoice.{decision}", summary[:500]))
+            await AuditStore(pool).record(AuditEntry(cli_actor(), f"invoice.{decision}", summary[:500]))
     return released

@@ -21,7 +21,7 @@ from middleware.store.billing.mirror import STATES, BookInvoice, BookStore, Open
 from middleware.store.billing.payment_links import PaymentLinkStore
 from middleware.store.billing.payments import PaymentStore
 from middleware.store.billing.reports import Reports
-from middleware.store.operations.audit import AuditStore, Deed
+from middleware.store.operations.audit import AuditEntry, AuditStore
 
 LIMIT = 50
 PLANS = 12
@@ -77,7 +77,7 @@ async def make_link(visit: Visit) -> Response:
         raise RefusedError(409, sentence(str(refusal))) from refusal
     state = "made" if link.is_new else "found"
     summary = f"payment page of invoice {link.invoice_number} {state}: {link.amount} {link.currency}, {link.link_id}"
-    await AuditStore(visit.services.pool).record(Deed(visit.session.name, "invoice.linked", summary))
+    await AuditStore(visit.services.pool).record(AuditEntry(visit.session.name, "invoice.linked", summary))
     # A remark is shown at once: addresses carry no text of ours.
     return (
         await _show_one(visit, link.remark)

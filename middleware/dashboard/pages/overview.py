@@ -19,7 +19,7 @@ from middleware.store.billing.reports import Reports
 from middleware.store.events.events import backlog
 from middleware.store.events.rejections import RejectionStore
 from middleware.store.events.statistics import Statistics
-from middleware.store.operations.attention import Attention, NeedsStore
+from middleware.store.operations.attention import Attention, AttentionStore
 from middleware.store.operations.timetable import Timetable
 from middleware.web.health import Check
 
@@ -39,8 +39,8 @@ async def show(visit: Visit) -> Response:
     checks, waiting, attention, arrivals, reviews, unbilled = await asyncio.gather(
         services.checks(),
         backlog(services.pool),
-        NeedsStore(services.pool).attention(MOST_DEAD),
-        NeedsStore(services.pool).last_webhooks(tuple(SOURCES)),
+        AttentionStore(services.pool).attention(MOST_DEAD),
+        AttentionStore(services.pool).last_webhooks(tuple(SOURCES)),
         reports.open_reviews(),
         reports.unbilled(),
     )

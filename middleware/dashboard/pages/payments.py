@@ -15,7 +15,7 @@ from middleware.intake.decisions import Decision, decision_event
 from middleware.store.billing.mirror import BookStore
 from middleware.store.billing.payments import STATUSES, PaymentStore
 from middleware.store.billing.reports import Reports
-from middleware.store.operations.audit import AuditStore, Deed
+from middleware.store.operations.audit import AuditEntry, AuditStore
 
 LIMIT = 50
 LONGEST = 500
@@ -70,8 +70,8 @@ async def decide(visit: Visit) -> Response:
     event = decision_event(cast("Decision", action), record, words, visit.session.name, visit.now)
     (stored,) = await visit.services.sink.enqueue([event])
     summary = f"payment {record.identity}: {action} {words.get('invoice', '')}".rstrip()
-    deed = Deed(visit.session.name, f"payment.{action}", summary, words, (stored.event_id,))
-    await AuditStore(visit.services.pool).record(deed)
+    entry = AuditEntry(visit.session.name, f"payment.{action}", summary, words, (stored.event_id,))
+    await AuditStore(visit.services.pool).record(entry)
     return go_to(f"/payments/{record.identity}", said="decided-1")
 
 

@@ -18,7 +18,7 @@ from middleware.store.billing.mirror import BookStore
 from middleware.store.billing.plans import PlanStore
 from middleware.store.billing.reports import DueRow, Reports
 from middleware.store.clock import StoreClock
-from middleware.store.operations.audit import AuditStore, Deed
+from middleware.store.operations.audit import AuditEntry, AuditStore
 
 WORKING = ("received", "processing", "retrying")
 SEND: Mapping[str, bool | None] = {"": None, "yes": True, "no": False}
@@ -84,7 +84,7 @@ async def apply(visit: Visit) -> Response:
     stored = await visit.services.sink.enqueue([due_event(order, cause, visit.now) for order in orders])
     ids = [one.event_id for one in stored]
     summary = f"approved plan {plan.id} for {plan.period.name}: {len(chosen)} clients"
-    await AuditStore(pool).record(Deed(visit.session.name, "plan.applied", summary, {"clients": chosen}, ids))
+    await AuditStore(pool).record(AuditEntry(visit.session.name, "plan.applied", summary, {"clients": chosen}, ids))
     if set(chosen) == waiting:
         await PlanStore(pool).close_plan_reviews(plan.id, f"applied by {visit.session.name}")
     return go_to(f"/invoices/plans/{plan.id}", said=f"applied-{len(chosen)}")

@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from middleware.dashboard.visit import RefusedError, Visit, go_to
 from middleware.store.billing.links import ReviewStore
-from middleware.store.operations.audit import AuditStore, Deed
+from middleware.store.operations.audit import AuditEntry, AuditStore
 
 LIMIT = 100
 LONGEST_WHY = 500
@@ -26,5 +26,5 @@ async def close(visit: Visit) -> Response:
     pool = visit.services.pool
     await ReviewStore(pool).close(subject, kind, f"{visit.session.name}: {why[:LONGEST_WHY]}")
     summary = f"closed {kind} of {subject}: {why[:LONGEST_WHY]}"
-    await AuditStore(pool).record(Deed(visit.session.name, "review.closed", summary))
+    await AuditStore(pool).record(AuditEntry(visit.session.name, "review.closed", summary))
     return go_to("/reviews", kind=fields.get("asked_kind", ""), said="closed-1")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from middleware.store.database import away_is_unavailable
-from middleware.store.operations.audit import Connection, Deed, write_deed
+from middleware.store.operations.audit import AuditEntry, Connection, write_entry
 from middleware.store.text import storable
 
 REPLAYABLE = ("dead", "retrying", "processed", "ignored", "discarded")
@@ -44,7 +44,7 @@ class EventActions:
                 if ids:
                     await connection.execute(_REPLAY, ids)
                     summary = f"put {_named(ids)} back to work"
-                    await write_deed(connection, Deed(actor, "event.replayed", summary, event_ids=ids))
+                    await write_entry(connection, AuditEntry(actor, "event.replayed", summary, event_ids=ids))
         return ids
 
     async def discard(self, event_ids: Sequence[int], why: str, actor: str) -> list[int]:
@@ -55,7 +55,7 @@ class EventActions:
                 if ids:
                     await connection.execute(_DISCARD, ids, storable(why))
                     summary = f"discarded {_named(ids)}: {why}"
-                    await write_deed(connection, Deed(actor, "event.discarded", summary, {"why": why}, ids))
+                    await write_entry(connection, AuditEntry(actor, "event.discarded", summary, {"why": why}, ids))
         return ids
 
 

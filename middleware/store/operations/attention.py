@@ -90,7 +90,7 @@ class Troubled:
     message: str
 
 
-class NeedsStore:
+class AttentionStore:
     """Bounded reads; every method raises `StoreUnavailableError` while PostgreSQL is away."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:

@@ -14,7 +14,7 @@ Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class AuditEntry:
     """What somebody did. `action` is `thing.verbed`, `summary` a sentence; `event_ids` are the events it touched."""
 
     actor: str
@@ -46,11 +46,11 @@ class AuditStore:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def record(self, deed: Deed) -> None:
+    async def record(self, entry: AuditEntry) -> None:
         """Write down what somebody did."""
         with away_is_unavailable():
             async with self._pool.acquire() as connection, connection.transaction():
-                await write_deed(connection, deed)
+                await write_entry(connection, entry)
 
     async def was_at(self, actor: str, address: str, since: datetime) -> bool:
         """Whether this person signed in from this address since a moment."""
@@ -90,13 +90,15 @@ class AuditStore:
         return [AuditRow(**row) for row in rows]
 
 
-async def write_deed(connection: Connection, deed: Deed) -> None:
-    """Write a deed within the transaction that does it."""
-    audit_id = await connection.fetchval(_INSERT, deed.actor, deed.action, storable(deed.summary), dict(deed.details))
-    if deed.event_ids:
+async def write_entry(connection: Connection, entry: AuditEntry) -> None:
+    """Write an entry within the transaction that does it."""
+    audit_id = await connection.fetchval(
+        _INSERT, entry.actor, entry.action, storable(entry.summary), dict(entry.details)
+    )
+    if entry.event_ids:
         await connection.execute(
             "INSERT INTO audit_events (event_id, audit_id) SELECT DISTINCT event_id, $2::bigint"
             " FROM unnest($1::bigint[]) AS event_id",
-            list(deed.event_ids),
+            list(entry.event_ids),
             audit_id,
         )

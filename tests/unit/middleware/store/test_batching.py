@@ -125,7 +125,7 @@ async def test_end_of_the_program_leaves_nobody_waiting() -> None:
     waiting = [asyncio.create_task(batcher.submit(number)) for number in (1, 2)]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    (work,) = (task for task in asyncio.all_tasks() if task.get_name() == "together")
+    (work,) = (task for task in asyncio.all_tasks() if task.get_name() == "batch")
     work.cancel()
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(result) for result in results] == [StoreUnavailableError] * 2
