@@ -218,6 +218,15 @@ class TestCommands:
         done = await _run(restore_command.command, file, "--json")
         assert (done.exit_code, json.loads(done.output)["rows"] > 5) == (0, True)
 
+    async def test_through_pipes(self, blank_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """`-` is the standard output and input: how a backup leaves a container, and comes back."""
+        written = await asyncio.to_thread(CliRunner().invoke, backup_command.command, ["-"])
+        assert (written.exit_code, written.stdout_bytes[:2]) == (0, b"PK")
+        monkeypatch.setenv("DATABASE_URL", blank_database)
+        restored = ["-", "--json"]
+        done = await asyncio.to_thread(CliRunner().invoke, restore_command.command, restored, written.stdout_bytes)
+        assert (done.exit_code, json.loads(done.output)["rows"] > 5) == (0, True)
+
 
 async def _run(command: Any, *arguments: str) -> Result:
     return await asyncio.to_thread(CliRunner().invoke, command, list(arguments))

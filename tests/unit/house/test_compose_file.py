@@ -24,7 +24,7 @@ SCHEMA: dict[str, Any] = {
             "type": "object",
             "additionalProperties": {
                 "type": "object",
-                "required": ["image", "restart", "init"],
+                "required": ["image", "restart", "init", "mem_limit", "pids_limit", "cap_drop", "security_opt"],
                 "additionalProperties": False,
                 "properties": {
                     "image": {"type": "string"},
@@ -40,7 +40,10 @@ SCHEMA: dict[str, Any] = {
                     "volumes": {"type": "array", "items": {"type": ["string", "object"]}},
                     "read_only": {"type": "boolean"},
                     "tmpfs": {"type": "array", "items": {"type": "string"}},
-                    "cap_drop": {"type": "array", "items": {"type": "string"}},
+                    "cap_drop": {"const": ["ALL"]},
+                    "cap_add": {"type": "array", "items": {"type": "string"}},
+                    "mem_limit": {"type": "string", "pattern": "^[0-9]+[mg]$"},
+                    "pids_limit": {"type": "integer"},
                     "security_opt": {"type": "array", "items": {"type": "string"}},
                     "depends_on": {
                         "type": "object",

@@ -188,6 +188,6 @@ class TestDeployFiles:
         """They lead to the receiver's default port, keep the metrics inside and take the largest webhook."""
         proxy = text(f"deploy/proxy/{name}")
         assert f"127.0.0.1:{Settings.model_fields['port'].default}" in proxy
-        assert "/metrics" in proxy
+        assert "/+metrics" in proxy
         assert re.search(r"\b5(m|MiB)\b", proxy)
         assert Settings.model_fields["max_body_bytes"].default == 5 * 1024 * 1024
