@@ -25,6 +25,7 @@ COMMANDS = {
     "reconcile": ("commands.reconcile.group", "Find what no webhook told and put it in."),
     "payments": ("commands.payments", "What Stripe's payments became; match or ignore those that wait for a person."),
     "invoices": ("commands.invoices.group", "Plan the invoices of a period, and make them."),
+    "balance": ("commands.balance.group", "Whether all hours that are closed in Taiga are billed, billable or named."),
     "alerts": ("commands.alerts", "Who is told when something needs a person, and whether it reaches them."),
     "housekeeping": ("commands.housekeeping", "Remove what is old; seal stored bodies with the newest key."),
     "backup": ("commands.backup", "Write the whole state into one file."),

@@ -20,12 +20,13 @@ Decision = Literal["bill_again", "leave"]
 
 @dataclass(frozen=True, slots=True)
 class LostEntry:
-    """An entry that no invoice bills and no plan sees, and why."""
+    """An entry that no invoice bills and no plan sees, why, and what to do ("": free it for the next run)."""
 
     number: str
     hours: Decimal
     client_id: str
     why: str
+    hint: str = ""
 
 
 async def decision_on(invoice_id: str, client_id: str, links: Links) -> Decision | None:
@@ -61,9 +62,7 @@ def cancelled_subject(invoice_id: str, client_id: str) -> str:
 
 async def ask_about_lost(subject: str, lost: LostEntry, reviews: Reviews) -> None:
     """Ask about an entry that is neither billed nor in any plan."""
-    summary = (
-        f"{lost.number} ({lost.hours} h) is billed by no invoice and in no plan: {lost.why}."
-        f" `taiga-billing invoices bill-again {lost.number}` frees it for the next run"
-    )
+    hint = lost.hint or f"`taiga-billing invoices bill-again {lost.number}` frees it for the next run"
+    summary = f"{lost.number} ({lost.hours} h) is billed by no invoice and in no plan: {lost.why}; {hint}"
     details = {"number": lost.number, "hours": str(lost.hours), "client_id": lost.client_id}
     await reviews.open(subject, LOST, summary, details)

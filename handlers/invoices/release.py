@@ -103,7 +103,9 @@ class _Release:
                 events.append(_look_again(task, subject, self.context.clock()))
         if self.context.taiga is not None:
             await self.world.events.enqueue(events)
-        return Released(tuple(done) or (f"nothing is linked to {where} any more",), tuple(problems))
+        if not tasks:
+            done.append(f"nothing is linked to {where} any more")
+        return Released(tuple(done), tuple(problems))
 
     async def _free_one(self, task: LoggedTask, subject: str) -> str:
         log = await self._log_to_send(task, subject)

@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any, Protocol
 
 from handlers.ports.events import EventSink
 from mappings.invoiceninja.models import Company, CustomField, Invoice, InvoiceDraft, InvoiceLine, Project, Statics
+from mappings.invoices.balance import ClosedWork, RecordedEntry
 from mappings.invoices.models import (
     CreditProposal,
     InvoicePlan,
@@ -103,6 +105,14 @@ class BillingBooks(Protocol):
         """E-mail them with one request, and their state afterwards."""
         ...
 
+    async def all_tasks(self, task_ids: Collection[str]) -> list[LoggedTask]:
+        """Those of these tasks that are there, in whatever state; read as one long list."""
+        ...
+
+    def invoices(self) -> AsyncIterator[Invoice]:
+        """All invoices that are not deleted."""
+        ...
+
     async def find_logged_task(self, number: str) -> LoggedTask | None:
         """The task with exactly this number, deleted ones included."""
         ...
@@ -147,6 +157,21 @@ class Invoiced:
     state: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class HourMemory:
+    """One side of the balance of hours: closed work, entries, the hours that our invoices bill, what people decided.
+
+    `invoiced` is by (number of the entry, invoice id), `left` the ids of cancelled invoices whose hours stay unbilled;
+    `lost_subjects` have an open review about lost hours.
+    """
+
+    works: Sequence[ClosedWork]
+    entries: Sequence[RecordedEntry]
+    invoiced: Mapping[tuple[str, str], Decimal]
+    left: frozenset[str] = frozenset()
+    lost_subjects: frozenset[str] = frozenset()
+
+
 class Plans(Protocol):
     """Stored plans, and what the store knows of tasks and events."""
 
@@ -176,6 +201,10 @@ class Plans(Protocol):
 
     async def credit_proposals(self) -> Sequence[CreditProposal]:
         """The credits that wait for a person."""
+        ...
+
+    async def hour_memory(self) -> HourMemory:
+        """What is remembered of all hours."""
         ...
 
     async def numbered(self, invoice_id: str, number: str) -> None:

@@ -6,7 +6,7 @@ Worked example: docs/invoicing.md. `stand_of` says where one entry stands; `bala
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -39,10 +39,16 @@ class ClosedWork:
     is_waiting: str = ""
     """Why a person has to decide about it; "" when nobody has to."""
 
+    ended_at: int = 0
+    """When it was closed (unix seconds), as far as its entries know."""
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Hours of one entry and where they stand; `reason` is for those that are neither billed nor billable."""
+    """Hours of one entry and where they stand; `reason` is for those that are neither billed nor billable.
+
+    `invoice_id` and `invoice` (its name) are of the cancelled invoice about which a person has to decide.
+    """
 
     subject: str
     number: str
@@ -50,6 +56,8 @@ class Placed:
     hours: Decimal
     stand: Stand
     reason: str = ""
+    invoice_id: str = ""
+    invoice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +167,49 @@ class RecordedEntry:
     hours: Decimal
     spans: tuple[tuple[int, int], ...] = ()
     is_removed: bool = False
+    ended_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """The last word on hours that were billed too much: it waits for a person, or one has settled it."""
+
+    hours: Decimal
+    is_open: bool = False
+    is_settled: bool = False
+
+
+def known_works(
+    closed: Iterable[ClosedWork], entries: Sequence[RecordedEntry], of_people: Mapping[str, Credit]
+) -> list[ClosedWork]:
+    """All closed work with what people have to decide about it, or decided.
+
+    Of work that was recorded before what Taiga asks for was kept beside it, the entries must do.
+    """
+    works = {work.subject: work for work in closed}
+    sums: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for entry in entries:
+        if entry.subject not in works and not entry.is_removed:
+            sums[entry.subject] += entry.hours
+    first = {entry.subject: entry for entry in reversed(entries)}
+    works |= {
+        subject: ClosedWork(subject, first[subject].number, first[subject].client_id, hours)
+        for subject, hours in sums.items()
+    }
+    for subject, credit in of_people.items():
+        if (work := works.get(subject)) is None:
+            continue
+        if credit.is_open:
+            works[subject] = replace(work, is_waiting=CREDIT_WAITS)
+        elif credit.is_settled:
+            works[subject] = replace(work, settled=credit.hours)
+    ends: dict[str, int] = {}
+    for entry in entries:
+        ends[entry.subject] = max(ends.get(entry.subject, 0), entry.ended_at)
+    return [replace(work, ended_at=ends.get(subject, 0)) for subject, work in works.items()]
+
+
+CREDIT_WAITS = "a credit waits for a person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,21 +278,20 @@ def _dead(entry: RecordedEntry, client_id: str, invoice_id: str, books: Books) -
         return _placed(entry, client_id, hours, Stand.WAITING, NO_LINE)
     if invoice_id in books.left:
         return _placed(entry, client_id, hours, Stand.LEFT_OUT, f"left on invoice {cancelled[0].invoice}, cancelled")
-    return _placed(entry, client_id, hours, Stand.WAITING, f"invoice {cancelled[0].invoice} was cancelled")
+    name = cancelled[0].invoice
+    waiting = _placed(entry, client_id, hours, Stand.WAITING, f"invoice {name} was cancelled")
+    return replace(waiting, invoice_id=invoice_id, invoice=name)
 
 
 def _free(entry: RecordedEntry, task: PresentTask, client_id: str, books: Books) -> list[Placed]:
-    if task.id in books.billable:
-        placed = _placed(entry, client_id, books.billable[task.id], Stand.BILLABLE)
-    elif task.id in books.left_out:
-        placed = _placed(entry, client_id, task.hours, Stand.LEFT_OUT, books.left_out[task.id])
-    else:
+    if (why := books.left_out.get(task.id)) is not None:
+        return [_placed(entry, client_id, entry.hours, Stand.LEFT_OUT, why)]
+    if (hours := books.billable.get(task.id)) is None:
         return [_placed(entry, client_id, entry.hours, Stand.WAITING, NO_PLAN)]
-    if task.spans == entry.spans:
-        # What only Invoice Ninja rounded is billed as it was sent.
-        return [_placed(entry, client_id, entry.hours, placed.stand, placed.reason)]
-    changed = entry.hours - placed.hours
-    return [placed, *([_placed(entry, client_id, changed, Stand.LEFT_OUT, CHANGED)] if changed else [])]
+    billable, changed = _placed(entry, client_id, hours, Stand.BILLABLE), entry.hours - hours
+    if not changed or task.spans == entry.spans:
+        return [billable]
+    return [billable, _placed(entry, client_id, changed, Stand.LEFT_OUT, CHANGED)]
 
 
 def _billed_hours(entry: RecordedEntry, line: BillingLine, books: Books) -> Decimal:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
 from middleware.alerts.models import Condition, Observation
+from middleware.store.billing.balances import BalanceRow, BalanceStore
 from middleware.store.database import Pool
 from middleware.store.events.events import Backlog, backlog
 from middleware.store.operations.attention import AttentionStore, OpenReview, Troubled
@@ -45,6 +46,7 @@ async def read_conditions(pool: Pool, watched: Watched, now: datetime) -> list[O
     return [
         await _stuck(needs, waiting),
         *_reviews(await needs.open_reviews(MOST)),
+        balances(await BalanceStore(pool).all()),
         refused(troubled),
         away(troubled, now),
         await _silent(needs, watched, now),
@@ -66,6 +68,12 @@ def _reviews(rows: Sequence[OpenReview]) -> list[Observation]:
         kind = _REVIEW_KINDS.get(row.kind, "review")
         by_kind[kind].append(Condition(kind, str(row.id), row.summary))
     return [Observation(kind, tuple(found), lambda key: int(key) >= oldest) for kind, found in by_kind.items()]
+
+
+def balances(rows: Sequence[BalanceRow]) -> Observation:
+    """The last balances that do not add up."""
+    off = [Condition("balance", row.kind, f"{row.kind}: {row.summary}") for row in rows if row.difference]
+    return Observation("balance", tuple(off))
 
 
 def refused(troubled: Sequence[Troubled]) -> Observation:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from handlers.ports.context import Context
 from middleware.intake.ingest import open_ingest
+from middleware.jobs.balance import balance_jobs
 from middleware.jobs.failed_payments import payment_jobs
 from middleware.jobs.housekeeping import housekeeping_jobs
 from middleware.jobs.invoice_runs import invoice_jobs
@@ -26,6 +27,7 @@ async def run_all_jobs(settings: Settings, pool: Pool, context: Callable[[], Con
                 *payment_jobs(context, traffic),
                 *invoice_jobs(context, pool),
                 *mirror_jobs(context, pool),
+                *balance_jobs(context, pool, traffic),
                 *housekeeping_jobs(settings, pool),
             ],
         )

@@ -37,13 +37,13 @@ BOOK_READS = frozenset(
             "company",
         ),
         *("payment", "find_payment", "payments_referring_to", "notes", "statics"),
-        *("unbilled_tasks", "logged_tasks", "find_logged_task"),
+        *("unbilled_tasks", "logged_tasks", "find_logged_task", "all_tasks"),
     }
 )
 MEMORY_READS = frozenset(
     {
         *("find", "clients_of", "last_posted", "payments_of", "invoices_of", "our_links"),
-        *("planned", "time_links", "unresolved", "credit_proposals"),
+        *("planned", "time_links", "unresolved", "credit_proposals", "hour_memory"),
     }
 )
 VERBS = (("create", "create"), ("delete", "delete"), ("refund", "update"), ("email", "send"), ("put", "create"))

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN, create_app
+from handlers.ports.context import Link
+from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN, create_app, ledger
+from middleware.lab.sandbox.invoiceninja.invoice_actions import cancel
 from middleware.lab.sandbox.serve import serve
+from middleware.store.billing.links import LinkStore
 from middleware.store.database import open_pool
 from middleware.store.operations.workers import WorkerStore
 from tests.support.invoicing.invoicing_bench import ZONE, Office, office
@@ -223,3 +226,47 @@ async def test_what_is_tried_again_later_is_not_waited_for(shell: Shell) -> None
     code, out, err = await shell.run("invoices", "generate", "--month", "2025-12", "--yes", "--wait", "3000")
     assert (code, "NOT DONE (retrying" in out) == (1, True), out
     assert "no worker runs, so start one" in err
+
+
+async def test_a_cancelled_invoice(shell: Shell) -> None:
+    """Its hours are freed or left by a command; what cannot be decided is exit code 1, and each decision is audited."""
+    acme = await shell.office.client("Acme")
+    _write_mapping(shell, acme)
+    await shell.office.work(acme, "2")
+    code, _, err = await shell.run("invoices", "generate", "--month", "2025-12", "--yes")
+    assert (code, err) == (0, err)
+    code, out, _ = await shell.run("invoices", "bill-again", "0001")
+    assert (code, out) == (1, "invoice 0001 is not cancelled: cancel it in Invoice Ninja first\n")
+    (invoice,) = shell.office.state.tables["invoices"]
+    ledger.mark_sent(shell.office.state, invoice)
+    cancel(shell.office.state, invoice)
+    code, out, _ = await shell.run("invoices", "leave", "0001", "--json")
+    assert (code, json.loads(out)["done"]) == (0, ["the hours of invoice 0001 stay unbilled"])
+    code, out, _ = await shell.run("invoices", "bill-again", "0001")
+    assert (code, out) == (0, "0001 (2 h) is free again\n")
+    async with open_pool(shell.environment["DATABASE_URL"], size=1) as pool:
+        actions = [row["action"] for row in await pool.fetch("SELECT action FROM audit ORDER BY id")]
+    assert actions[-2:] == ["invoice.leave", "invoice.bill_again"]
+
+
+async def test_the_balance_of_hours(shell: Shell) -> None:
+    """It adds up with exit code 0; with a record missing it says which work is off, with exit code 3."""
+    acme = await shell.office.client("Acme")
+    _write_mapping(shell, acme)
+    await shell.office.synced(acme, "2", 7)
+    async with open_pool(shell.environment["DATABASE_URL"], size=1) as pool:
+        for link in shell.office.links.rows.values():
+            await LinkStore(pool).save(link)
+        code, out, err = await shell.run("balance", "hours", "--month", "2025-12")
+        assert (code, out.splitlines()[-1]) == (0, "2 h of 1 client add up"), err
+        state = {"hours": "5", "client_id": acme, "name": "#7: Login", "why": ""}
+        await LinkStore(pool).save(Link("taiga:task:7", "closed_work", "closed_work", "", state))
+        code, out, err = await shell.run("balance", "hours")
+        assert (code, out.splitlines()[-1]) == (
+            3,
+            "3 h of 1 task do not add up: see `taiga-billing balance hours`",
+        )
+        assert "#7: Login: 5.00 h are closed in Taiga, 2.00 h are found" in err
+        code, out, _ = await shell.run("balance", "hours", "--client", "nobody", "--json")
+        assert (code, json.loads(out)) == (0, {"difference": "0", "clients": [], "mismatches": []})
+        assert (await shell.run("balance", "hours", "--month", "December"))[0] == 2

@@ -289,6 +289,12 @@ class FakeReviews:
 
     def __init__(self) -> None:
         self.opened: dict[tuple[str, str], tuple[str, Mapping[str, Any]]] = {}
+        self.settled: dict[tuple[str, str], Mapping[str, Any]] = {}
+        """Details of those that a person closed."""
+
+    def settle(self, subject: str, kind: str) -> None:
+        """A person closes it."""
+        self.settled[subject, kind] = self.opened.pop((subject, kind))[1]
 
     async def open(self, subject: str, kind: str, summary: str, details: Mapping[str, Any]) -> None:
         """Open or refresh."""

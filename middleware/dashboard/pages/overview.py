@@ -14,6 +14,7 @@ from middleware.dashboard.names import Names, read_mapping
 from middleware.dashboard.pages.time import read_month, span
 from middleware.dashboard.visit import Visit
 from middleware.sources.table import SOURCES
+from middleware.store.billing.balances import BalanceStore
 from middleware.store.billing.mirror import BookStore
 from middleware.store.billing.reports import Reports
 from middleware.store.events.events import backlog
@@ -44,12 +45,13 @@ async def show(visit: Visit) -> Response:
         reports.open_reviews(),
         reports.unbilled(),
     )
-    received, chart, clients, ticks, refused = await asyncio.gather(
+    received, chart, clients, ticks, refused, balances = await asyncio.gather(
         reports.received(month_began),
         _chart(visit, statistics),
         BookStore(services.pool).client_names(),
         Timetable(services.pool).all(),
         RejectionStore(services.pool).page(limit=1),
+        BalanceStore(services.pool).all(),
     )
     return visit.page(
         "overview.html",
@@ -64,6 +66,7 @@ async def show(visit: Visit) -> Response:
         mapping_problems=len(mapping.problems),
         chart=chart,
         received=received,
+        balances=balances,
         ticks=ticks,
         refused=[row for row in refused if visit.now - row.last_at < RECENT],
         next_run=next_run(mapping.mapping, visit.now),

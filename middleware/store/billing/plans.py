@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import orjson
 
-from handlers.ports.invoice_world import Invoiced, Planned
+from handlers.ports.invoice_world import HourMemory, Invoiced, Planned
 from mappings.errors import NotUnderstood
 from mappings.invoiceninja.models import Invoice
 from mappings.invoices.models import (
@@ -21,6 +21,7 @@ from mappings.invoices.models import (
 )
 from mappings.invoices.plan_json import invoice_as_json, invoice_from_json, period_as_json, period_from_json
 from mappings.values.fields import take_optional
+from middleware.store.billing.hours import read_hour_memory
 from middleware.store.database import away_is_unavailable
 from middleware.store.text import storable
 
@@ -114,7 +115,7 @@ class PlanStore:
             id=plan_id,
             period=period_from_json(row["period"]),
             invoices=tuple(one.invoice for one in await self.planned(plan_id)),
-            left_out=tuple(LeftOut(**one) for one in row["left_out"]),
+            left_out=tuple(LeftOut(**{**one, "task_ids": tuple(one.get("task_ids", ()))}) for one in row["left_out"]),
             warnings=tuple(row["warnings"]),
         )
 
@@ -168,6 +169,10 @@ class PlanStore:
             rows = await self._pool.fetch(_CREDITS)
         return [CreditProposal(**row) for row in rows]
 
+    async def hour_memory(self) -> HourMemory:
+        """What is remembered of all hours."""
+        return await read_hour_memory(self._pool)
+
     async def numbered(self, invoice_id: str, number: str) -> None:
         """Write the number that an invoice got when it was sent to where it was remembered without one."""
         with away_is_unavailable():
@@ -213,7 +218,10 @@ class PlanStore:
 
 def _left_out_as_json(one: LeftOut) -> dict[str, Any]:
     cleaned: dict[str, Any] = _clean(
-        {name: getattr(one, name) for name in ("client_id", "client_name", "what", "seconds", "reason", "hint")}
+        {
+            name: getattr(one, name)
+            for name in ("client_id", "client_name", "what", "seconds", "reason", "hint", "task_ids")
+        }
     )
     return cleaned
 

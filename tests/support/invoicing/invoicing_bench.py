@@ -1,7 +1,7 @@
 """An office whose time is billed: the sandbox Invoice Ninja behind the real client, everything else in memory."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -18,13 +18,14 @@ from handlers.invoices.events import Due, due_event
 from handlers.invoices.unbilled import read_work
 from handlers.outcome import Outcome
 from handlers.ports.context import Context, Link
-from handlers.ports.invoice_world import Invoiced, InvoiceWorld, Planned
+from handlers.ports.invoice_world import HourMemory, Invoiced, InvoiceWorld, Planned
 from handlers.registry import dispatch
 from handlers.time.held import sent_as_json, stored_as_json
 from mappings.config.file import MappingFile, parse_mapping
 from mappings.invoiceninja.decode import read_client, read_project
 from mappings.invoiceninja.models import Invoice
 from mappings.invoiceninja.reading import read_logged_task
+from mappings.invoices.balance import ClosedWork, Credit, RecordedEntry, known_works
 from mappings.invoices.models import CreditProposal, InvoicePlan, LoggedTask, PlannedInvoice, TimeLink, Unresolved
 from mappings.invoices.period import Period, parse_period
 from mappings.invoices.plan import plan
@@ -122,8 +123,9 @@ class CountedLinks(FakeLinks):
 class MemoryPlans:
     """Plans in memory."""
 
-    def __init__(self, links: FakeLinks, steps: Steps) -> None:
+    def __init__(self, links: FakeLinks, reviews: FakeReviews, steps: Steps) -> None:
         self._links = links
+        self._reviews = reviews
         self._steps = steps
         self.plans: dict[str, InvoicePlan] = {}
         self.invoices: dict[tuple[str, str, str], tuple[PlannedInvoice, Invoice | None]] = {}
@@ -167,6 +169,10 @@ class MemoryPlans:
         """As the test says."""
         return self.credits
 
+    async def hour_memory(self) -> HourMemory:
+        """What links and reviews say, as the store reads it."""
+        return memory_of(list(self._links.rows.values()), self._reviews)
+
     async def numbered(self, invoice_id: str, number: str) -> None:
         """In the links, as the store does."""
         for link in list(self._links.rows.values()):
@@ -177,6 +183,38 @@ class MemoryPlans:
         """As links."""
         for one in invoiced:
             await self._links.save(Link(one.subject, "invoiced", one.task_number, one.invoice_id, one.state))
+
+
+def memory_of(links: Iterable[Link], reviews: FakeReviews) -> HourMemory:
+    """What links and reviews say of all hours."""
+    entries, closed = [], []
+    invoiced: dict[tuple[str, str], Decimal] = {}
+    for link in links:
+        state = link.state
+        if link.kind == "time_entry" and "sent" in state:
+            spans = tuple((start, end) for start, end in state["stored"]["time_log"])
+            sent = state["sent"]
+            known = (link.subject, link.number, link.remote_id, sent["client_id"], Decimal(sent["hours"]), spans)
+            entries.append(RecordedEntry(*known, is_removed=state.get("is_removed", False), ended_at=sent["ended_at"]))
+        elif link.kind == "invoiced":
+            invoiced[link.number, link.remote_id] = Decimal(state["hours"])
+        elif link.kind == "closed_work":
+            work = (link.subject, state["name"], state["client_id"], Decimal(state["hours"]))
+            closed.append(ClosedWork(*work, is_waiting=state["why"]))
+    given = {subject: _credit(details, is_open=False) for (subject, _kind), details in reviews.settled.items()}
+    given |= {
+        subject: _credit(details, is_open=True)
+        for (subject, kind), (_summary, details) in reviews.opened.items()
+        if kind == "credit_proposal"
+    }
+    left = {link.number for link in links if link.kind == "invoice_decision" and link.state["decision"] == "leave"}
+    lost = {subject for subject, kind in reviews.opened if kind == "hours_lost"}
+    return HourMemory(known_works(closed, entries, given), entries, invoiced, frozenset(left), frozenset(lost))
+
+
+def _credit(details: Mapping[str, Any], *, is_open: bool) -> Credit:
+    hours = Decimal(details["billed_hours"]) - Decimal(details["hours"])
+    return Credit(hours, is_open=is_open, is_settled=not is_open)
 
 
 @dataclass
@@ -208,7 +246,7 @@ class Office:
         self.steps = steps
         self.links = CountedLinks(steps)
         self.reviews = FakeReviews()
-        self.plans = MemoryPlans(self.links, steps)
+        self.plans = MemoryPlans(self.links, self.reviews, steps)
         self.events = MemoryEvents(steps)
         self.mapping = MappingFile()
         self.taiga: FakeTaiga | None = None
