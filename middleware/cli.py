@@ -7,6 +7,7 @@ import importlib
 
 import click
 
+from middleware.commands.terminal import guard_output
 from middleware.version import VERSION
 
 # name -> (module below middleware, what `--help` says)
@@ -64,4 +65,5 @@ def group() -> None:
 
 def main() -> None:
     """The entry point; ends the process with the exit code of the command."""
+    guard_output()
     group()

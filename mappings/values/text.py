@@ -5,6 +5,8 @@ import unicodedata
 
 _NO_TEXT = {"Cc", "Cs", "Zl", "Zp"}
 _ZERO_WIDTH = {"\u200b", "\ufeff"}
+_DIRECTIONS = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+"""Embeddings, overrides and isolates: a line with them reads other than it is."""
 
 
 def one_line(text: str) -> str:
@@ -42,7 +44,7 @@ def fitting(text: str) -> str:
 
 
 def _is_gap(char: str) -> bool:
-    return char in _ZERO_WIDTH or unicodedata.category(char) in _NO_TEXT
+    return char in _ZERO_WIDTH or char in _DIRECTIONS or unicodedata.category(char) in _NO_TEXT
 
 
 def shortened(text: str, length: int) -> str:

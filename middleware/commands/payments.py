@@ -13,6 +13,7 @@ from rich.text import Text
 
 from handlers.ports.billing import PaymentRecord
 from mappings.values.money import money
+from mappings.values.text import one_line
 from middleware.commands.actor import cli_actor
 from middleware.commands.common import (
     FailedError,
@@ -75,7 +76,7 @@ def unmatched(*, limit: int, after: str, as_json: bool) -> None:
         print_json([shown(record) for record in records])
         return
     for record in records:
-        click.echo(f"{record.identity}  {_amount(record)}  {_day(record)}  {record.payer or record.customer}")
+        click.echo(f"{record.identity}  {_amount(record)}  {_day(record)}  {one_line(record.payer or record.customer)}")
         click.echo(f"    {record.reason}")
         for one in record.candidates:
             click.echo(f"    invoice {one.number or one.invoice_id} (open: {one.balance}): {one.why_not}")
