@@ -113,6 +113,7 @@ async def open_payments(settings: Settings, ninja: InvoiceNinja, pool: Pool) -> 
             exclusive=locks.exclusive,
             stripe=stripe,
             live=settings.stripe_is_live,
+            account=settings.stripe_account,
         )
     finally:
         if stripe is not None:

@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     stripe_api_base: str = "https://api.stripe.com"
     stripe_webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     stripe_mode: Literal["", "live", "test"] = ""
+    stripe_account: str = Field(default="", pattern=r"^(acct_\w+)?$")
     stripe_tolerance: int = Field(default=300, ge=1, description="seconds")
 
     sources: Annotated[tuple[str, ...], NoDecode] = ()

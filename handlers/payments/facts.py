@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from handlers.errors import NeedsPerson
 from handlers.event import Event
+from handlers.payments.account import knowing_account
 from handlers.payments.stripe_objects import read_at_stripe
 from handlers.ports.billing import Json, PaymentWorld
 from mappings.codes import Code
@@ -38,7 +39,6 @@ class Told:
     facts: PaymentFacts
     decision: Decision | None
     sources: tuple[Json, ...]
-    remarks: tuple[str, ...]
 
 
 async def gather(subject: str, world: PaymentWorld) -> Told | None:
@@ -51,19 +51,19 @@ async def gather(subject: str, world: PaymentWorld) -> Told | None:
     own = await world.history.of_subjects([subject])
     linked = await world.memory.invoices_of(subject)
     events = [*own, *(await world.history.of_subjects(linked) if linked else ())]
+    world = await knowing_account(world, (event.payload for event in events if event.source != OPERATOR))
     objects: tuple[Json, ...] = ()
-    remarks: tuple[str, ...] = ()
     if world.stripe is not None:
-        objects, remarks = await read_at_stripe(world.stripe, subject, _payloads(events, world.live))
+        objects = await read_at_stripe(world.stripe, subject, _payloads(events, world))
     _demand_all(subject, events, objects)
-    facts = _facts(objects, events, world.live)
+    facts = _facts(objects, events, world)
     if facts is None:
         return None
     later = await _link(subject, facts, linked, world)
     if later:
         events += await world.history.of_subjects(later)
-        facts = _facts(objects, events, world.live) or facts
-    return Told(facts, newest_decision(own), (*objects, *_payloads(events, world.live)), remarks)
+        facts = _facts(objects, events, world) or facts
+    return Told(facts, newest_decision(own), (*objects, *_payloads(events, world)))
 
 
 def _demand_all(subject: str, events: Iterable[Event], objects: Sequence[Json]) -> None:
@@ -93,8 +93,8 @@ async def _link(subject: str, facts: PaymentFacts, known: Iterable[str], world: 
     return later
 
 
-def _facts(objects: Sequence[Json], events: Iterable[Event], live: bool | None) -> PaymentFacts | None:
-    payloads = _payloads(events, live)
+def _facts(objects: Sequence[Json], events: Iterable[Event], world: PaymentWorld) -> PaymentFacts | None:
+    payloads = _payloads(events, world)
     if not payloads and not objects:
         return None
     try:
@@ -108,15 +108,15 @@ def _facts(objects: Sequence[Json], events: Iterable[Event], live: bool | None) 
         ) from error
 
 
-def _payloads(events: Iterable[Event], live: bool | None) -> list[Json]:
+def _payloads(events: Iterable[Event], world: PaymentWorld) -> list[Json]:
     told = (event.payload for event in events if event.source != OPERATOR and event.payload)
-    return [payload for payload in told if _counts(payload, live)]
+    return [payload for payload in told if _counts(payload, world)]
 
 
-def _counts(payload: Json, live: bool | None) -> bool:
+def _counts(payload: Json, world: PaymentWorld) -> bool:
     """Whether an event is about our money; what cannot be read counts, so that a person sees it."""
     try:
-        return isinstance(classify(payload, live=live), Relevant)
+        return isinstance(classify(payload, live=world.live, account=world.account), Relevant)
     except BadStripeObject:
         return True
 

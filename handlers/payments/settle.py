@@ -13,6 +13,7 @@ from handlers.errors import NeedsPerson
 from handlers.event import Event, Work
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.payment_links.upkeep import follow_payment
+from handlers.payments.account import knowing_account
 from handlers.payments.facts import INVOICE, OPERATOR, PAYMENT, Told, gather
 from handlers.payments.paid_elsewhere import PROBLEM
 from handlers.payments.settlement import Settlement
@@ -27,6 +28,9 @@ _REFUSALS = {
         Code.THIN_EVENT, "a thin event (v2) carries no payment: let the webhook send snapshot events"
     ),
     "connect_account": Ignored(Code.CONNECTED_ACCOUNT, "it belongs to a connected account, not to ours"),
+    "other_account": Ignored(
+        Code.OTHER_ACCOUNT, "it comes from another account of the organisation than ours (STRIPE_ACCOUNT)"
+    ),
     "not_about_a_payment": Ignored(Code.NOT_ABOUT_PAYMENTS, "it is not about a payment"),
 }
 
@@ -42,7 +46,8 @@ async def settle_payment(work: Work, context: Context) -> Outcome:
     world = context.payments
     if world is None:
         return Ignored(Code.PAYMENTS_NOT_CONFIGURED, "payments are not taken by this worker")
-    refusals = [refusal for event in work.due if (refusal := _refusal(event, world.live))]
+    world = await knowing_account(world, [event.payload for event in work.due if event.source != OPERATOR])
+    refusals = [refusal for event in work.due if (refusal := _refusal(event, world))]
     if len(refusals) == len(work.due):
         return refusals[-1]
     return await settle_subject(work.subject, context, world)
@@ -59,18 +64,18 @@ async def settle_subject(subject: str, context: Context, world: PaymentWorld) ->
     return await _settle(subject, context, world)
 
 
-def _refusal(event: Event, live: bool | None) -> Ignored | None:
+def _refusal(event: Event, world: PaymentWorld) -> Ignored | None:
     """Why an event changes nothing; None when it may."""
     if event.source == OPERATOR or is_recheck(event):
         return None
     try:
-        verdict = classify(event.payload, live=live)
+        verdict = classify(event.payload, live=world.live, account=world.account)
     except BadStripeObject:
         return None
     if isinstance(verdict, Relevant):
         return None
     if verdict.reason == "other_mode":
-        theirs, ours = ("test", "live") if live else ("live", "test")
+        theirs, ours = ("test", "live") if world.live else ("live", "test")
         reason = f"it is of {theirs} mode, and taiga-billing works in {ours} mode (STRIPE_MODE)"
         return Ignored(Code.OTHER_MODE, reason)
     unused = Ignored(Code.NOT_ABOUT_PAYMENTS, f"events of type {event.type} say nothing about payments")

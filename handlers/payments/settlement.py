@@ -225,7 +225,7 @@ class Settlement:
             credit = credit_note(ledger, amounts)
             self.paid_invoice = ledger.invoice_id
             await keep_private_notes(ledger, private_notes(self._goal, self._record.customer))
-            remarks = [*notes, *self._told.remarks, *placement.remarks, *disagreement, *credit]
+            remarks = [*notes, *placement.remarks, *disagreement, *credit]
             await write_notes(ledger, notes_of(self._goal, remarks))
             await ledger.save(
                 status=self._goal.status,

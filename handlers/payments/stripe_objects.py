@@ -3,24 +3,29 @@
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
-from handlers.errors import NotFound
+from handlers.errors import NeedsPerson, NotFound
 from handlers.ports.billing import Json, StripeMoney
+from mappings.codes import Code
 
 _REFERENCE_KEYS = frozenset({"invoice_ninja_invoice_id", "invoice_number"})
 
 
-async def read_at_stripe(
-    stripe: StripeMoney, subject: str, payloads: Sequence[Json]
-) -> tuple[tuple[Json, ...], tuple[str, ...]]:
-    """The objects of a payment or Stripe invoice as they are now, and remarks for a person.
+async def read_at_stripe(stripe: StripeMoney, subject: str, payloads: Sequence[Json]) -> tuple[Json, ...]:
+    """The objects of a payment or Stripe invoice as they are now.
 
-    What Stripe does not know (a key of another account or mode) is left to the events.
+    Raises:
+        NeedsPerson: Stripe does not know it with our key, so that nothing says that it is our money.
     """
     key = subject.rpartition(":")[2]
     try:
-        return tuple(await _read(stripe, key, payloads)), ()
-    except NotFound:
-        return (), (f"Stripe does not know {key} with this STRIPE_API_KEY: taken from its events alone",)
+        return tuple(await _read(stripe, key, payloads))
+    except NotFound as error:
+        raise NeedsPerson(
+            Code.UNKNOWN_AT_STRIPE,
+            f"Stripe does not know {key} with this STRIPE_API_KEY: nothing is booked by its events alone",
+            "see that STRIPE_API_KEY belongs to the account and mode that sent the event, then replay it; money of "
+            f'another account: taiga-billing payments ignore {key} --why "another account"',
+        ) from error
 
 
 async def _read(stripe: StripeMoney, key: str, payloads: Sequence[Json]) -> list[Json]:
@@ -44,8 +49,16 @@ async def _intent(stripe: StripeMoney, key: str, payloads: Sequence[Json]) -> li
         read += await _all(stripe.sessions(payment_intent=key))
         read += await _all(stripe.invoice_payments(payment_intent=key))
     named = {_invoice_of(item) for item in [*read, *_objects(payloads)] if isinstance(item, Mapping)}
-    read += [await stripe.invoice(invoice) for invoice in sorted(named) if invoice.startswith("in_")]
+    read += [one for invoice in sorted(named) if invoice.startswith("in_") for one in await _invoice(stripe, invoice)]
     return read
+
+
+async def _invoice(stripe: StripeMoney, key: str) -> list[Json]:
+    """The Stripe invoice that a payment names, unless it was deleted there (drafts can be)."""
+    try:
+        return [await stripe.invoice(key)]
+    except NotFound:
+        return []
 
 
 async def _money_back(stripe: StripeMoney, taken: Any, payloads: Sequence[Json], **of: str) -> list[Json]:

@@ -130,6 +130,14 @@ class PaymentBooks(InvoiceBooks, Protocol):
 class StripeMoney(Protocol):
     """Stripe as handlers see it: objects as the API answers them; absent when no key is configured."""
 
+    async def account_id(self) -> str:
+        """The account that the key belongs to (`acct_...`).
+
+        Raises:
+            Refused: the key may not read it.
+        """
+        ...
+
     async def payment_intent(self, intent_id: str) -> Json:
         """A payment intent with its latest charge and that charge's balance transaction.
 
@@ -282,7 +290,8 @@ class PaymentWorld:
     """Everything the handling of payments may use.
 
     `exclusive(name)` holds a lock across all workers for a block. `live` is the mode that is configured; None takes
-    both. `stripe` is None without a key: then events alone are believed.
+    both. `stripe` is None without a key: then events alone are believed. `account` is our own account there, "" when it
+    is not configured.
     """
 
     books: PaymentBooks
@@ -291,6 +300,7 @@ class PaymentWorld:
     exclusive: Exclusive
     stripe: StripeMoney | None = None
     live: bool | None = None
+    account: str = ""
 
 
 def lock_of(subject: str) -> str:

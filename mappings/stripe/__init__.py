@@ -4,7 +4,7 @@
 which invoice they name, and `target` says what Invoice Ninja should hold.
 """
 
-from mappings.stripe.classify import RELEVANT_TYPES, Irrelevant, Relevant, classify
+from mappings.stripe.classify import RELEVANT_TYPES, Irrelevant, Relevant, account_of, classify
 from mappings.stripe.facts import FailedAttempt, Labels, PaymentFacts
 from mappings.stripe.fields import BadStripeObject
 from mappings.stripe.fold import fold, from_api
@@ -23,6 +23,7 @@ __all__ = [
     "PaymentTarget",
     "ReferenceNames",
     "Relevant",
+    "account_of",
     "classify",
     "fold",
     "from_api",

@@ -4,6 +4,7 @@ Runs in the receiver for every delivery: only a few fields are looked at. What c
 reading it fails later, where a person sees the reason. Source: docs/facts/stripe.md sections 1 and 5.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -11,7 +12,11 @@ from typing import Any, Final, Literal
 from mappings.stripe.decode import out_of_band
 from mappings.stripe.fields import BadStripeObject, Fields
 
-IgnoredReason = Literal["thin_event", "connect_account", "other_mode", "unknown_type", "not_about_a_payment"]
+_ACCOUNT: Final = re.compile(r"acct_\w+")
+
+IgnoredReason = Literal[
+    "thin_event", "connect_account", "other_account", "other_mode", "unknown_type", "not_about_a_payment"
+]
 
 # `reconcile` is our own: an object as a list of the API showed it, when no webhook told of it.
 _OF_INTENTS: Final = frozenset(
@@ -54,8 +59,11 @@ class Irrelevant:
     reason: IgnoredReason
 
 
-def classify(event: Mapping[str, Any], *, live: bool | None = None) -> Relevant | Irrelevant:
-    """What to do with a decoded event. `live` is the mode we are configured for; None takes both modes.
+def classify(event: Mapping[str, Any], *, live: bool | None = None, account: str = "") -> Relevant | Irrelevant:
+    """What to do with a decoded event.
+
+    `live` is the mode we are configured for; None takes both modes. `account` is our own account (`acct_...`), "" while
+    it is not known: then events that name theirs are let in, see `account_of`.
 
     Raises:
         BadStripeObject: this is no event of Stripe at all (no id, no type).
@@ -67,11 +75,23 @@ def classify(event: Mapping[str, Any], *, live: bool | None = None) -> Relevant 
         return Irrelevant("thin_event")
     if fields.data.get("account"):
         return Irrelevant("connect_account")
+    if account and account_of(event) not in {"", account}:
+        return Irrelevant("other_account")
     if live is not None and fields.data.get("livemode") is (not live):
         return Irrelevant("other_mode")
     if kind not in RELEVANT_TYPES:
         return Irrelevant("unknown_type")
     return _about(fields, kind)
+
+
+def account_of(event: Mapping[str, Any]) -> str:
+    """The account that an event of an organisation's destination says it comes from; "" when it names none.
+
+    Only such destinations send a `context` (API versions since 2025-04-30).
+    """
+    context = event.get("context")
+    named = _ACCOUNT.findall(context) if isinstance(context, str) else []
+    return named[-1] if named else ""
 
 
 def _about(fields: Fields, kind: str) -> Relevant | Irrelevant:

@@ -1,6 +1,6 @@
 """What disputes took from us: decided by what moved on our balance, and by Stripe's word where nothing is shown.
 
-Source: facts/stripe.md section 6. A won dispute gives its money back some events later, so its word counts until a part
+Source: docs/facts/stripe.md section 6. A won dispute gives its money back some events later, so its word counts until a part
 of it came back.
 """
 

@@ -70,6 +70,17 @@ class Stripe(RemoteClient):
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         super().__init__(http, DIALECT)
+        self._account_id = ""
+
+    async def account_id(self) -> str:
+        """GET /v1/account: the id of the account that the key belongs to; asked for once.
+
+        Raises:
+            Refused: the key may not read it.
+        """
+        if not self._account_id:
+            self._account_id = str((await self.get("/v1/account")).get("id") or "")
+        return self._account_id
 
     async def payment_intent(self, intent_id: str) -> Row:
         """GET /v1/payment_intents/{id} with the latest charge and its balance transaction.

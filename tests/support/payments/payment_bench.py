@@ -80,6 +80,7 @@ class Bench:
         self.mapping: MappingFile = parse_mapping("{}")
         self.stripe: StripeMoney | None = None
         self.live: bool | None = True
+        self.own_account = ""
         self.reads_again = True
         self._count = 0
         self._keys: set[str] = set()
@@ -94,7 +95,13 @@ class Bench:
     def context(self) -> Context:
         """What the handler gets."""
         world = PaymentWorld(
-            self.ninja, self.memory, self.history, self.locks.exclusive, stripe=self.stripe, live=self.live
+            self.ninja,
+            self.memory,
+            self.history,
+            self.locks.exclusive,
+            stripe=self.stripe,
+            live=self.live,
+            account=self.own_account,
         )
         return Context(self.mapping, self.clock, self.ninja, FakeLinks(), self.reviews, payments=world)
 

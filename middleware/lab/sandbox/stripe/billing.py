@@ -112,7 +112,7 @@ def pay_out_of_band(state: StripeState, invoice: Json) -> Json:
 
 
 def record_payment(state: StripeState, invoice: Json, amount: int) -> None:
-    """Money that came past Stripe is a payment record of the invoice since 2025 (facts/stripe.md section 4)."""
+    """Money that came past Stripe is a payment record of the invoice since 2025 (docs/facts/stripe.md section 4)."""
     link = state.create(
         "invoice_payment",
         "inpay_1",

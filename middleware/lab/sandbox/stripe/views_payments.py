@@ -135,7 +135,13 @@ def _confirm(call: Call, intent: Json) -> Json:
     return paid
 
 
+def own_account(_: Call) -> Json:
+    """GET /v1/account: whom the key belongs to."""
+    return {"id": "acct_sandbox", "object": "account", "country": "HU", "default_currency": "eur"}
+
+
 VIEWS: dict[str, View] = {
+    "GET account": own_account,
     "POST payment_intents": create_intent,
     "GET payment_intents": listing("payment_intent", "/v1/payment_intents", indexed=("customer",)),
     "GET payment_intents/id": one("payment_intent"),

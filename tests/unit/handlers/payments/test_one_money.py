@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from handlers.outcome import Processed
-from tests.support.payments.payment_bench import Bench, bench, dispute, intent, open_invoice, paid, refund, stripe_event
+from handlers.errors import NeedsPerson
+from handlers.outcome import Ignored, Processed
+from mappings.codes import Code
+from tests.support.payments.payment_bench import Bench, bench, dispute, open_invoice, paid, refund, stripe_event
 from tests.support.payments.stripe_story import Json
 
 DAY = 1_790_000_000
@@ -312,4 +314,31 @@ class TestCaptures:
         event["data"]["object"]["latest_charge"] = {**charge, "balance_transaction": move}
         await desk.deliver(event)
         assert held(desk) == {"pi_1": (100, 0)}
-        assert intent(1)["id"] == "pi_1"
+
+
+class TestOtherAccounts:
+    """S5: events of an organisation name the account they come from."""
+
+    async def test_other_account_is_ignored(self, desk: Bench) -> None:
+        """Neither its payment nor its refund touches our books."""
+        await open_invoice(desk)
+        desk.own_account = "acct_ours"
+        for event in (paid(10000, **NUMBER), refund("re_1", 10000)):
+            outcome = await desk.deliver({**event, "context": "acct_other"})
+            assert isinstance(outcome, Ignored)
+            assert outcome.code is Code.OTHER_ACCOUNT
+        assert held(desk) == {}
+
+    async def test_ours_counts(self, desk: Bench) -> None:
+        """Also where the context is a path."""
+        await open_invoice(desk)
+        desk.own_account = "acct_ours"
+        await desk.deliver({**paid(10000, **NUMBER), "context": "org_1/acct_ours"})
+        assert held(desk) == {"pi_1": (100, 0)}
+
+    async def test_unknown_account_waits_for_a_person(self, desk: Bench) -> None:
+        """Without a key and without the setting nothing says whose money it is."""
+        await open_invoice(desk)
+        error = await desk.deliver({**paid(10000, **NUMBER), "context": "acct_other"})
+        assert isinstance(error, NeedsPerson)
+        assert (error.code, held(desk)) == (Code.STRIPE_ACCOUNT_UNKNOWN, {})

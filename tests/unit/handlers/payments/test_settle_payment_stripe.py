@@ -5,8 +5,11 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from handlers.outcome import Processed
+from handlers.errors import NeedsPerson
+from handlers.outcome import Ignored, Processed
+from mappings.codes import Code
 from middleware.clients.stripe.client import Stripe, connect_stripe
+from middleware.lab.sandbox.faults import Faults
 from middleware.lab.sandbox.stripe import StripePeople, StripeState, create_app
 from tests.support.payments.payment_bench import Bench, bench, intent, stripe_event
 from tests.support.payments.stripe_story import Json
@@ -23,7 +26,8 @@ class Till:
         self.state.hold = True
         self.people = StripePeople(self.state)
         self.people.listen("http://receiver.test", "whsec_1")
-        app = create_app(self.state)
+        self.faults = Faults()
+        app = create_app(self.state, self.faults)
         self.client: Stripe = connect_stripe("http://stripe.test", "sk_live_1", httpx.ASGITransport(app))
         desk.stripe = self.client
 
@@ -147,12 +151,45 @@ async def test_charge_without_intent_is_read(till: Till) -> None:
     assert [row["number"] for row in till.desk.payments()] == [alone["id"]]
 
 
-async def test_what_stripe_does_not_know_is_taken_from_events(till: Till) -> None:
-    """A key of another account: the signed events still count, and the record says so."""
+async def test_what_stripe_does_not_know_is_not_booked(till: Till) -> None:
+    """A key of another account: nothing says that it is our money."""
     body = intent(9900, "pi_elsewhere", invoice_number="R-1")
-    await till.desk.deliver(stripe_event("payment_intent.succeeded", 1_790_000_000, body))
-    assert [row["number"] for row in till.desk.payments()] == ["pi_elsewhere"]
-    assert [note for note in till.desk.notes() if "Stripe does not know pi_elsewhere" in note]
+    error = await till.desk.deliver(stripe_event("payment_intent.succeeded", 1_790_000_000, body))
+    assert isinstance(error, NeedsPerson)
+    assert "Stripe does not know pi_elsewhere" in error.reason
+    assert till.desk.payments() == []
+
+
+async def test_deleted_draft_of_a_payment_holds_nothing_up(till: Till) -> None:
+    """A Stripe invoice that was deleted is not needed to know the money."""
+    paid = till.people.pay(9900, "eur", NUMBER)
+    till.state.change(till.state.find("payment_intent", paid["id"]), invoice="in_deleted")
+    await till.desk.deliver_all(till.told())
+    assert len(till.desk.payments()) == 1
+
+
+@pytest.mark.parametrize(
+    ("context", "code"), [("acct_other", Code.OTHER_ACCOUNT), ("acct_sandbox", None), (None, None)]
+)
+async def test_account_of_the_key_is_ours(till: Till, context: str | None, code: Code | None) -> None:
+    """Events of another account of the organisation are ignored; ours, and those that name none, count."""
+    till.people.pay(9900, "eur", NUMBER)
+    for event in till.told():
+        outcome = await till.desk.deliver({**event, "context": context})
+    assert len(till.desk.payments()) == (1 if code is None else 0)
+    assert code is None or outcome == Ignored(
+        code, "it comes from another account of the organisation than ours (STRIPE_ACCOUNT)"
+    )
+
+
+async def test_key_that_may_not_read_its_account(till: Till) -> None:
+    """Without STRIPE_ACCOUNT the event is held; with it, it is judged."""
+    till.people.pay(9900, "eur", NUMBER)
+    (event,) = till.told("payment_intent.succeeded")
+    till.faults.add(method="GET", path="/v1/account", status=403, body={"error": {"message": "no"}})
+    error = await till.desk.deliver({**event, "context": "acct_sandbox"})
+    assert isinstance(error, NeedsPerson)
+    assert "STRIPE_ACCOUNT" in error.hint
 
 
 async def test_unreadable_subject_is_not_asked_for(till: Till) -> None:
