@@ -1,7 +1,7 @@
 """What disputes took from us: decided by what moved on our balance, and by Stripe's word where nothing is shown.
 
-Source: docs/facts/stripe.md section 6. A won dispute gives its money back some events later, so its word counts until a part
-of it came back.
+Source: docs/facts/stripe.md section 6. A won dispute gives its money back some events later, so its word counts until
+a part of it came back.
 """
 
 from collections.abc import Iterator
