@@ -28,7 +28,7 @@ from tests.support.pipeline import statuses, until
 pytestmark = pytest.mark.filterwarnings(ARQ_CLOSES_AS_OF_OLD)
 SECRET = "whsec_test"
 TOLD = (
-    *("a_card", "a4_duplicates", "b1_sepa_ok", "c0_invoice_acacia", "c1_invoice_new", "c2_invoice_out_of_band"),
+    *("a_card", "a4_duplicates", "b1_sepa_ok", "c0_invoice_acacia", "c1_invoice_new"),
     *("d1_refund", "e1_dispute_lost", "e2_dispute_won", "f_partial_capture", "g_legacy_charge_without_pi"),
 )
 

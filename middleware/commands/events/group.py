@@ -102,7 +102,7 @@ async def _read_one(settings: Settings, event_id: int) -> Shown:
 
 def _print_table(rows: list[EventRow]) -> None:
     table = Table(show_edge=False, pad_edge=False)
-    for heading in ("id", "received", "type", "subject", "status", "attempts", "reason"):
+    for heading in ("id", "received (UTC)", "type", "subject", "status", "attempts", "reason"):
         table.add_column(heading, overflow="fold")
     for row in rows:
         received = f"{row.received_at:%Y-%m-%d %H:%M:%S}"

@@ -53,7 +53,8 @@ def _print(report: Report, verb: str) -> None:
     _print_lines(report.under_way, "under way already")
     _print_lines(report.told_before, "put in before, and ended otherwise")
     print_left_out(report)
-    rest = [f"{report.waiting} wait for a person (taiga-billing payments unmatched)"] if report.waiting else []
+    where = "payments unmatched, or payments list --status needs_person"
+    rest = [f"{report.waiting} wait for a person (taiga-billing {where})"] if report.waiting else []
     counted = f"{report.looked_at} payments compared, {len(report.differences)} {verb}"
     click.echo("; ".join([counted, *rest]))
 
