@@ -55,9 +55,7 @@ async def split(entry: Entry, task: LoggedTask, books: BillingBooks, context: Co
         except Rejected as error:
             await context.links.remove(intent)
             if error.names("number"):
-                raise RetryLater(
-                    Code.CHANGED_MEANWHILE, f"{number} was taken at this moment: looking again", 1
-                ) from error
+                raise RetryLater(Code.CHANGED_MEANWHILE, f"{number} was taken just now; retrying", 1) from error
             raise
     if rest.spans != spans_of(rest_log):
         raise await _undone(intent, task, rest, books, context)
@@ -102,7 +100,7 @@ async def _cut_off(intent: Link, task: LoggedTask, rest: LoggedTask, books: Bill
             raise await _undone(intent, task, rest, books, context)
         if cut.invoice_id:
             await books.replace_log(cut, task.log)
-            raise RetryLater(Code.CHANGED_MEANWHILE, f"{task.number} was invoiced at this moment: looking again", 1)
+            raise RetryLater(Code.CHANGED_MEANWHILE, f"{task.number} was invoiced just now; retrying", 1)
         task = cut
     if intent.state["subject"]:
         await _remember(intent.state["subject"], task, rest, border, context)

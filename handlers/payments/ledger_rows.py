@@ -241,9 +241,7 @@ class PaymentRows:
             return
         now = await self.look_again()
         if now is not None and (now.balance, now.status_id) != (before.balance, before.status_id):
-            raise RetryLater(
-                Code.CHANGED_MEANWHILE, f"invoice {now.number} changed at this moment: looking again", 1
-            ) from error
+            raise RetryLater(Code.CHANGED_MEANWHILE, f"invoice {now.number} changed just now; retrying", 1) from error
 
 
 async def find_recorded(record: PaymentRecord, references: Sequence[str], world: PaymentWorld) -> list[Payment]:

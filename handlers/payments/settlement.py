@@ -58,7 +58,9 @@ class Settlement:
             return Ignored(Code.OWN_GATEWAY, "Invoice Ninja's own Stripe gateway records this payment itself")
         if decision is not None and decision.action == "ignore":
             if not await self._is_recorded():
-                return await self._ignored(f"{decision.who} decided to ignore it: {decision.why or 'no reason given'}")
+                return await self._ignored(
+                    f"{decision.who} decided to ignore it: {decision.why or 'it gave no reason'}"
+                )
             # Money that is in the books is followed on: refunds and disputes of it must not vanish.
             self._told = replace(self._told, decision=None)
         if self._facts.unexplained:

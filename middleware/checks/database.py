@@ -14,8 +14,8 @@ from middleware.web.health import STALE_HEARTBEAT_SECONDS
 OLD_SECONDS, TOO_OLD_SECONDS = 60.0, 900.0
 MOST_REVIEWS = 100
 
-POOLED = "a pooler gives one connection's statements to several sessions: our locks hold nobody off"
-POOLED_HINT = "let DATABASE_URL lead to PostgreSQL itself, not to PgBouncer (docs/deployment.md, PgBouncer)"
+POOLED = "a pooler spreads one connection's statements over several sessions, so our locks protect nothing"
+POOLED_HINT = "point DATABASE_URL at PostgreSQL itself, not at PgBouncer (docs/deployment.md, PgBouncer)"
 
 
 async def check_database(settings: Settings) -> list[Finding]:
@@ -41,7 +41,10 @@ async def check_database(settings: Settings) -> list[Finding]:
         try:
             return [schema, *await _work(pool)]
         except (StoreUnavailableError, *STORE_ERRORS) as error:
-            return [schema, Finding("queue", "failed", str(error), "try again; PostgreSQL went away meanwhile")]
+            return [
+                schema,
+                Finding("queue", "failed", str(error), "PostgreSQL stopped answering during the check; try again"),
+            ]
 
 
 def schema_finding(version: str, present: set[int]) -> Finding:
@@ -68,24 +71,24 @@ def worker_finding(age: float | None) -> Finding:
     """Whether a worker is alive."""
     hint = "start it: taiga-billing up (or worker); its log says why it ended"
     if age is None or age > STALE_HEARTBEAT_SECONDS:
-        said = "no worker runs" if age is None else f"the last worker was heard of {age:.0f} s ago"
+        said = "no worker is running" if age is None else f"the last sign of a worker was {age:.0f} s ago"
         return Finding("worker", "warning", said, hint)
-    return Finding("worker", "ok", f"was heard of {age:.0f} s ago")
+    return Finding("worker", "ok", f"last sign {age:.0f} s ago")
 
 
 def queue_finding(waiting: Backlog) -> Finding:
     """Whether events wait for a worker longer than they should."""
     count = waiting.received + waiting.retrying
-    message = f"{count} events wait, the oldest that is due since {waiting.oldest_due_seconds:.0f} s"
+    message = f"{count} events are waiting; the oldest has been due for {waiting.oldest_due_seconds:.0f} s"
     if waiting.oldest_due_seconds > OLD_SECONDS:
-        hint = "does a worker run, and is it busy? see its log, and raise WORKER_CONCURRENCY or start another worker"
+        hint = "look into the worker's log; raise WORKER_CONCURRENCY, or start another worker"
         level: Level = "failed" if waiting.oldest_due_seconds > TOO_OLD_SECONDS else "warning"
         return Finding("queue", level, message, hint)
-    return Finding("queue", "ok", message if count else "nothing waits")
+    return Finding("queue", "ok", message if count else "nothing is waiting")
 
 
 def people_findings(waiting: Backlog, reviews: Sequence[str]) -> list[Finding]:
-    """What waits for a person; it is work, not a fault of the installation."""
+    """What needs a person; it is work, not a fault of the installation."""
     findings = []
     if waiting.dead:
         hint = "taiga-billing events list --status dead"

@@ -34,5 +34,5 @@ def _general_hint(error: RemoteError) -> str:
     if isinstance(error, NotFound):
         return "it does not exist there, or not for this account"
     if isinstance(error, Rejected):
-        return "see what the server says"
+        return "read the server's message"
     return "is the address right, and the system running and reachable from here?"

@@ -51,9 +51,9 @@ async def _check_rights(ninja: InvoiceNinja, now: datetime) -> Finding:
     except RemoteError as error:
         return Finding(name, "warning", f"could not be read: {error}", WRONG_TOKEN)
     if not is_admin:
-        message = "the token is no administrator's: it does not see every record, and may not refund"
+        message = "the token does not belong to an administrator: it does not see every record and cannot refund"
         return Finding(name, "failed", message, WRONG_TOKEN)
-    return Finding(name, "ok", "the token is an administrator's")
+    return Finding(name, "ok", "the token belongs to an administrator")
 
 
 def company_findings(company: Company, tables: Statics, rules: BillingRules) -> list[Finding]:
@@ -76,7 +76,7 @@ def _invoice_findings(company: Company, rules: BillingRules) -> Iterator[Finding
         message = (
             f'lock_invoices is "{company.lock_invoices}": locked invoices take no payment link and no new due date'
         )
-        hint = "turn it off in Invoice Ninja (Settings, Workflow Settings), or write these by hand"
+        hint = "turn it off in Invoice Ninja (Settings, Workflow Settings), or enter these yourself"
         yield Finding("invoice ninja lock_invoices", "warning", message, hint)
     if company.updates_products and rules.product_key:
         message = f'update_products is on, and product_key is "{rules.product_key}": prices of that product may change'

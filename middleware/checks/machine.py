@@ -62,5 +62,5 @@ def check_settings(settings: Settings) -> list[Finding]:
         findings.append(Finding("public address", "warning", message, hint))
     if not settings.alert_urls:
         hint = "set ALERT_URLS (mail, ntfy, Slack and more; see docs/settings.md)"
-        findings.append(Finding("alerts", "warning", "nobody is told when something needs a person", hint))
+        findings.append(Finding("alerts", "warning", "no alerts are sent when something needs a person", hint))
     return findings

@@ -58,8 +58,12 @@ async def _look_at_invoice_ninja(settings: Settings, mapping: MappingFile | None
 
 async def _look_at_taiga(settings: Settings, mapping: MappingFile | None) -> list[Finding]:
     if not settings.has_taiga_credentials:
-        hint = "set TAIGA_API and TAIGA_USERNAME with TAIGA_PASSWORD (or TAIGA_TOKEN) to have tasks re-read"
-        return [Finding("taiga", "warning", "no credentials: webhooks are believed, nothing is written back", hint)]
+        hint = "set TAIGA_API and TAIGA_USERNAME with TAIGA_PASSWORD (or TAIGA_TOKEN) so that tasks are read again"
+        return [
+            Finding(
+                "taiga", "warning", "no credentials: webhooks are taken as they are, and nothing is written back", hint
+            )
+        ]
     try:
         taiga = connect_taiga(settings.taiga_api, taiga_credentials(settings))
     except ValueError as error:
@@ -78,7 +82,7 @@ async def _look_at_stripe(settings: Settings) -> list[Finding]:
         return []
     key = settings.stripe_api_key.get_secret_value()
     if not key:
-        message = "no STRIPE_API_KEY: events are believed as they are, payments are not read again"
+        message = "no STRIPE_API_KEY: events are taken as they are; payments are not read again"
         return [
             Finding("stripe", "warning", message, "set STRIPE_API_KEY; a restricted key with read rights is enough")
         ]

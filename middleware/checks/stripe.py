@@ -64,12 +64,12 @@ async def check_stripe(stripe: Stripe, expected: ExpectedEndpoint) -> AsyncItera
     if first.level != "ok":
         return
     if expected.is_live is not None and expected.is_live is not modes[0]:
-        message = f"the key is of {'live' if modes[0] else 'test'} mode, STRIPE_MODE says otherwise"
+        message = f"the key is a {'live' if modes[0] else 'test'} key, but STRIPE_MODE says otherwise"
         yield Finding("stripe mode", "failed", message, "set both to the same mode, or leave STRIPE_MODE empty")
     try:
         found = endpoint_findings(await endpoints(stripe), expected)
     except Refused as error:
-        hint = 'give the restricted key "read" on Webhook Endpoints, or look at the endpoint yourself'
+        hint = 'give the restricted key "read" on Webhook Endpoints, or check the endpoint yourself'
         found = [Finding("stripe webhook", "warning", f"cannot be seen: {error}", hint)]
     except RemoteError as error:
         found = [Finding("stripe webhook", "failed", str(error), "try again")]
@@ -109,7 +109,7 @@ def _one(row: Row) -> list[Finding]:
     version = row.get("api_version")
     if version != STRIPE_VERSION:
         message = f"sends events of API version {version or 'of the account'}; tested is {STRIPE_VERSION}"
-        hint = "older versions are read, too; for the tested one make the endpoint anew with taiga-billing setup"
+        hint = "older versions work too; to use the tested one, delete the endpoint and run taiga-billing setup"
         findings.append(Finding(name, "warning", message, hint))
     return findings or [Finding(name, "ok", f"sends all {len(WANTED_EVENTS)} events, API version {version}")]
 

@@ -35,7 +35,7 @@ async def check_webhooks(taiga: Taiga, where: str, project: TaigaProject, expect
     name = f"{where} webhook"
     if not project.i_am_admin:
         hint = "make our Taiga user an administrator of the project (project settings, members), or look there yourself"
-        return [Finding(name, "warning", "cannot be seen: our user is no administrator of this project", hint)]
+        return [Finding(name, "warning", "cannot be seen: our user is not an administrator of this project", hint)]
     try:
         hooks = await taiga.webhooks(project.id)
         ours = [hook for hook in hooks if leads_here(hook.url, expected.public_url, "taiga")]

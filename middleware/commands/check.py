@@ -15,7 +15,7 @@ MARKS = {"ok": "[green]ok     [/]", "warning": "[yellow]warning[/]", "failed": "
 
 @click.command("check")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of mappings.json and nothing else.")
-@click.option("--watch", "seconds", type=click.FloatRange(min=1), help="Look again every so many seconds; Ctrl-C ends.")
+@click.option("--watch", "seconds", type=click.FloatRange(min=1), help="Repeat every SECONDS until Ctrl-C.")
 @json_option
 def command(*, schema: bool, seconds: float | None, as_json: bool) -> None:
     """Check settings, mapping file, servers, Invoice Ninja, Taiga and Stripe. Exit code 1 when something failed."""

@@ -20,11 +20,11 @@ async def interactive_traffic(
     """The traffic of one command: it asks whatever the circuits say, and says on stderr what those of `systems` say."""
     traffic = open_traffic(settings, pool, interactive=True)
     for sentence in await traffic.failing(*systems):
-        click.echo(f"{sentence}; the workers wait for it, this command asks all the same", err=True)
+        click.echo(f"{sentence}; the workers are waiting for it, this command tries anyway", err=True)
     yield traffic
 
 
 async def warn_of_paused_systems(settings: Settings, pool: Pool) -> None:
     """For a command that leaves its work to the workers: say on stderr what they wait for."""
     for sentence in await open_traffic(settings, pool, interactive=True).failing(*SYSTEMS):
-        click.echo(f"{sentence}; the workers go on when it is back", err=True)
+        click.echo(f"{sentence}; the workers continue when it is back", err=True)

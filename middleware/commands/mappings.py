@@ -45,7 +45,7 @@ def command() -> None:
 
 @command.command("show")
 @click.option("--project", "project_id", type=int, help="Only this Taiga project (also one that is not mapped).")
-@click.option("--all", "everything", is_flag=True, help="Rules that stand at their default, too.")
+@click.option("--all", "everything", is_flag=True, help="Also show rules at their default.")
 @mapping_option
 @json_option
 def show(*, project_id: int | None, everything: bool, file: Path | None, as_json: bool) -> None:
@@ -68,7 +68,13 @@ def show(*, project_id: int | None, everything: bool, file: Path | None, as_json
 
 
 @command.command("test")
-@click.option("--days", type=click.IntRange(1, 3650), default=30, show_default=True, help="Stored events of these.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, 3650),
+    default=30,
+    show_default=True,
+    help="Use the stored events of the last 30d, 12h ...",
+)
 @click.option(
     "--events",
     "folder",

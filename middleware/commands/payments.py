@@ -46,7 +46,7 @@ _after = click.option("--after", default="", help="Only payments behind this one
 
 @click.group("payments")
 def command() -> None:
-    """What Stripe's payments became; match or ignore those that wait for a person."""
+    """Payments of Stripe and their state; match or ignore those that need a decision."""
 
 
 @command.command("list")
@@ -83,9 +83,11 @@ def unmatched(*, limit: int, after: str, as_json: bool) -> None:
         if not record.candidates:
             click.echo("    no open invoice fits it")
     if records:
-        click.echo("settle one: taiga-billing payments match PAYMENT INVOICE, or payments ignore PAYMENT --why REASON")
+        click.echo(
+            "decide on one: taiga-billing payments match PAYMENT INVOICE, or payments ignore PAYMENT --why REASON"
+        )
     else:
-        click.echo("no payment waits for an invoice")
+        click.echo("no payment is waiting for an invoice")
 
 
 @command.command("match")
@@ -115,7 +117,7 @@ def _decide(action: Decision, payment: str, words: Mapping[str, str], wait: floa
     if as_json:
         print_json(row)
     else:
-        said = f"{row.status}: {row.reason}" if row.status in FINISHED else "stored, it waits for a worker"
+        said = f"{row.status}: {row.reason}" if row.status in FINISHED else "stored; it is waiting for a worker"
         click.echo(f"event {row.id} {said}")
         if row.hint:
             click.echo(f"hint: {row.hint}")

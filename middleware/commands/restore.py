@@ -32,4 +32,4 @@ def command(*, file: Path, force: bool, as_json: bool) -> None:
         print_json({"file": str(file), "rows": manifest.rows, "made_at": manifest.made_at})
     else:
         click.echo(f"{manifest.rows} rows of {manifest.made_at} are back; start receiver and workers")
-        click.echo("then: taiga-billing reconcile taiga finds what happened since")
+        click.echo("then run taiga-billing reconcile taiga to find what has happened since")

@@ -37,24 +37,28 @@ FROM_ENVIRONMENT = (
 )
 NEXT = """
 Now:
-  taiga-billing users add NAME --role admin    somebody who may sign in to the dashboard
+  taiga-billing users add NAME --role admin    a user who can sign in to the dashboard
   taiga-billing up                             receiver and worker (or: docker compose up --detach)
   then press "test" at the webhook in Taiga (project settings, integrations, webhooks), and close a billable task."""
 
 
 @click.command("setup")
-@click.option(
-    "--yes", "unattended", is_flag=True, help="Ask nothing: options and environment say it, sure matches count."
-)
+@click.option("--yes", "unattended", is_flag=True, help="Ask nothing: use options, environment and certain matches.")
 @click.option("--dry-run", is_flag=True, help="Only print the plan; exit code 3 when there is anything to do.")
-@click.option("--again", is_flag=True, help="Ask also for what is known and works.")
+@click.option("--again", is_flag=True, help="Ask for everything again, even for what is known and works.")
 @click.option("--invoice-ninja-api", metavar="URL", help="Address of Invoice Ninja; its token: INVOICE_NINJA_TOKEN.")
 @click.option("--taiga-api", metavar="URL", help="Address of Taiga; the password: TAIGA_PASSWORD.")
-@click.option("--taiga-username", metavar="NAME", help="The bridge's own Taiga user.")
+@click.option("--taiga-username", metavar="NAME", help="The Taiga user for this program.")
 @click.option("--public-url", metavar="URL", help="Address under which Taiga and Stripe reach this program.")
-@click.option("--map", "wishes", multiple=True, metavar="ID=CLIENT[/PROJECT][@RATE]", help="Bill a Taiga project so.")
+@click.option(
+    "--map",
+    "wishes",
+    multiple=True,
+    metavar="ID=CLIENT[/PROJECT][@RATE]",
+    help="Bill Taiga project ID to this client, and optionally this project and rate.",
+)
 @click.option("--rate", type=str, help="Hourly rate for the projects that are added.")
-@click.option("--check/--no-check", default=True, show_default=True, help="Look at everything in the end.")
+@click.option("--check/--no-check", default=True, show_default=True, help="Run all checks at the end.")
 def command(
     *,
     unattended: bool,
@@ -86,9 +90,7 @@ def command(
     except (UnwritableError, OSError) as error:
         raise FailedError(f"a file cannot be written: {error}") from error
     if failed:
-        raise FailedError(
-            "not everything could be done; run setup again when it is repaired:\n  " + "\n  ".join(failed)
-        )
+        raise FailedError("some steps failed; run setup again once they are repaired:\n  " + "\n  ".join(failed))
     click.echo(NEXT)
     if check:
         click.echo("\ntaiga-billing check:")
@@ -144,5 +146,5 @@ def _rate(text: str | None) -> Decimal | None:
     except ValueError:
         rate = None
     if not rate:
-        raise WrongUseError(f"--rate {text!r} is no rate; write a number such as 75 or 75.50")
+        raise WrongUseError(f"--rate {text!r} is not a rate; write a number such as 75 or 75.50")
     return rate

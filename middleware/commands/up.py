@@ -67,7 +67,7 @@ async def _keep_servers(revive: Callable[[], list[str]], stop: asyncio.Event) ->
             for said in revive():
                 log.error("server.restarted", message=said)
         except EmbeddedServerError as error:
-            log.error("server.down", error=str(error), hint="it is started again by itself; look into its log")  # noqa: TRY400 - a sentence says enough
+            log.error("server.down", error=str(error), hint="it restarts automatically; see its log")  # noqa: TRY400 - a sentence says enough
         await _first(stop.wait(), asyncio.sleep(SECONDS_BETWEEN_LOOKS))
 
 

@@ -54,7 +54,7 @@ class Remote:
                         group.create_task(look(claim))
         except TimeoutError:
             return DryRunResult(
-                effects, f"the other systems are slow, this is what was seen within {DRY_RUN_SECONDS:.0f} s"
+                effects, f"the other systems are slow; this is what was read within {DRY_RUN_SECONDS:.0f} s"
             )
         except CannotAskError as error:
             return DryRunResult(effects, str(error))
@@ -77,7 +77,7 @@ class Remote:
         except NeedsPerson as error:
             raise CannotAskError(f"{error.reason}; {error.hint}" if error.hint else error.reason) from error
         except RemoteError as error:
-            raise CannotAskError(f"{error}. Nothing is lost: ask again, it goes on where it stopped.") from error
+            raise CannotAskError(f"{error}. Nothing is lost: try again, and it continues where it stopped.") from error
 
     @asynccontextmanager
     async def _context(self) -> AsyncIterator[Context]:

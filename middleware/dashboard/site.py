@@ -90,7 +90,7 @@ async def _not_found(_request: Request) -> Response:
 
 def _refuse_odd(scope: Scope) -> None:
     if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
-        raise RefusedError(400, "This address holds a character that no text has.")
+        raise RefusedError(400, "This address contains a character that is not allowed.")
     if scope["method"] == "POST" and comes_from_elsewhere(Request(scope).headers):
         raise RefusedError(403, "Another site sent this form; nothing was done.")
 
@@ -130,12 +130,12 @@ class SafeSite:
 def _told(error: Exception) -> tuple[int, str]:
     """The status for a failure, and what a person is told."""
     if isinstance(error, HTTPException):
-        return error.status_code, "This cannot be asked here."
+        return error.status_code, "This page does not accept such a request."
     if isinstance(error, RefusedError):
         return error.status, str(error)
     if isinstance(error, AWAY) and not isinstance(error, OUR_MISTAKES):
         log.warning("store.unreachable", error=str(error))
-        return 503, "PostgreSQL does not answer. Webhooks are refused and sent again; try again soon."
+        return 503, "PostgreSQL does not answer. Webhooks are refused until it does; try again soon."
     log.error("page.failed", exc_info=error)
     return 500, "This page failed; the log of the receiver says why (page.failed)."
 

@@ -14,7 +14,7 @@ from middleware.traffic.traffic import Traffic
 log = structlog.get_logger()
 
 MINUTES = 15.0
-NAME = "payments settled otherwise"
+NAME = "payments paid another way"
 _SHOWN = 20
 
 
@@ -43,6 +43,6 @@ async def heal_job(context: Context) -> str:
             problems=[*again.problems, *missed.problems][:_SHOWN],
         )
     return (
-        f"{missed.looked_at} failed before, {len(missed.healed)} settled otherwise; of {again.looked_at} settled"
-        f" before {len(again.reopened)} owed again; {len(again.problems) + len(missed.problems)} problems"
+        f"{missed.looked_at} failed before, {len(missed.healed)} paid another way; of {again.looked_at} paid so before,"
+        f" {len(again.reopened)} owed again; {len(again.problems) + len(missed.problems)} problems"
     )

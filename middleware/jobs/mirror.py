@@ -73,7 +73,7 @@ def mirror_jobs(context: Callable[[], Context], pool: Pool) -> list[Job]:
     async def read() -> str:
         books = context().ninja
         if not isinstance(books, InvoiceNinja):
-            return "there are no books to read"
+            return "Invoice Ninja is not configured"
         try:
             return await keep_books(books, store, datetime.now(UTC))
         except RemoteError as error:

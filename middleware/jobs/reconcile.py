@@ -108,4 +108,4 @@ async def as_job(source: str, scope: str, look: Callable[[], Awaitable[RunReport
         postponed=report.postponed,
         problems=list(report.problems[:PROBLEMS_LOGGED]),
     )
-    return f"{report.looked_at} looked at, {len(report.differences)} put in"
+    return f"{report.looked_at} looked at, {len(report.differences)} enqueued"

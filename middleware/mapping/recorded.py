@@ -33,7 +33,7 @@ def read_webhooks(folder: Path) -> list[tuple[str, Mapping[str, Any]]]:
                 continue
             read_webhook(payload)
         except NotUnderstood as error:
-            raise UnreadableError(f"{file} is no webhook of Taiga: {error}") from error
+            raise UnreadableError(f"{file} is not a Taiga webhook: {error}") from error
         known = newest.get(head.subject)
         if known is None or known[0] <= head.occurred_at:
             newest[head.subject] = (head.occurred_at, file.name, payload)

@@ -156,7 +156,7 @@ class Processor:
                     log.warning("events.taken_over", count=released, reason="their worker is gone")
             await self._take_due()
         except StoreUnavailableError as error:
-            log.warning("store.unreachable", error=str(error), hint="the worker goes on when PostgreSQL answers")
+            log.warning("store.unreachable", error=str(error), hint="the worker continues when PostgreSQL answers")
             await asyncio.sleep(1)
             return next_sweep
         # Not `wait_for`: before Python 3.12 it forgets a cancellation that comes together with a wake-up.
@@ -197,7 +197,7 @@ class Processor:
             report(lead_event(claim), verdict, timing.seconds, result)
             await self._learn(calls, result)
         except Exception:
-            log.exception("try.unreported", hint="its events are settled all the same")
+            log.exception("try.unreported", hint="its events are settled anyway")
 
     async def _result_of(self, claim: Claim) -> Outcome | BaseException:
         limit = asyncio.timeout(self._limits.attempt_timeout)
@@ -244,7 +244,7 @@ class Processor:
             try:
                 await self._settle()
             except StoreUnavailableError as error:
-                log.warning("store.unreachable", error=str(error), hint="unsettled attempts are done again")
+                log.warning("store.unreachable", error=str(error), hint="unsettled attempts are repeated")
             except Exception:
                 # The claims were let go of: others do these attempts again, and this worker must not stand still.
                 log.exception("settlement.failed")

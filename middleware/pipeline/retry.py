@@ -98,9 +98,7 @@ def _failed(error: BaseException, this: Attempt, keep_trying: timedelta) -> Verd
     if not foreseen:
         reason = f"unforeseen {type(error).__name__}: {reason}"
     if not foreseen and this.attempt >= UNFORESEEN_ATTEMPTS:
-        return Verdict(
-            "dead", code, reason, "this is most likely a mistake in taiga-billing: see the log, and report it"
-        )
+        return Verdict("dead", code, reason, "this is probably an error in taiga-billing: see the log and report it")
     is_outage = isinstance(error, RemoteError) and error.is_outage
     is_over = this.attempt >= GIVE_UP_ATTEMPTS and this.now - this.series_started_at >= keep_trying
     if is_over and not is_outage:

@@ -137,7 +137,7 @@ async def _hear(channel: PubSub, wake: Callable[[], None]) -> None:
             if message["type"] == "message":
                 wake()
         elif is_asked:
-            raise TimeoutError("Redis says nothing any more")
+            raise TimeoutError("Redis has stopped answering")
         else:
             is_asked = True
             await channel.ping()

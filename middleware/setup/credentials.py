@@ -51,7 +51,9 @@ class Interview:
                 continue
             self.asker.say(f"Invoice Ninja answers as {account.user_name} of {account.company_name}.")
             if not is_admin:
-                self.asker.say("  Warning: this token is no administrator's; it does not see every record.")
+                self.asker.say(
+                    "  Warning: this token does not belong to an administrator; it does not see every record."
+                )
             return values, ninja
 
     async def taiga(self) -> tuple[Values, Taiga]:
@@ -82,7 +84,7 @@ class Interview:
     def _ask_taiga(self, values: dict[str, str]) -> None:
         question = "Address of Taiga (https://..., hosted: https://api.taiga.io)"
         values["TAIGA_API"] = self._text(question, "TAIGA_API", values)
-        question = "Taiga user of the bridge, best one of its own (empty: a token instead)"
+        question = "Taiga user for this program, ideally its own (empty: use a token)"
         values["TAIGA_USERNAME"] = self._text(question, "TAIGA_USERNAME", values)
         if values["TAIGA_USERNAME"]:
             values["TAIGA_PASSWORD"] = self._text("Its password", "TAIGA_PASSWORD", values, hidden=True)

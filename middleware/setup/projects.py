@@ -89,7 +89,9 @@ class Matchmaker:
             return
         was_declined = any(one.taiga_project_id == project.id for one in self.mapping.declined_projects)
         if was_declined and not (self.again and self.is_attended):
-            choices.remarks.append(f"{_named(project)} stays unbilled: {_KEPT}; {_all_the_same(project)}, --again asks")
+            choices.remarks.append(
+                f"{_named(project)} stays unbilled: {_KEPT}; {_all_the_same(project)}, or --again to be asked"
+            )
             return
         # Enter keeps the present answer, and that is none.
         target = None if was_declined else self._proposed(project)
@@ -145,7 +147,7 @@ class Matchmaker:
                 rate = Decimal(0)
             if rate is None or (rate.is_finite() and rate > 0 and rate == round(rate, 2)):
                 return rate
-            self.asker.refused(f"{answer!r} is no rate; write a number such as 75 or 75.50")
+            self.asker.refused(f"{answer!r} is not a rate; write a number such as 75 or 75.50")
 
 
 def _named(project: TaigaProject) -> str:
@@ -153,7 +155,7 @@ def _named(project: TaigaProject) -> str:
 
 
 def _all_the_same(project: TaigaProject) -> str:
-    return f"taiga-billing setup --map {project.id}=CLIENT[/PROJECT] bills it all the same"
+    return f"taiga-billing setup --map {project.id}=CLIENT[/PROJECT] bills it anyway"
 
 
 def _entry(project: TaigaProject, client_id: str, inner: str | None, rate: Decimal | None) -> dict[str, Any]:
@@ -182,7 +184,7 @@ def _first_day(asker: Asker, today: date) -> str | None:
         try:
             return date.fromisoformat(answer).isoformat()
         except ValueError:
-            asker.refused(f'{answer!r} is no day; write one such as {today.isoformat()}, or "{ALL}"')
+            asker.refused(f'{answer!r} is not a date; write one such as {today.isoformat()}, or "{ALL}"')
 
 
 async def read_targets(ninja: InvoiceNinja) -> list[Target]:

@@ -13,9 +13,9 @@ from middleware.setup.steps import Step
 from middleware.sources.addresses import webhook_address
 
 PATH = "/v1/webhook_endpoints"
-HINT = "Stripe wants a public https:// address; or make the endpoint in its dashboard and set STRIPE_WEBHOOK_SECRETS"
+HINT = "Stripe needs a public https:// address; or create the endpoint in its dashboard and set STRIPE_WEBHOOK_SECRETS"
 PASTE = (
-    "Stripe tells the signing secret of an endpoint only once: copy it from its dashboard (Developers, Webhooks) into"
+    "Stripe shows the signing secret of an endpoint only once: copy it from its dashboard (Developers, Webhooks) into"
     " STRIPE_WEBHOOK_SECRETS"
 )
 
@@ -72,4 +72,4 @@ def _completing(stripe: Stripe, row: Row, missing: list[str]) -> Step:
         key = f"taiga-billing-setup-{secrets.token_hex(8)}"
         await stripe.post(f"{PATH}/{segment(endpoint_id)}", fields, idempotency_key=key)
 
-    return Step(f"Stripe: let {endpoint_id} send {len(missing)} more events", complete)
+    return Step(f"Stripe: make {endpoint_id} send {len(missing)} more events", complete)

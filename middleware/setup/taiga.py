@@ -21,7 +21,7 @@ TYPES: dict[str, AttributeType] = {
     "invoice_status": "dropdown",
 }
 REFUSED_HINT = (
-    "Taiga wants a host name with a dot and, unless WEBHOOKS_ALLOW_PRIVATE_ADDRESS is set there, a public address;"
+    "Taiga needs a host name with a dot and, unless WEBHOOKS_ALLOW_PRIVATE_ADDRESS is set there, a public address;"
     " then run setup again"
 )
 
@@ -62,7 +62,7 @@ async def plan_taiga(taiga: Taiga, mapping: MappingFile, hooks: Hooks) -> TaigaP
         else:
             undone = "".join(f"\n    - {step.title}" for step in missing)
             remarks.append(
-                f"{project.name}: our Taiga user is no administrator of this project, so that its webhook cannot be"
+                f"{project.name}: our Taiga user is not an administrator of this project, so its webhook cannot be"
                 f" seen nor made. Make it one (project settings, members) and run setup again, or do it there"
                 f" yourself.{undone}"
             )
@@ -98,7 +98,7 @@ def _webhook(taiga: Taiga, project: TaigaProject, present: Sequence[Webhook], ho
             yield Step(title, partial(taiga.update_webhook, hook.id, key=key))
     named = next((hook for hook in present if hook.name == HOOK_NAME), None)
     if not ours and named is not None:
-        title = f"{project.name}: lead the webhook {HOOK_NAME} from {named.url} to {url}"
+        title = f"{project.name}: change the address of the webhook {HOOK_NAME} from {named.url} to {url}"
         yield Step(title, partial(taiga.update_webhook, named.id, url=url, key=key), REFUSED_HINT)
     elif not ours:
         title = f"{project.name}: register the webhook {url}"

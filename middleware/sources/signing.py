@@ -91,7 +91,7 @@ def verify_stripe(body: bytes, header: str | None, secrets: Sequence[str], now: 
     if matched is None:
         raise SignatureError("wrong_signature", "no v1 signature was made with one of our secrets over this body")
     if timestamp < now - tolerance:
-        raise SignatureError("timestamp_too_old", f"signed {now - timestamp} s ago, allowed are {tolerance} s")
+        raise SignatureError("timestamp_too_old", f"signed {now - timestamp} s ago, the limit is {tolerance} s")
     if timestamp > now + tolerance:
         raise SignatureError("timestamp_in_future", f"signed {timestamp - now} s in the future: check the clock")
     return matched

@@ -186,7 +186,7 @@ class Gate:
             waiting=await self._circuits.waiting(self._system),
             next_try_in_s=round(circuit.seconds_to_probe(now), 1),
             message=circuit.message,
-            hint="its events wait and cost nothing; it is tried again by itself",
+            hint="its events wait and cost nothing; it is retried automatically",
         )
 
 

@@ -76,7 +76,7 @@ async def check_remotes(pool: Pool, workers: WorkerStore) -> list[Check]:
     """What the workers last learned of Taiga, Invoice Ninja and Stripe."""
     hints = {
         "refused": "the credentials are not accepted: correct them and restart; the events wait",
-        "unreachable": "it is tried again by itself; the events wait",
+        "unreachable": "it is retried automatically; the events wait",
     }
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -112,7 +112,7 @@ async def _away(pool: Pool) -> list[Check]:
             "degraded",
             f"{one.in_words}; "
             f"{waiting.received + waiting.retrying} events wait, next try in {one.seconds_to_probe(now):.0f} s",
-            "it is tried again by itself; the events wait",
+            "it is retried automatically; the events wait",
         )
         for system, one in sorted(circuits.items())
     ]

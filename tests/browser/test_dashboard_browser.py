@@ -55,7 +55,7 @@ async def test_a_dead_event_is_found_and_replayed(open_seat: OpenSeat, receiver:
         await page.get_by_role("link", name="Replay …").click()
         await expect(page.get_by_role("heading", name="This would touch 1 event")).to_be_visible()
         await page.get_by_role("button", name="Replay it").click()
-        await expect(page.get_by_role("status")).to_have_text("Done: 1 put back to work.")
+        await expect(page.get_by_role("status")).to_have_text("Done: 1 queued again.")
         await expect(page.get_by_role("heading", level=1)).to_contain_text("received")
     assert await status_of(seeded_url, 280) == "received"
 
@@ -84,7 +84,7 @@ async def test_a_payment_is_matched(open_seat: OpenSeat, receiver: str, seeded_u
     async with open_seat(receiver) as seat:
         page = seat.page
         await seat.sign_in("ada")
-        await page.get_by_role("link", name="A payment is for no invoice yet").click()
+        await page.get_by_role("link", name="A payment names no invoice").click()
         await page.get_by_label("2026-011").check()
         await page.get_by_role("button", name="Match").click()
         await expect(page.get_by_role("status")).to_contain_text("a worker carries it out")

@@ -40,7 +40,7 @@ async def test_a_mapping_is_repaired_and_the_event_replayed(
         await seat.sign_in("ada")
         page = seat.page
         await page.get_by_role("link", name="Mapping", exact=True).click()
-        await expect(page.get_by_role("heading", name="Dead events that ask for a repair here")).to_be_visible()
+        await expect(page.get_by_role("heading", name="Failed events that need a repair here")).to_be_visible()
         _repair(stack.folder / "mappings.json")
         await page.reload()
         await expect(page.get_by_role("link", name="Taiga project 1")).to_be_visible()

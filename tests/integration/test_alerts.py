@@ -113,7 +113,7 @@ async def test_every_kind(pool: Pool) -> None:
         "1 mapping file is broken",
         "1 payment fits no invoice",
         "1 system refuses our credentials",
-        "1 thing waits for a person",
+        "1 thing needs a person",
     ]
 
 

@@ -111,7 +111,7 @@ async def test_no_administrators(world: World, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("TAIGA_USERNAME", "bridge")
     result, findings = await _check()
     assert result.exit_code == 1
-    assert "no administrator's" in _wrong(findings)["invoice ninja rights"]
+    assert "does not belong to an administrator" in _wrong(findings)["invoice ninja rights"]
     assert "cannot be seen" in _wrong(findings)["project_mappings[0] taiga webhook"]
 
 

@@ -134,10 +134,7 @@ async def test_show_second_look(pool: asyncpg.Pool, call: Call) -> None:
         await remember_doubts(connection, [Doubt("taiga:task:1", event_id, "invoiceninja: POST /tasks: lost")])
         await connection.execute("UPDATE second_looks SET asked_at = '2026-11-21 12:00:00Z'")
     text = (await call(f"events show {event_id}")).stdout
-    assert (
-        "  looked at once more at 2026-11-21 12:05:00 UTC, because of invoiceninja: POST /tasks: lost"
-        in text.splitlines()
-    )
+    assert "  rechecked at 2026-11-21 12:05:00 UTC, because of invoiceninja: POST /tasks: lost" in text.splitlines()
     shown = json.loads((await call(f"events show {event_id} --json")).stdout)
     assert shown["second_look"]["why"] == "invoiceninja: POST /tasks: lost"
 

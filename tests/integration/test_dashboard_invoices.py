@@ -118,7 +118,7 @@ class TestPlan:
         assert await desk.offered(plan) == 1
         assert DELETED in page
         assert "Approve and make 1 invoice" in page
-        assert "They were read" in page
+        assert "Last read" in page
         assert "all made" not in await desk.world.ada.get("/invoices")
         answer = await desk.world.ada.send(f"/invoices/plans/{plan.id}/apply")
         assert answer.headers["location"].endswith("?said=applied-1")
@@ -152,7 +152,7 @@ class TestPlan:
         await desk.delete_newest()
         page = await desk.page(plan)
         assert MADE in page
-        assert "They were not read yet" in page
+        assert "Not read yet" in page
         assert f"taiga-billing invoices generate --plan {plan.id} --dry-run" in page
 
     async def test_an_order_that_found_other_work_is_told(self, desk: Desk) -> None:
@@ -182,9 +182,9 @@ class TestBooks:
     async def test_not_read_yet(self, world: World) -> None:
         """No worker yet, one that has just started, one that is reading, and one that failed are told apart."""
         ticks, now = Timetable(world.pool), datetime.now(UTC)
-        await self.said(world, "a worker does it within a minute of its first start")
+        await self.said(world, "a worker reads it within a minute of its first start")
         await ticks.take(READING, now, now, now)
-        await self.said(world, "a worker does it within a minute.")
+        await self.said(world, "a worker reads it within a minute.")
         await ticks.take(READING, now, now + timedelta(minutes=10))
         await self.said(world, "a worker began", "the next one begins")
         await ticks.put_off(READING, "not read: invoiceninja: no connection", now + timedelta(minutes=1))
@@ -197,13 +197,13 @@ class TestBooks:
         await world.pool.execute("DELETE FROM book_reads")
         page = await world.ada.get("/invoices")
         assert "2026-7" in page
-        assert "there may be more invoices than these" in page
+        assert "there may be more" in page
 
     async def test_read(self, world: World) -> None:
         """Books without an invoice, and when they were read."""
         await Desk(world).read_books()
         page = await world.ada.get("/invoices")
-        for words in ("They were read", "Nothing is owed.", "There is no invoice in Invoice Ninja."):
+        for words in ("Last read", "Nothing is owed.", "There is no invoice in Invoice Ninja."):
             assert words in page, words
         assert "Not read yet" not in page
         assert "No invoice is open." in await world.ada.get("/invoices?state=open")

@@ -89,7 +89,7 @@ class TestPaymentPage:
         world.ninja_faults.add(Rule(status=503, times=None))
         answer = await world.ada.send(f"/invoices/{invoice_id}/link")
         assert answer.status_code == 409
-        assert "Nothing is lost: ask again" in answer.text
+        assert "Nothing is lost: try again" in answer.text
         assert await world.pool.fetchval("SELECT count(*) FROM audit WHERE action = 'invoice.linked'") == 0
 
     async def test_takes_only_so_long(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:

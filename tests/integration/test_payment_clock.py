@@ -50,13 +50,13 @@ async def test_the_round_says_how_it_went(desk: Bench, pool: Any) -> None:
     desk.faults.add(path="/invoices", status=500)
     assert "500" in await heal_job(context)
     (periodic,) = payment_jobs(lambda: context, Traffic(CircuitStore(pool), {}, {}))
-    nothing_before = "of 0 settled before 0 owed again"
-    assert await periodic.act() == f"1 failed before, 1 settled otherwise; {nothing_before}; 0 problems"
+    nothing_before = "of 0 paid so before, 0 owed again"
+    assert await periodic.act() == f"1 failed before, 1 paid another way; {nothing_before}; 0 problems"
     found = await payments.find("pi_1")
     assert found is not None
     assert (found.status, found.reason) == ("settled_otherwise", "invoice R-1 was paid otherwise")
-    nothing_now = "of 1 settled before 0 owed again"
-    assert await periodic.act() == f"0 failed before, 0 settled otherwise; {nothing_now}; 0 problems"
+    nothing_now = "of 1 paid so before, 0 owed again"
+    assert await periodic.act() == f"0 failed before, 0 paid another way; {nothing_now}; 0 problems"
 
 
 async def test_what_is_owed_again_is_seen(desk: Bench, pool: Any) -> None:
@@ -72,7 +72,7 @@ async def test_what_is_owed_again_is_seen(desk: Bench, pool: Any) -> None:
     (by_hand,) = desk.payments()
     await desk.ninja.delete_payment(by_hand.id)
     told = await heal_job(context)
-    assert told == "1 failed before, 0 settled otherwise; of 1 settled before 1 owed again; 0 problems"
+    assert told == "1 failed before, 0 paid another way; of 1 paid so before, 1 owed again; 0 problems"
     found = await payments.find("pi_1")
     assert found is not None
     assert (found.status, found.invoice_number) == ("failed", "R-1")

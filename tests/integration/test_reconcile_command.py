@@ -75,9 +75,9 @@ async def test_dry_run_then_real(capsys: pytest.CaptureFixture[str]) -> None:
     assert (difference["task"], difference["why"]) == ("#1: Loose end", "closed, and no webhook told it")
     real = await _run("--since", "30d")
     assert real.exit_code == 0
-    assert "1 items listed, 1 read whole, 1 put in" in real.stdout
+    assert "1 items listed, 1 read whole, 1 enqueued" in real.stdout
     again = await _run("--dry-run")
-    assert (again.exit_code, "0 would be put in" in again.stdout) == (0, True)
+    assert (again.exit_code, "0 would be enqueued" in again.stdout) == (0, True)
 
 
 @pytest.mark.usefixtures("team")
@@ -106,7 +106,7 @@ async def test_a_person_is_told_of_an_outage_and_goes_on(fresh_database: str) ->
         for system in ("taiga", "stripe"):
             await circuits.change(system, lambda _one: away)
         told = await _run()
-        assert (told.exit_code, "1 put in" in told.stdout) == (0, True)
+        assert (told.exit_code, "1 enqueued" in told.stdout) == (0, True)
         assert f"taiga is away since {now:%Y-%m-%d %H:%M:%S} UTC (no connection); the workers" in told.stderr
         assert "stripe" not in told.stderr
         assert [name for name, one in (await circuits.all()).items() if one.is_open] == ["stripe"]

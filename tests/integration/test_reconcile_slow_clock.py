@@ -48,7 +48,7 @@ async def test_a_request_a_long_time_apart(bridge: Bridge, monkeypatch: pytest.M
     recent, nightly = taiga_jobs(lambda: bridge.context, bridge.pool, bridge.ingest, traffic, 15)
     assert (await recent.act()).startswith("9 looked at")
     assert await bridge.count() == 9
-    assert await nightly.act() == "9 looked at, 0 put in"
+    assert await nightly.act() == "9 looked at, 0 enqueued"
     assert not gate.low_priority.get()
 
 
@@ -66,8 +66,8 @@ async def test_the_nightly_run_has_its_turn(bridge: Bridge) -> None:
         await until(is_waiting)
         with pytest.raises(NotNowError, match="under way"):
             await recent.act()
-    assert await waiting == "9 looked at, 9 put in"
-    assert await recent.act() == "9 looked at, 0 put in"
+    assert await waiting == "9 looked at, 9 enqueued"
+    assert await recent.act() == "9 looked at, 0 enqueued"
     assert [run.scope for run in (await latest_runs(bridge.pool, "taiga"))[:2]] == ["recent", "all"]
 
 

@@ -125,13 +125,13 @@ async def test_lost_money_is_found_put_in_and_recorded(shop: Shop) -> None:
     told = json.loads(dry.stdout)
     assert {one["payment"]: one["why"] for one in told["differences"]}[intent["id"]] == "nothing is known of it"
     real = await _reconcile("--since", "30d")
-    assert (real.exit_code, "2 payments compared, 2 put in" in real.stdout) == (0, True), real.output
+    assert (real.exit_code, "2 payments compared, 2 enqueued" in real.stdout) == (0, True), real.output
     waiting = await _reconcile("--dry-run")
     assert (waiting.exit_code, waiting.stdout.count("under way already")) == (0, 2)
     await shop.work()
     assert str(shop.row(invoice_id)["status_id"]) == "4"
     again = await _reconcile("--dry-run")
-    assert (again.exit_code, "0 would be put in; 1 wait for a person" in again.stdout) == (0, True), again.output
+    assert (again.exit_code, "0 would be enqueued; 1 wait for a person" in again.stdout) == (0, True), again.output
 
 
 @pytest.mark.filterwarnings(ARQ_CLOSES_AS_OF_OLD)

@@ -60,8 +60,8 @@ async def test_the_nightly_run_says_how_it_went(desk: ReconcileBench, pool: Any,
     tools = StripeTools(desk.client_of_stripe, desk.ninja, pool, ingest, clock=lambda: utc_now() + timedelta(hours=1))
     desk.clock.now = utc_now()
     desk.people.pay(1000, "eur")
-    assert await stripe_run(tools) == "1 looked at, 1 put in"
-    assert await stripe_run(tools) == "1 looked at, 0 put in"
+    assert await stripe_run(tools) == "1 looked at, 1 enqueued"
+    assert await stripe_run(tools) == "1 looked at, 0 enqueued"
     (event,) = await EventStore(pool).list(limit=10)
     assert (event.source, event.type, event.status) == ("stripe", "payment_intent.reconcile", "received")
     async with RunStore(pool).alone("stripe"):

@@ -174,7 +174,7 @@ async def test_a_first_run_is_bounded_and_goes_on(bridge: Bridge) -> None:
 
 
 async def test_a_dry_run_changes_nothing(bridge: Bridge) -> None:
-    """It tells what would be put in, stores nothing, and is not remembered as a run."""
+    """It tells what would be enqueued, stores nothing, and is not remembered as a run."""
     bridge.work(loose=True).close()
     for _ in range(2):
         assert len((await bridge.reconcile(dry_run=True)).differences) == 1
@@ -242,7 +242,7 @@ async def test_runs_are_remembered(bridge: Bridge) -> None:
     with pytest.raises(NotNowError, match="500"):
         await taiga_run(tools, "recent")
     bridge.taiga_faults.clear()
-    assert await taiga_run(tools, "recent") == "1 looked at, 0 put in"
+    assert await taiga_run(tools, "recent") == "1 looked at, 0 enqueued"
 
 
 async def test_two_runs_at_a_time(bridge: Bridge) -> None:

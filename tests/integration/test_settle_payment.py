@@ -181,7 +181,7 @@ class TestCommands:
         assert done.exit_code == 0
         assert "processed: 33.00 EUR recorded as payment" in done.output
         assert books(stack.ninja)["R-1"] == (33, 0, "4", 0)
-        assert (await run("unmatched")).output == "no payment waits for an invoice\n"
+        assert (await run("unmatched")).output == "no payment is waiting for an invoice\n"
         assert "R-1" in (await run("list")).output
         assert await stack.pool.fetchval("SELECT count(*) FROM audit WHERE action = 'payment.match'") == 1
         body = await stack.pool.fetchval("SELECT body FROM events WHERE source = 'operator'")
@@ -207,7 +207,7 @@ class TestCommands:
         insert = "INSERT INTO payments (identity, subject, status) VALUES ('pi_1', 'stripe:payment:pi_1', 'unmatched')"
         await stack.pool.execute(insert)
         waiting = await run("ignore", "pi_1", "--why", "x", "--wait", "0")
-        assert (waiting.exit_code, waiting.output) == (0, "event 1 stored, it waits for a worker\n")
+        assert (waiting.exit_code, waiting.output) == (0, "event 1 stored; it is waiting for a worker\n")
         unknown = await run("match", "pi_2", "R-1")
         assert (unknown.exit_code, "there is no payment pi_2" in unknown.output) == (1, True)
         assert (await run("list", "--status", "paid")).output == "no payments\n"

@@ -130,8 +130,8 @@ async def test_a_conversation(world: World, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "this does not work: invoiceninja: GET /api/v1/ping answered 403: Invalid token" in result.output
     assert "No active account found with the given credentials" in result.output
-    assert "'no number' is no rate" in result.output
-    assert "'yesterday' is no day" in result.output
+    assert "'no number' is not a rate" in result.output
+    assert "'yesterday' is not a date" in result.output
     assert "Internal (3) is not billed to anybody" in result.output
     assert DEFAULT_TOKEN not in result.output
     written = json.loads((tmp_path / "mappings.json").read_text())["project_mappings"]
@@ -174,7 +174,7 @@ async def test_declined_stays_declined(world: World, tmp_path: Path, monkeypatch
         assert again.exit_code == 0, again.output
         assert "Globex (2)" in again.output
         assert 'a person declined it ("declined_projects" in mappings.json)' in again.output
-        assert "setup --map 2=CLIENT[/PROJECT] bills it all the same" in again.output
+        assert "setup --map 2=CLIENT[/PROJECT] bills it anyway" in again.output
         assert file.read_text() == before
     await _run("--yes", "--map", f"2={world.clients['Globex Inc']}")
     assert written() == (["Acme Website", "Globex"], [internal])
@@ -243,7 +243,7 @@ async def test_another_address(world: World, monkeypatch: pytest.MonkeyPatch) ->
     credentials(world, monkeypatch)
     await _run("--yes")
     result = await _run("--yes", "--public-url", "https://new.example")
-    assert "lead the webhook taiga-billing from" in result.output
+    assert "change the address of the webhook taiga-billing from" in result.output
     assert {url for _project, url, _key in world.hooks} == {"https://new.example/webhooks/taiga"}
 
 
@@ -263,7 +263,7 @@ async def test_a_mere_member(world: World, monkeypatch: pytest.MonkeyPatch) -> N
     credentials(world, monkeypatch, TAIGA_USERNAME="bridge")
     result = await _run("--yes")
     assert result.exit_code == 0, result.output
-    assert "our Taiga user is no administrator of this project" in result.output
+    assert "our Taiga user is not an administrator of this project" in result.output
     assert '- Globex: add the task attribute "Billable" (checkbox)' in result.output
     assert world.hooks == []
 
@@ -276,7 +276,7 @@ async def test_stripe_endpoint_without_its_secret(
     await _run("--yes")
     (tmp_path / ".env").unlink()
     result = await _run("--yes")
-    assert "Stripe tells the signing secret of an endpoint only once" in result.output
+    assert "Stripe shows the signing secret of an endpoint only once" in result.output
     assert "STRIPE_API_KEY" not in read_env((tmp_path / ".env").read_text())
 
 

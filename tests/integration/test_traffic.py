@@ -217,7 +217,7 @@ async def test_recovery_is_bounded_and_oldest_first(world: World) -> None:
 
 
 async def test_one_poisoned_subject_stops_nobody(world: World) -> None:
-    """A task on which Invoice Ninja always fails is tried again by itself; the others are settled meanwhile."""
+    """A task on which Invoice Ninja always fails is retried automatically; the others are settled meanwhile."""
     world.ninja.poison = {"7"}
     await world.put(7)
     async with world.worker():

@@ -83,7 +83,7 @@ async def test_what_a_person_is_told(pool: Pool, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err == ""
     await _leave_alone(pool, NINJA)
     await warn_of_paused_systems(SETTINGS, pool)
-    assert "(no connection); the workers go on when it is back" in capsys.readouterr().err
+    assert "(no connection); the workers continue when it is back" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -128,5 +128,5 @@ async def test_reconciling_by_the_clock_goes_through_the_circuits(bridge: Bridge
     assert bridge.taiga_faults.count() == 0
     await _leave_alone(bridge.pool, "taiga", probe_in=-1)
     await traffic.circuits.renew()
-    assert await recent.act() == "1 looked at, 1 put in"
+    assert await recent.act() == "1 looked at, 1 enqueued"
     assert not traffic.circuits.open_ones()

@@ -285,7 +285,7 @@ class FakeLinks:
 
 
 class FakeReviews:
-    """What waits for a person, by subject and kind."""
+    """What needs a person, by subject and kind."""
 
     def __init__(self) -> None:
         self.opened: dict[tuple[str, str], tuple[str, Mapping[str, Any]]] = {}

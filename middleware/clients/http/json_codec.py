@@ -60,6 +60,6 @@ def _encode(value: Any) -> str:
 
 def _number(value: Decimal) -> str:
     if not value.is_finite():
-        raise ValueError(f"{value} is not a number that JSON knows")
+        raise ValueError(f"{value} is not a JSON number")
     written_out = abs(value.adjusted()) <= _PLAIN_EXPONENT
     return format(value, "f") if written_out else str(value)

@@ -180,7 +180,7 @@ class Stripe(RemoteClient):
 
     def _object(self, reply: Reply, *, is_read: bool) -> Row:
         if not isinstance(reply.data, Mapping):
-            what = "an answer that is no object"
+            what = "an answer that is not an object"
             raise not_the_api(self._dialect, reply.request, is_read=is_read, status=reply.status, what=what)
         return reply.data
 

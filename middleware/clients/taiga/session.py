@@ -105,7 +105,7 @@ class TaigaSession(RemoteClient):
 
     async def _new_token(self) -> str:
         if self._timer() < self._refused_until:
-            message = "this login was refused moments ago and is not tried again yet"
+            message = "this login was refused a moment ago and is not retried yet"
             raise Refused(DIALECT.system, "POST /auth", f"{message}; check {DIALECT.credential_setting}", status=401)
         login = {"type": "normal", "username": self._credentials.username, "password": self._credentials.password}
         try:

@@ -96,7 +96,7 @@ class TaigaTransport(RemoteClient):
 
     def _rows(self, read: Callable[[Row], Record], reply: Reply) -> list[Record]:
         if not isinstance(reply.data, list):
-            what = "an answer that is no list"
+            what = "an answer that is not a list"
             raise not_the_api(DIALECT, reply.request, is_read=True, status=reply.status, what=what)
         return [self._typed(read, row, reply.request, is_read=True) for row in reply.data]
 

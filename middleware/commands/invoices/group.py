@@ -35,10 +35,9 @@ from middleware.invoicing.runs import FuturePeriodError, Runs, Standing, Unknown
 from middleware.settings import Settings
 
 _EVENTS = "`taiga-billing events list --source schedule`"
-_NO_WORKER = "no worker runs, so start one (taiga-billing up) or generate once more"
+_NO_WORKER = "no worker is running: start one (taiga-billing up), or generate again"
 _GOES_ON = (
-    "stopped; what is not done goes on when a worker runs (taiga-billing up), or when you generate once more:"
-    f" see {_EVENTS}"
+    f"stopped; the rest continues when a worker runs (taiga-billing up), or when you generate again: see {_EVENTS}"
 )
 _T = TypeVar("_T")
 _Do = Callable[[Callable[[Runs], Coroutine[Any, Any, _T]]], _T]
@@ -143,7 +142,7 @@ class _Asked:
 def _asked(month: str | None, period: str | None, client: str, plan_id: str) -> _Asked:
     given = [text for text in (month, period, plan_id) if text]
     if not given:
-        raise WrongUseError("say which period: --month 2025-12, or --period, or a stored plan with --plan")
+        raise WrongUseError("name the period: --month 2025-12, or --period, or a stored plan with --plan")
     if len(given) > 1:
         raise WrongUseError("give one of --month, --period and --plan; a stored plan knows its period")
     return _Asked(month or period or "", client, plan_id)
@@ -201,8 +200,8 @@ async def _make(runs: Runs, made: InvoicePlan, *, send: bool, wait: float, quiet
         click.echo(_GOES_ON, err=True)
         raise
     if any(not one.is_over for one in (*followed.clients, *followed.mails)):
-        goes_on = "the workers go on with the rest" if await runs.follower.has_worker() else _NO_WORKER
-        click.echo(f"stopped after {wait:g} s at most: {goes_on}; see {_EVENTS}", err=True)
+        goes_on = "the workers continue with the rest" if await runs.follower.has_worker() else _NO_WORKER
+        click.echo(f"stopped after {wait:g} s: {goes_on}; see {_EVENTS}", err=True)
     return followed
 
 
@@ -236,7 +235,7 @@ def _introduce(standing: Standing) -> None:
 
 def _confirm(made: InvoicePlan) -> None:
     if not sys.stdin.isatty():
-        raise WrongUseError("nobody can be asked here: give --yes, or --dry-run to look only")
+        raise WrongUseError("this is not a terminal, so nobody can confirm: add --yes, or --dry-run to look only")
     click.confirm(f"Make {counted(len(made.invoices), 'invoice')} now?", abort=True)
 
 

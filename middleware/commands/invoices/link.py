@@ -46,7 +46,7 @@ async def _link(settings: Settings, invoice: str) -> PaymentLink:
         except NeedsPerson as error:
             raise FailedError(f"{error.reason}\n{error.hint}") from error
         except RemoteError as error:
-            raise FailedError(f"{error}\nnothing is lost: ask again, it goes on where it stopped") from error
+            raise FailedError(f"{error}\nnothing is lost: try again, and it continues where it stopped") from error
 
 
 def _print(link: PaymentLink) -> None:

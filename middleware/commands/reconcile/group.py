@@ -21,7 +21,7 @@ MOST_READS = 100_000
 
 @click.group("reconcile")
 def command() -> None:
-    """Find what no webhook told and put it in."""
+    """Find changes that no webhook reported, and process them."""
 
 
 command.add_command(reconcile_stripe)
@@ -41,10 +41,10 @@ command.add_command(reconcile_stripe)
 def reconcile_taiga(
     *, since: datetime | None, project_id: int | None, reread: int, dry_run: bool, as_json: bool
 ) -> None:
-    """Compare the closed work in Taiga with the events, and put in what they do not know.
+    """Compare the closed work in Taiga with the events, and enqueue what they do not know.
 
-    Exit codes: 0: done, or nothing to do; 1: failed, or something was not looked at; 2: wrong use; 3: --dry-run looked
-    at everything, and something would be put in. Unchanged items beyond --reread are no part of it: the last line says
+    Exit codes: 0: done, or nothing to do; 1: failed, or something was left out; 2: wrong use; 3: --dry-run covered
+    everything, and something would be enqueued. Unchanged items beyond --reread are not part of it: the last line says
     how many there are.
     """
     scope = Scope(since=since, project_id=project_id, rolling=reread, most_reads=MOST_READS)
@@ -52,7 +52,9 @@ def reconcile_taiga(
     async def look(settings: Settings, pool: Pool, traffic: Traffic, sink: EventSink | None, tell: Tell) -> Report:
         mapping = load_mapping(settings.mappings_file)
         if not mapping.project_mappings:
-            raise WrongUseError(f"{settings.mappings_file} names no project in project_mappings: nothing to look at")
+            raise WrongUseError(
+                f"{settings.mappings_file} names no project in project_mappings: there is nothing to compare"
+            )
         if project_id is not None and mapping.project(project_id) is None:
             raise WrongUseError(f"mappings.json names no project {project_id}")
         async with open_taiga(settings) as taiga:

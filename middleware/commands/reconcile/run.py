@@ -1,7 +1,7 @@
 """What the sub-commands of `taiga-billing reconcile` share: how a run is watched, reported and ended.
 
 Exit codes: 0 done, or nothing to do; 1 failed, or something was not looked at; 2 wrong use; 3 `--dry-run`: everything
-was looked at, and something would be put in.
+was looked at, and something would be enqueued.
 """
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
@@ -37,7 +37,7 @@ Tell = Callable[[str, int], None]
 dry_run_option = click.option(
     "--dry-run",
     is_flag=True,
-    help="Only show what would be put in; remembers nothing. Exit code 3: there is something.",
+    help="Only show what would be enqueued; remembers nothing. Exit code 3: there is something.",
 )
 
 
@@ -61,7 +61,7 @@ def carry_out(
     if as_json:
         print_json({**report.as_json(), "dry_run": dry_run})
     else:
-        show(report, "would be put in" if dry_run else "put in")
+        show(report, "would be enqueued" if dry_run else "enqueued")
     if code := exit_code(report, dry_run=dry_run):
         raise click.exceptions.Exit(code)
 

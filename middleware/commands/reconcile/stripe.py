@@ -31,10 +31,10 @@ MOST_READS = 10_000
 @dry_run_option
 @json_option
 def reconcile_stripe(*, since: datetime, dry_run: bool, as_json: bool) -> None:
-    """Compare payments, refunds and disputes at Stripe with Invoice Ninja, and put in what it lacks.
+    """Compare payments, refunds and disputes at Stripe with Invoice Ninja, and enqueue what it lacks.
 
-    Exit codes: 0: done, or nothing to do; 1: failed, or something was not looked at; 2: wrong use; 3: --dry-run looked
-    at everything, and something would be put in. What is under way or was put in before is shown, and does not count.
+    Exit codes: 0: done, or nothing to do; 1: failed, or something was left out; 2: wrong use; 3: --dry-run covered
+    everything, and something would be enqueued. What is under way or was enqueued before is shown and does not count.
     """
 
     async def look(settings: Settings, pool: Pool, traffic: Traffic, sink: EventSink | None, tell: Tell) -> Report:
@@ -51,7 +51,7 @@ def reconcile_stripe(*, since: datetime, dry_run: bool, as_json: bool) -> None:
 def _print(report: Report, verb: str) -> None:
     _print_lines(report.differences, verb)
     _print_lines(report.under_way, "under way already")
-    _print_lines(report.told_before, "put in before, and ended otherwise")
+    _print_lines(report.told_before, "enqueued before, and ended otherwise")
     print_left_out(report)
     where = "payments unmatched, or payments list --status needs_person"
     rest = [f"{report.waiting} wait for a person (taiga-billing {where})"] if report.waiting else []

@@ -53,7 +53,7 @@ async def show_one(visit: Visit) -> Response:
     store = EventStore(pool)
     event = await store.find(event_id) if event_id < 2**63 else None
     if event is None:
-        raise RefusedError(404, f"There is no event {event_id}; perhaps it was cleared away.")
+        raise RefusedError(404, f"There is no event {event_id}; it may have been removed.")
     body, headers = await store.body(event_id)
     payload = _decoded(body)
     around = await EventSearch(pool).page(EventFilter(subject=event.subject), limit=NEIGHBOURS)

@@ -95,7 +95,7 @@ async def _show_one(visit: Visit, remark: str = "") -> Response:
         PaymentLinkStore(pool).of_invoice(invoice_id),
     )
     if invoice is None and not (lines or payments or links):
-        raise RefusedError(404, "This invoice is not known here; the books are read every ten minutes.")
+        raise RefusedError(404, "This invoice is not known here; Invoice Ninja is read every ten minutes.")
     number = next(
         (one for one in (invoice.number if invoice else "", *(line.invoice_number for line in lines)) if one), ""
     )

@@ -78,7 +78,7 @@ async def apply(visit: Visit) -> Response:
     waiting = {row.planned.invoice.client_id for row in rows if row.is_waiting}
     chosen = sorted(waiting & {fields["client"]} if fields.get("client") else waiting)
     if not chosen:
-        raise RefusedError(409, "Nothing of this plan waits any more: look at the plan again.")
+        raise RefusedError(409, "Nothing in this plan is left to approve: open the plan again.")
     orders = [Due(plan.id, client_id, plan.period, is_strict=True, send=SEND[send]) for client_id in chosen]
     cause = f"dashboard-{visit.now.isoformat()}"
     stored = await visit.services.sink.enqueue([due_event(order, cause, visit.now) for order in orders])

@@ -131,7 +131,7 @@ class ReviewStore:
         return [None] * len(closings)
 
     async def list_open(self, kind: str | None = None, limit: int = 200) -> list[ReviewRow]:
-        """What waits for a person, oldest first."""
+        """What needs a person, oldest first."""
         rows = await self._pool.fetch(
             "SELECT id, subject, kind, summary, details, opened_at, updated_at FROM reviews"
             " WHERE closed_at IS NULL AND ($1::text IS NULL OR kind = $1) ORDER BY id LIMIT $2",

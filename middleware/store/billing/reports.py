@@ -276,7 +276,7 @@ class Reports:
         return {row["client_id"]: DueRow(**row) for row in rows}
 
     async def open_reviews(self) -> list[ReviewCount]:
-        """What waits for a person, by kind."""
+        """What needs a person, by kind."""
         with away_is_unavailable():
             rows = await self._pool.fetch(
                 "SELECT kind, count(*) AS number, min(opened_at) AS since,"

@@ -30,7 +30,7 @@ class Books:
 
     @property
     def reviews(self) -> FakeReviews:
-        """What waits for a person."""
+        """What needs a person."""
         return self.of.office.reviews
 
     def is_for_a_person(self, task: Row) -> bool:

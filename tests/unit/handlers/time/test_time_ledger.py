@@ -71,7 +71,7 @@ async def test_correction_withdrawn_and_back(feed: Feed, story: Story) -> None:
 async def test_fewer_hours_after_the_invoice(feed: Feed, story: Story) -> None:
     """Fewer hours after the invoice change nothing there: a credit waits for a person, until the hours fit again."""
     feed.world.ninja.invoice("TAIGA-T7")
-    assert "2 h are on an invoice, now 0.5 h: a credit waits for a person" in await change(feed, story, hours=0.5)
+    assert "2 h are on an invoice, now 0.5 h: a credit needs a person" in await change(feed, story, hours=0.5)
     summary, details = feed.world.reviews.opened["taiga:task:7", CREDIT]
     assert summary == (
         "task #3 (http://front/project/site/task/3): 2 h were invoiced, now 0.5 h are right: credit 1.5 h?"
@@ -109,7 +109,7 @@ async def test_invoiced_and_no_longer_billable(feed: Feed, story: Story, what: s
     else:
         story.type(billable=False)
     outcome = await feed.told(story)
-    assert "2 h are on an invoice already: a credit waits for a person" in outcome.reason
+    assert "2 h are on an invoice already: a credit needs a person" in outcome.reason
     assert feed.world.reviews.kinds == [CREDIT]
     assert feed.world.ninja.hours == {"TAIGA-T7": 2}
 
@@ -272,7 +272,7 @@ async def test_invoiced_at_the_moment_of_the_update(feed: Feed, story: Story, *,
     ninja.lock = lock
     ninja.before("update_task", _invoice(ninja))
     story.type(hours=5)
-    with pytest.raises(RetryLater, match="at this moment"):
+    with pytest.raises(RetryLater, match="just now"):
         await feed.told(story)
     assert ninja.hours == {"TAIGA-T7": 2}
     await feed.told(story)
@@ -285,7 +285,7 @@ async def test_invoiced_at_the_moment_of_the_removal(feed: Feed, story: Story, h
     ninja = feed.world.ninja
     ninja.before("delete_task", _invoice(ninja))
     story.type(billable=False)
-    with pytest.raises(RetryLater, match="TAIGA-T7 was invoiced at this moment"):
+    with pytest.raises(RetryLater, match="TAIGA-T7 was invoiced just now"):
         await feed.told(story)
     assert ninja.hours == {"TAIGA-T7": 2}
     await feed.told(story)

@@ -183,7 +183,7 @@ class TestStore:
         assert queue_finding(Backlog(1, 0, 0, 0, age)).level == level
 
     def test_people(self) -> None:
-        """What waits for a person is counted by kind."""
+        """What needs a person is counted by kind."""
         findings = people_findings(Backlog(0, 0, 0, 3, 0), ["invoice_plan", "unmatched_payment", "invoice_plan"])
         assert [finding.message for finding in findings] == [
             "3 events need a person",

@@ -219,7 +219,7 @@ async def test_answers_of_another_shape(answer: httpx.Response) -> None:
     with pytest.raises(Doubtful):
         await taiga.replace_attribute_values("task", 1, AttributeValues(1, {"1": 1}))
     if answer.content != b"[]":
-        with pytest.raises(Doubtful, match="no list"):
+        with pytest.raises(Doubtful, match="not a list"):
             await taiga.attribute_definitions("task", 1)
 
 

@@ -41,5 +41,5 @@ def test_what_was_left_out_comes_first(report: Report, real: int, dry: int) -> N
 def test_both_say_what_their_codes_mean(command: Any) -> None:
     """In the same words."""
     told = " ".join(command.help.split())
-    assert "0: done, or nothing to do; 1: failed, or something was not looked at; 2: wrong use; 3: --dry-run" in told
-    assert "looked at everything, and something would be put in" in told
+    assert "0: done, or nothing to do; 1: failed, or something was left out; 2: wrong use; 3: --dry-run covered" in told
+    assert "everything, and something would be enqueued" in told

@@ -131,7 +131,7 @@ class TestWords:
 
     def test_notices(self) -> None:
         """An address chooses one of our sentences and brings none of its own."""
-        assert notice("replayed-1200") == "Done: 1,200 put back to work."
+        assert notice("replayed-1200") == "Done: 1,200 queued again."
         assert notice("replayed-0").startswith("Nothing was done")
         assert notice("<b>pay here</b>") == ""
         assert notice("surprised-1") == ""
