@@ -97,7 +97,7 @@ class TimeLedger:
             done.append(f"{locked} h are {where}")
         elif self._item.is_closed or self._item.is_deleted:
             await self._propose_credit(locked, Decimal(0), why)
-            done.append(f"{locked} h are on an invoice already: a credit waits for a person")
+            done.append(f"{locked} h are on an invoice already: a credit needs a person")
         else:
             done.append(f"the {locked} h on an invoice stay until the work is closed again")
         return ", ".join([*done, *await self._ask_about_dead_lines()])
@@ -134,7 +134,7 @@ class TimeLedger:
         done_parts = await self._remove_open()
         if more < 0:
             await self._propose_credit(locked, desired.hours, "the hours became fewer after they were invoiced")
-            done_parts.append(f"{locked} h are on an invoice, now {desired.hours} h: a credit waits for a person")
+            done_parts.append(f"{locked} h are on an invoice, now {desired.hours} h: a credit needs a person")
         else:
             await self._reviews.close(self._subject, CREDIT, "the hours fit the invoice")
             done_parts.append(f"{locked} h are {self._where}: nothing to change")
@@ -215,14 +215,12 @@ class TimeLedger:
         except Rejected as error:
             # With its task lock on, Invoice Ninja refuses to write what was invoiced between our look and our write.
             if await self._has_changed(task):
-                raise RetryLater(
-                    Code.CHANGED_MEANWHILE, f"{entry.number} was changed at this moment: looking again", 1
-                ) from error
+                raise RetryLater(Code.CHANGED_MEANWHILE, f"{entry.number} was changed just now; retrying", 1) from error
             raise self._explained(error, entry) from error
         if updated.is_invoiced:
             # Without the lock it was written all the same: put back what the invoice bills.
             await self._put_back(held, task)
-            raise RetryLater(Code.CHANGED_MEANWHILE, f"{entry.number} was invoiced at this moment: looking again", 1)
+            raise RetryLater(Code.CHANGED_MEANWHILE, f"{entry.number} was invoiced just now; retrying", 1)
         await self._remember(entry, client_id, updated, is_moved=place.is_moved)
         await self._check_echo(updated, placed, place.client_id)
         return f"{entry.number} {word}: {entry.hours} h at {entry.rate}"
@@ -288,7 +286,7 @@ class TimeLedger:
         if (await self._ninja.task(task.id)).is_invoiced:
             # Not even its lock keeps Invoice Ninja from deleting what an invoice bills.
             await self._ninja.restore_task(task.id)
-            raise RetryLater(Code.CHANGED_MEANWHILE, f"{number} was invoiced at this moment: looking again", 1)
+            raise RetryLater(Code.CHANGED_MEANWHILE, f"{number} was invoiced just now; retrying", 1)
 
     async def _propose_credit(self, billed: Decimal, now: Decimal, why: str) -> None:
         summary = f"{self._named()}: {billed} h were invoiced, now {now} h are right: credit {billed - now} h? ({why})"

@@ -51,9 +51,11 @@ def check_strength(password: str, name: str) -> None:
         WeakPasswordError: it is too short or too long, or nothing but what everybody tries first.
     """
     if not SHORTEST <= len(password) <= LONGEST:
-        raise WeakPasswordError(f"a password has {SHORTEST} to {LONGEST} characters, this one has {len(password)}")
+        raise WeakPasswordError(
+            f"a password must have {SHORTEST} to {LONGEST} characters; this one has {len(password)}"
+        )
     if len(set(password)) < SHORTEST // 2 or len(_own_part(password, name)) < LEAST_OF_ITS_OWN:
-        raise WeakPasswordError("this password is guessed at once: take several words that do not belong together")
+        raise WeakPasswordError("this password is easy to guess: use several unrelated words")
 
 
 def _own_part(password: str, name: str) -> str:

@@ -15,7 +15,7 @@ MOST = 500
 """Of each kind; the others are reported when there are fewer again."""
 
 AWAY_FOR = timedelta(minutes=5)
-"""A system that is away for less is not worth a message: it is tried again by itself."""
+"""A system that is away for less is not worth a message: it is retried automatically."""
 
 WAITS_SECONDS = 900.0
 LEARNED_FROM = timedelta(days=56)
@@ -134,7 +134,7 @@ def silent(last: Mapping[str, datetime], limits: Mapping[str, timedelta | None],
             hours = round((now - moment) / timedelta(hours=1))
             summary = (
                 f"{source}: the last webhook came {hours} hours ago ({moment:%Y-%m-%d %H:%M} UTC); "
-                "taiga-billing check shows whether it is still registered, and what its deliveries ended with"
+                "taiga-billing check shows whether it is still registered and how its deliveries ended"
             )
             found.append(Condition("source_silent", source, summary))
     return Observation("source_silent", tuple(found))

@@ -16,12 +16,12 @@ SYSTEMS: Mapping[str, str] = {
 }
 
 STATUS_HELP: Mapping[str, str] = {
-    "received": "waits for a worker",
+    "received": "is waiting for a worker",
     "processing": "is at work",
-    "retrying": "is tried again by itself",
+    "retrying": "is retried automatically",
     "processed": "is done",
     "ignored": "needed nothing",
-    "dead": "waits for a person",
+    "dead": "needs a person",
     "discarded": "was closed by a person",
 }
 
@@ -29,12 +29,12 @@ REVIEWS: Mapping[str, str] = {
     "credit_proposal": "Hours became fewer after they were invoiced",
     "unknown_project": "Recorded without a project",
     "invoice_plan": "An invoice plan waits for approval",
-    "invoice_flagged": "An invoice is not as it should be",
+    "invoice_flagged": "An invoice differs from what was meant",
     "invoice_not_mailed": "An invoice was not e-mailed",
     "invoice_cancelled": "An invoice was cancelled: what becomes of its hours?",
     "hours_lost": "Hours are on no invoice and in no plan",
-    "unmatched_payment": "A payment is for no invoice yet",
-    "payment_problem": "A payment contradicts the books",
+    "unmatched_payment": "A payment names no invoice",
+    "payment_problem": "A payment contradicts Invoice Ninja",
 }
 
 
@@ -75,12 +75,12 @@ def review_page(kind: str) -> str:
 
 
 NOTICES: Mapping[str, str] = {
-    "replayed": "put back to work",
+    "replayed": "queued again",
     "discarded": "discarded",
     "closed": "closed",
-    "decided": "decided; a worker carries it out",
-    "applied": "to be made; a worker makes them now",
-    "linked": "payment page is ready to be sent",
+    "decided": "decision saved; a worker carries it out",
+    "applied": "invoices ordered; a worker creates them now",
+    "linked": "payment page is ready to send",
 }
 
 
@@ -94,5 +94,5 @@ def notice(said: str) -> str:
         return ""
     number = int(found[2])
     if not number:
-        return "Nothing was done: what you chose is at work already, or changed meanwhile."
+        return "Nothing was done: what you chose is being processed, or has changed since you opened the page."
     return f"Done: {count_text(number)} {NOTICES[found[1]]}."

@@ -111,14 +111,14 @@ class WatchedMapping:
     def _refuse(self, error: SettingsError | MappingErrors) -> None:
         problems = [str(problem) for problem in error.problems]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        self._problem = f"{self._file} is not taken: {problems[0]}{more}"
+        self._problem = f"{self._file} is not used: {problems[0]}{more}"
         mapping_is_valid(is_valid=False)
         log.error(
             "mapping.refused",
             file=str(self._file),
             problems=problems[:CHANGES_KEPT],
             in_use=self._loaded.digest[:12],
-            hint="the last good content stays in use; taiga-billing check shows every mistake of the file",
+            hint="the last valid content stays in use; taiga-billing check shows every error in the file",
         )
 
     async def _remember(self, pool: Pool, changes: list[str]) -> None:
@@ -134,7 +134,7 @@ class WatchedMapping:
                 summary = f"loaded {self._file.name} ({loaded.digest[:12]}), {projects} projects"
                 await audit.record(AuditEntry("system", LOADED, summary, details))
         except (StoreUnavailableError, *STORE_ERRORS) as error:
-            log.warning("store.unreachable", error=str(error), hint="the mapping is used all the same")
+            log.warning("store.unreachable", error=str(error), hint="the mapping is used anyway")
 
     def _stamp(self) -> tuple[int, int, int] | None:
         try:

@@ -293,7 +293,7 @@ class TestRecordedTime:
 
 
 class TestAttention:
-    """What waits for a person."""
+    """What needs a person."""
 
     async def test_one_problem_counts_once(self, pool: asyncpg.Pool) -> None:
         """However many events of a task are dead, and whether a review is open: one thing; what was repaired: none."""

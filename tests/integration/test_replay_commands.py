@@ -54,7 +54,7 @@ async def test_replay_by_filter(pool: asyncpg.Pool) -> None:
     done = await _run(
         "replay", "--yes", "--status", "dead", "--source", "taiga", "--since", "7d", "--reason-like", "nonsense"
     )
-    assert (done.exit_code, done.output) == (0, "event 2 put back to work\n")
+    assert (done.exit_code, done.output) == (0, "event 2 queued again\n")
     assert await _statuses(pool) == "dead received dead processed retrying dead"
     query = "SELECT attempts = 0 AND reason = '' AND series_started_at > received_at FROM events WHERE id = 2"
     assert await pool.fetchval(query) is True
@@ -104,8 +104,8 @@ async def test_unknown_events_are_named(pool: asyncpg.Pool) -> None:
     """An id that is unknown or at work fails the command; the others are done."""
     done = await _run("replay", "99", "2")
     assert done.exit_code == 1
-    assert "event 99 is unknown or at work already" in done.output
-    assert "event 2 put back to work" in done.output
+    assert "event 99 is unknown or being processed" in done.output
+    assert "event 2 queued again" in done.output
 
 
 async def test_filters_stay_quick_on_many_rows(pool: asyncpg.Pool) -> None:

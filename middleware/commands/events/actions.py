@@ -30,10 +30,10 @@ from middleware.store.events.replayed import as_replayed
 from middleware.store.events.search import EventFilter, EventSearch
 
 _limit = click.option(
-    "--limit", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="At most so many events."
+    "--limit", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="Maximum number of events."
 )
 _yes = click.option("--yes", is_flag=True, help="Do not ask.")
-NOT_REPLAYED = "is unknown or at work already, or its body was removed (RETENTION_DAYS)"
+NOT_REPLAYED = "is unknown or being processed, or its body was removed (RETENTION_DAYS)"
 
 
 @click.command("replay")
@@ -58,7 +58,7 @@ def replay(*, event_ids: tuple[int, ...], limit: int, dry_run: bool, yes: bool, 
         if not event_ids and ids and not yes:
             click.confirm(f"put {_count(ids)} back to work?", abort=True, err=True)
         results = run(_replay(settings, ids))
-    _report(results, "put back to work", NOT_REPLAYED, as_json=as_json)
+    _report(results, "queued again", NOT_REPLAYED, as_json=as_json)
 
 
 @click.command("discard")

@@ -130,7 +130,7 @@ def _print_event(shown: Shown, until_recheck: timedelta) -> None:
         click.echo(f"  next      in {wait:.0f} s")
     if shown.recheck is not None:
         at = shown.recheck.asked_at + until_recheck
-        click.echo(f"  looked at once more at {at:%Y-%m-%d %H:%M:%S} UTC, because of {shown.recheck.why}")
+        click.echo(f"  rechecked at {at:%Y-%m-%d %H:%M:%S} UTC, because of {shown.recheck.why}")
     for entry in timeline_of(shown.attempts, shown.deeds):
         if isinstance(entry, AttemptRow):
             _print_attempt(entry)

@@ -64,7 +64,7 @@ async def _carry_out(settings: Settings, reference: str, decision: Decision) -> 
         except NeedsPerson as error:
             raise FailedError(f"{error.reason}\n{error.hint}") from error
         except RemoteError as error:
-            raise FailedError(f"{error}\nnothing is lost: ask again, it goes on where it stopped") from error
+            raise FailedError(f"{error}\nnothing is lost: try again, and it continues where it stopped") from error
         if released.done:
             summary = f"{decision.replace('_', ' ')} {reference}: {'; '.join(released.done)}"
             await AuditStore(pool).record(AuditEntry(cli_actor(), f"invoice.{decision}", summary[:500]))
