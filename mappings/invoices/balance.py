@@ -209,7 +209,7 @@ def known_works(
     return [replace(work, ended_at=ends.get(subject, 0)) for subject, work in works.items()]
 
 
-CREDIT_WAITS = "a credit waits for a person"
+CREDIT_WAITS = "a credit needs a person"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ KINDS: Mapping[str, AlertKind] = {
     "system_away": AlertKind("system does not answer", "systems do not answer", "/#systems"),
     "plan_to_review": AlertKind("invoice run waits for approval", "invoice runs wait for approval", "/invoices"),
     "unmatched_payment": AlertKind("payment fits no invoice", "payments fit no invoice", "/payments"),
-    "review": AlertKind("thing waits for a person", "things wait for a person", "/reviews"),
+    "review": AlertKind("thing needs a person", "things need a person", "/reviews"),
     "balance": AlertKind("balance does not add up", "balances do not add up", "/"),
     "work_waits": AlertKind("event waits too long", "events wait too long", "/"),
     "mapping_broken": AlertKind("mapping file is broken", "mapping files are broken", "/mapping"),

@@ -122,7 +122,7 @@ async def test_one_client_fails_and_the_others_are_done(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("plan",), "say which period"),
+        (("plan",), "name the period"),
         (("plan", "--month", "2025-13"), "is no period"),
         (("plan", "--month", "2025-12", "--client", "nobody"), "no single client"),
         (("generate", "--plan", "p-unknown"), "there is no plan"),
@@ -199,7 +199,7 @@ async def test_a_lost_answer_is_waited_for_aloud(shell: Shell) -> None:
     process.send_signal(signal.SIGINT)
     _, err = await process.communicate()
     assert process.returncode == 1
-    assert "stopped; what is not done goes on when a worker runs" in err.decode()
+    assert "stopped; the rest continues when a worker runs" in err.decode()
 
 
 async def test_workers_that_are_slow_are_not_waited_for(shell: Shell, fresh_database: str) -> None:
@@ -213,7 +213,7 @@ async def test_workers_that_are_slow_are_not_waited_for(shell: Shell, fresh_data
     code, out, err = await shell.run("invoices", "generate", "--month", "2025-12", "--yes", "--wait", "0.5")
     assert (code, out.splitlines()[-1]) == (1, "0 clients done, 1 not done")
     assert "NOT DONE (received" in out
-    assert "stopped after 0.5 s at most: the workers go on with the rest" in err
+    assert "stopped after 0.5 s: the workers continue with the rest" in err
     assert await shell.office.invoices() == []
 
 
@@ -225,7 +225,7 @@ async def test_what_is_tried_again_later_is_not_waited_for(shell: Shell) -> None
     shell.office.faults.add(method="POST", path="/invoices$", status=429, retry_after=3600)
     code, out, err = await shell.run("invoices", "generate", "--month", "2025-12", "--yes", "--wait", "3000")
     assert (code, "NOT DONE (retrying" in out) == (1, True), out
-    assert "no worker runs, so start one" in err
+    assert "no worker is running: start one" in err
 
 
 async def test_a_cancelled_invoice(shell: Shell) -> None:

@@ -246,7 +246,7 @@ async def test_fewer_hours_after_the_invoice(at: Desk) -> None:
     await _bill(at)
     await at.tell(at.stories[0], hours="3")
     (of_client,) = (await at.balance()).clients
-    assert _sums(of_client) == _h(closed=3, billed=5) | {"a credit waits for a person": Decimal(-2)}
+    assert _sums(of_client) == _h(closed=3, billed=5) | {"a credit needs a person": Decimal(-2)}
     at.office.reviews.settle("taiga:task:7", "credit_proposal")
     (of_client,) = (await at.balance()).clients
     assert _sums(of_client) == _h(closed=3, billed=5) | {"billed, and settled by a person": Decimal(-2)}
