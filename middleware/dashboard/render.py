@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from importlib import resources
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
@@ -58,6 +59,8 @@ def make_environment() -> Environment:
         "sentence": words.sentence,
         "linked": linked,
         "pretty": pretty_json,
+        # Ids may hold a slash; Jinja leaves it as it is.
+        "urlencode": lambda text: quote(str(text), safe=""),
     }
     digest = hashlib.sha256(b"".join(static_content(name) for name in STATIC_FILES)).hexdigest()[:12]
     environment.globals |= {

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 from urllib.parse import urlencode
 
@@ -83,10 +83,20 @@ class Visit:
             said=notice(self.asked("said")),
             **values,
         )
-        return HTMLResponse(html)
+        # Payloads may hold lone surrogates, which no page can be encoded with.
+        return HTMLResponse(html.encode("utf-8", "replace"))
 
 
 Page = Callable[[Visit], Awaitable[Response]]
+
+
+def moment_of(text: str) -> datetime | None:
+    """An aware moment, as an address carries it; None for what is none, or lies beyond the calendar."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def id_of(text: str) -> int | None:

@@ -20,9 +20,13 @@ from typing import IO, Any
 import asyncpg
 
 from middleware.store.database import connect, migrate, migrate_to, migrations
+from middleware.store.encryption import edge_in_use, sealed
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+PROOF = "manifest.sealed"
+"""The manifest once more, sealed with ENCRYPTION_KEYS: it holds the digest of every table."""
+
 LEFT_OUT = ("migrations", "workers", "sessions", "sign_in_failures")
 CHUNK = 1024 * 1024
 
@@ -86,7 +90,10 @@ async def back_up(url: str, file: Path, program: str) -> Manifest:
         with _new_file(file) as archive:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 manifest = await _write_all(connection, archive, program)
-            archive.writestr(MANIFEST, json.dumps(asdict(manifest), indent=1))
+            text = json.dumps(asdict(manifest), indent=1).encode()
+            archive.writestr(MANIFEST, text)
+            if edge_in_use() is not None:
+                archive.writestr(PROOF, sealed(text))
     finally:
         await connection.close()
     return manifest
@@ -140,15 +147,16 @@ async def _write_table(
     return TableNote(columns, int(status.rpartition(" ")[2]), digest.hexdigest())
 
 
-async def restore(url: str, file: Path, *, force: bool = False) -> Manifest:
+async def restore(url: str, file: Path, *, force: bool = False, is_trusted: bool = False) -> Manifest:
     """Read the state of a file into a database, a new one or an empty one of its schema; then bring it up to date.
 
-    With `force` what is in the database is replaced. All rows arrive in one transaction.
+    With `force` what is in the database is replaced. All rows arrive in one transaction. Where there are
+    `ENCRYPTION_KEYS` the file must have been made with one of them, unless it `is_trusted`.
 
     Raises:
-        BackupError: the file is damaged or newer than this program, or the database is not empty.
+        BackupError: the file is damaged, not ours, or newer than this program, or the database is not empty.
     """
-    manifest = await asyncio.to_thread(_checked, file)
+    manifest = await asyncio.to_thread(_checked, file, is_trusted=is_trusted)
     await migrate_to(url, manifest.migrations)
     connection = await connect(url)
     try:
@@ -169,11 +177,14 @@ async def restore(url: str, file: Path, *, force: bool = False) -> Manifest:
     return manifest
 
 
-def _checked(file: Path) -> Manifest:
+def _checked(file: Path, *, is_trusted: bool) -> Manifest:
     """The manifest of a file whose every part is as it was written."""
     try:
         with zipfile.ZipFile(file) as archive:
-            manifest = _manifest(json.loads(archive.read(MANIFEST)))
+            text = archive.read(MANIFEST)
+            manifest = _manifest(json.loads(text))
+            if not is_trusted:
+                _check_proof(file, archive, text)
             for name, note in manifest.tables.items():
                 with archive.open(f"{name}.copy") as member:
                     if _digest(member) != note.sha256:
@@ -186,6 +197,15 @@ def _checked(file: Path) -> Manifest:
             f"{file} was made by a newer version ({manifest.program}, schema {max(unknown)}): install that version"
         )
     return manifest
+
+
+def _check_proof(file: Path, archive: zipfile.ZipFile, text: bytes) -> None:
+    edge = edge_in_use()
+    if edge is not None and (PROOF not in archive.namelist() or edge.open(archive.read(PROOF)) != text):
+        raise BackupError(
+            f"{file} was not made with these ENCRYPTION_KEYS, or somebody changed it: look at what it holds; "
+            "--trust restores it all the same"
+        )
 
 
 def _digest(member: IO[bytes]) -> str:
@@ -201,6 +221,13 @@ def _manifest(content: Mapping[str, Any]) -> Manifest:
             f"the file has format {content['format']}, this program reads {FORMAT}: install a newer version"
         )
     tables = {name: TableNote(**note) for name, note in content["tables"].items()}
+    versions = content["migrations"]
+    if not versions or not all(isinstance(version, int) for version in versions):
+        raise ValueError("it names no schema")
+    if not all(
+        isinstance(columns, list) and columns for columns in (note["columns"] for note in content["tables"].values())
+    ):
+        raise ValueError("it names no columns")
     return Manifest(**{**content, "tables": tables})
 
 
@@ -215,13 +242,18 @@ async def _read_all(connection: asyncpg.Connection, archive: zipfile.ZipFile, ma
     known = [row["name"] for row in await connection.fetch(TABLES)]
     if strange := manifest.tables.keys() - set(known):
         raise BackupError(f"the file has tables that its schema has not: {', '.join(sorted(strange))}")
+    if missing := set(known) - manifest.tables.keys() - set(LEFT_OUT):
+        raise BackupError(f"the file lacks tables of its schema: {', '.join(sorted(missing))}; take another backup")
     names = await _parents_first(connection, manifest.tables)
     await connection.execute(f"TRUNCATE {', '.join(name for name in known if name != 'migrations')}")
     for name in names:
         # What triggers would derive is in the file, too.
         await connection.execute(f"ALTER TABLE {name} DISABLE TRIGGER USER")
         with archive.open(f"{name}.copy") as member:
-            await connection.copy_to_table(name, source=_chunks(member), columns=manifest.tables[name].columns)
+            note = manifest.tables[name]
+            status = await connection.copy_to_table(name, source=_chunks(member), columns=note.columns)
+        if int(status.rpartition(" ")[2]) != note.rows:
+            raise BackupError(f"the file has {status.rpartition(' ')[2]} rows of {name}, and says {note.rows}")
         await connection.execute(f"ALTER TABLE {name} ENABLE TRIGGER USER")
     for row in await connection.fetch(IDENTITIES):
         if row["name"] in manifest.sequences:

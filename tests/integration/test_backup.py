@@ -4,6 +4,7 @@ import asyncio
 import json
 import zipfile
 from collections.abc import Collection, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,8 @@ async def test_an_older_backup_is_brought_up_to_date(filled: str, blank_database
         ({"migrations": [1, 999]}, "made by a newer version"),
         ({"format": 2}, "install a newer version"),
         ({"tables": None}, "no whole backup"),
+        ({"migrations": []}, "no whole backup.*names no schema"),
+        ({"migrations": ["x"]}, "no whole backup.*names no schema"),
     ],
 )
 async def test_files_that_do_not_fit(
@@ -194,6 +197,39 @@ async def test_sealed_bodies_stay_sealed(filled: str, blank_database: str, tmp_p
     await restore(blank_database, tmp_path / "file")
     async with open_pool(blank_database, size=1) as pool:
         assert (await EventStore(pool).body(6))[0] == b'{"sealed": "customer"}'
+
+
+async def test_what_a_backup_lacks_or_has_too_much(filled: str, blank_database: str, tmp_path: Path) -> None:
+    """A file without a table, or with other rows than it says, is refused, and nothing of it stays."""
+    made = await back_up(filled, tmp_path / "file", "1")
+    _rewrite(tmp_path / "file", tmp_path / "other", without={"users"})
+    with pytest.raises(BackupError, match="lacks tables of its schema: users"):
+        await restore(blank_database, tmp_path / "other")
+    tables = {name: asdict(note) for name, note in made.tables.items()}
+    tables["events"]["rows"] = 77
+    _rewrite(tmp_path / "file", tmp_path / "fewer", tables=tables)
+    with pytest.raises(BackupError, match="of events, and says 77"):
+        await restore(blank_database, tmp_path / "fewer")
+    tables["events"]["columns"] = 5
+    _rewrite(tmp_path / "file", tmp_path / "none", tables=tables)
+    with pytest.raises(BackupError, match="names no columns"):
+        await restore(blank_database, tmp_path / "none")
+    async with open_pool(blank_database, size=1) as pool:
+        assert await pool.fetchval("SELECT count(*) FROM events") == 0
+
+
+async def test_a_backup_of_somebody_else(filled: str, blank_database: str, tmp_path: Path) -> None:
+    """Where there are keys, a file with a right digest but no proof, or with a changed manifest, is refused."""
+    await back_up(filled, tmp_path / "plain", "1")
+    use_keys([Fernet.generate_key().decode()])
+    await back_up(filled, tmp_path / "file", "1")
+    _rewrite(tmp_path / "file", tmp_path / "changed", program="another")
+    for name in ("plain", "changed"):
+        with pytest.raises(BackupError, match="not made with these ENCRYPTION_KEYS"):
+            await restore(blank_database, tmp_path / name)
+    await restore(blank_database, tmp_path / "changed", is_trusted=True)
+    await restore(blank_database, tmp_path / "file", force=True)
+    use_keys([])
 
 
 class TestCommands:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from handlers.ports.billing import PaymentRecord
 from middleware.clients.invoiceninja.web_pages import NinjaPages
 from middleware.dashboard.names import Names, read_mapping
-from middleware.dashboard.visit import RefusedError, Visit, go_to
+from middleware.dashboard.visit import RefusedError, Visit, go_to, moment_of
 from middleware.intake.decisions import Decision, decision_event
 from middleware.store.billing.mirror import BookStore
 from middleware.store.billing.payments import STATUSES, PaymentStore
@@ -91,8 +91,5 @@ async def _known(visit: Visit, identity: str) -> PaymentRecord:
 def read_place(text: str) -> tuple[datetime, str] | None:
     """Where a page ended; None for what is no place."""
     moment, bar, identity = text.partition("|")
-    try:
-        found = datetime.fromisoformat(moment)
-    except ValueError:
-        return None
-    return (found, identity) if bar and found.tzinfo else None
+    found = moment_of(moment)
+    return (found, identity) if bar and found else None

@@ -13,7 +13,7 @@ from middleware.clients.invoiceninja.web_pages import NinjaPages
 from middleware.dashboard.charts import shares
 from middleware.dashboard.formats import month_text, zone_named
 from middleware.dashboard.names import Names, read_mapping
-from middleware.dashboard.visit import Visit, id_of
+from middleware.dashboard.visit import Visit, id_of, moment_of
 from middleware.store.billing.mirror import BookStore
 from middleware.store.billing.reports import Reports, TimeLine, TimeSum, TimeWanted
 
@@ -158,8 +158,5 @@ def read_place(text: str) -> tuple[datetime, str, str] | None:
     """What `place` wrote; None for anything else."""
     ended_at, _, rest = text.partition("|")
     number, bar, subject = rest.partition("|")
-    try:
-        moment = datetime.fromisoformat(ended_at)
-    except ValueError:
-        return None
-    return (moment, subject, number) if bar and moment.tzinfo else None
+    moment = moment_of(ended_at)
+    return (moment, subject, number) if bar and moment else None
