@@ -141,7 +141,7 @@ class _Client:
         read = await read_work(self.world, self.due.period, self.due.client_id, is_told=False)
         if any(event.is_in_hand for event in read.unresolved):
             # Left out now, these hours would wait for the next run.
-            raise RetryLater(Code.CHANGES_IN_PROGRESS, "changes in Taiga are being recorded just now; retrying", _SOON)
+            raise RetryLater(Code.CHANGES_IN_PROGRESS, "changes in Taiga are being recorded; retrying", _SOON)
         return read
 
     async def _wanted(self, read: PeriodWork) -> tuple[Sequence[PlannedInvoice], list[str]]:

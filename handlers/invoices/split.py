@@ -34,7 +34,7 @@ async def split(entry: Entry, task: LoggedTask, books: BillingBooks, context: Co
 
     Raises:
         NeedsPerson: no number is left for the rest, or Invoice Ninja stored a part with another time than was sent.
-        RetryLater: something changed at this moment.
+        RetryLater: something changed meanwhile.
         RemoteError: Invoice Ninja failed; `finish_splits` takes it up again.
     """
     rest_log = split_log(task.log, entry.split_at)[1]

@@ -126,13 +126,13 @@ async def _look(
     for entry in planned.entries:
         task, before = present.get(entry.task_id), read.get(entry.task_id)
         if task is None or task.is_deleted:
-            wrong.append(f"{entry.number} was deleted at this moment: taken out")
+            wrong.append(f"{entry.number} was deleted just now: taken out")
         elif task.is_archived and not task.invoice_id:
-            wrong.append(f"{entry.number} was archived at this moment: taken out")
+            wrong.append(f"{entry.number} was archived just now: taken out")
         elif task.id in elsewhere or task.invoice_id not in {"", invoice.id}:
-            wrong.append(f"{entry.number} went onto another invoice at this moment: taken out")
+            wrong.append(f"{entry.number} went onto another invoice just now: taken out")
         elif before is not None and task.spans != before:
-            wrong.append(f"{entry.number} was changed at this moment: billed as it is now")
+            wrong.append(f"{entry.number} was changed just now: billed as it is now")
             entries.append(replace(entry, seconds=task.seconds))
         else:
             if not task.invoice_id:

@@ -40,7 +40,7 @@ async def settle_payment(work: Work, context: Context) -> Outcome:
 
     Raises:
         NeedsPerson: only a person can judge or enter this payment.
-        RetryLater: something changed at this moment, or equal payments must be kept apart.
+        RetryLater: something changed meanwhile, or equal payments must be kept apart.
         RemoteError: Stripe or Invoice Ninja failed.
     """
     world = context.payments

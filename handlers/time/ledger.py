@@ -201,7 +201,7 @@ class TimeLedger:
         await self._save(held.link, task)
         if task.is_invoiced:
             raise RetryLater(
-                Code.CHANGED_MEANWHILE, f"{entry.number} is on an invoice already: looking again at what it bills", 1
+                Code.CHANGED_MEANWHILE, f"{entry.number} is on an invoice already; reading again what it bills", 1
             )
         if task.is_deleted:
             await self._ninja.restore_task(task.id)

@@ -85,7 +85,7 @@ async def test_hours_that_changed_meanwhile(bureau: Office) -> None:
     await asked_in_vain(bureau, event)
     await lengthen(bureau, task)
     await bureau.faults.catch_up()
-    assert "was changed at this moment: billed as it is now" in await bureau.settle(event)
+    assert "was changed just now: billed as it is now" in await bureau.settle(event)
     assert await only_invoice(bureau) == Decimal(240)
 
 
@@ -156,7 +156,7 @@ async def test_billed_by_hand_right_before(bureau: Office, race: Race) -> None:
     """Ours takes the task over, which the person's invoice bills: ours goes, and theirs has its task as before."""
     event, task = await due(bureau)
     race.before("create_invoice", lambda: by_hand(bureau, task))
-    assert "went onto another invoice at this moment: taken out" in await bureau.settle(event)
+    assert "went onto another invoice just now: taken out" in await bureau.settle(event)
     assert await only_invoice(bureau) == Decimal(160)
 
 

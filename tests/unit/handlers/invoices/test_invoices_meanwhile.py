@@ -61,7 +61,7 @@ class TestTasks:
         task = await bureau.work(acme, "2")
         race.before("create_invoice", lambda: bureau.ninja.delete_task(task.id))
         (told,) = await bureau.bill()
-        assert told == f"invoice 0001: 80.00 USD for 1 h ({task.number} was deleted at this moment: taken out)"
+        assert told == f"invoice 0001: 80.00 USD for 1 h ({task.number} was deleted just now: taken out)"
         (invoice,) = await bureau.invoices()
         assert (invoice.amount, task.id in invoice.task_ids) == (Decimal(80), False)
 
@@ -71,7 +71,7 @@ class TestTasks:
         task = await bureau.work(acme, "2")
         race.before("create_invoice", lambda: bureau.ninja.delete_task(task.id))
         (told,) = await bureau.bill()
-        assert told == f"invoice 0001 was deleted again: {task.number} was deleted at this moment: taken out"
+        assert told == f"invoice 0001 was deleted again: {task.number} was deleted just now: taken out"
         assert await bureau.invoices() == []
         assert await bureau.bill(DECEMBER, acme) == ["nothing is unbilled"]
         await bureau.work(acme, "1")
@@ -84,7 +84,7 @@ class TestTasks:
         task = await bureau.work(acme, "2")
         race.after("create_invoice", lambda: _take_over(bureau, acme, task))
         (told,) = await bureau.bill()
-        assert f"{task.number} went onto another invoice at this moment: taken out" in told
+        assert f"{task.number} went onto another invoice just now: taken out" in told
         assert sorted(invoice.amount for invoice in await bureau.invoices()) == [Decimal(80), Decimal(160)]
         await bureau.check_books()
 
@@ -164,7 +164,7 @@ class TestLocks:
 
         race.after("create_invoice", send)
         (told,) = await bureau.bill()
-        assert "was changed at this moment: billed as it is now" in told
+        assert "was changed just now: billed as it is now" in told
         assert "it could not be corrected: " in told
         ((summary, _details),) = bureau.reviews.opened.values()
         assert "invoice 0001 of Acme is not as it should be" in summary

@@ -163,7 +163,7 @@ async def test_hours_that_change_while_the_invoice_is_made() -> None:
 
         bureau.ninja.create_invoice = racing  # type: ignore[method-assign,assignment]  # the race, by hand
         (told,) = await bureau.bill()
-        assert "was changed at this moment: billed as it is now" in told
+        assert "was changed just now: billed as it is now" in told
         (invoice,) = await bureau.invoices()
         assert invoice.amount == Decimal(240)
         await bureau.check_books()

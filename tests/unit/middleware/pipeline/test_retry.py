@@ -92,8 +92,8 @@ def test_refused_by_a_system_of_tomorrow() -> None:
 
 def test_handler_that_asks_for_another_look() -> None:
     """A wait that the handler asks for is obeyed, also after the time is over."""
-    result = verdict(RetryLater(Code.CHANGED_MEANWHILE, "invoiced at this moment", 1), attempt=900, hours=900)
-    assert result == Verdict("retrying", Code.CHANGED_MEANWHILE, "invoiced at this moment", delay=1)
+    result = verdict(RetryLater(Code.CHANGED_MEANWHILE, "invoiced just now", 1), attempt=900, hours=900)
+    assert result == Verdict("retrying", Code.CHANGED_MEANWHILE, "invoiced just now", delay=1)
 
 
 @given(wait=st.floats(0, 86_400), jitter=st.floats(0, 1, exclude_max=True))
