@@ -17,6 +17,7 @@ from mappings.codes import Code
 from mappings.config.rules import InvoiceStatusValues
 from mappings.time.entry import correction
 from mappings.time.models import NinjaTask, TimeEntry, WorkItem
+from mappings.time.recorded import Recorded, read_recorded, shown_assignee
 
 KIND = "time_entry"
 INVOICED = "invoiced"
@@ -34,6 +35,7 @@ class TimeLedger:
     def __init__(self, subject: str, item: WorkItem, context: Context) -> None:
         self._subject = subject
         self._item = item
+        self._clock = context.clock
         self._ninja = context.ninja
         self._links = context.links
         self._reviews = context.reviews
@@ -69,6 +71,19 @@ class TimeLedger:
         return None
 
     @property
+    def recorded(self) -> Recorded | None:
+        """What was recorded of the work: its newest entry, and the hours of all of them; None when nothing was."""
+        known = [held for held in self._held if held.link.state.get("sent")]
+        newest = next(reversed([held for held in known if not held.is_locked] or known), None)
+        recorded = read_recorded(newest.link.state) if newest is not None else None
+        if recorded is None:
+            return None
+        closed = self._closed.state if self._closed is not None else {}
+        if "raw_hours" in closed and Decimal(closed["hours"]):
+            return replace(recorded, raw_hours=Decimal(closed["raw_hours"]), hours=Decimal(closed["hours"]))
+        return recorded if len(known) == 1 else replace(recorded, raw_hours=None)
+
+    @property
     def locked_hours(self) -> Decimal:
         """The hours that invoices bill already."""
         return sum((held.hours for held in self._held if held.is_locked), Decimal(0))
@@ -89,7 +104,7 @@ class TimeLedger:
         Returns what was done, "" when nothing was.
         """
         done = await self._remove_open()
-        await self._remember_closed(Decimal(0), "", "" if self._item.is_closed or self._item.is_deleted else REOPENED)
+        await self._remember_closed(None, "", "" if self._item.is_closed or self._item.is_deleted else REOPENED)
         locked, where = self.locked_hours, self._where
         if not locked:
             await self._reviews.close(self._subject, CREDIT, why)
@@ -120,7 +135,7 @@ class TimeLedger:
 
     async def _settle(self, desired: TimeEntry) -> str:
         client_id = await self._client_id(desired)
-        await self._remember_closed(desired.hours, client_id, "")
+        await self._remember_closed(desired, client_id, "")
         locked = self.locked_hours
         if not any(held.is_locked for held in self._held):
             if self._held:
@@ -140,13 +155,14 @@ class TimeLedger:
             done_parts.append(f"{locked} h are {self._where}: nothing to change")
         return ", ".join(done_parts)
 
-    async def _remember_closed(self, hours: Decimal, client_id: str, why: str) -> None:
+    async def _remember_closed(self, desired: TimeEntry | None, client_id: str, why: str) -> None:
         """Keep what Taiga asks for, beside what Invoice Ninja holds of it: the balance of hours compares both."""
-        if self._closed is None and not hours:
+        if self._closed is None and desired is None:
             return
         before = self._closed.state if self._closed is not None else {}
         state = {
-            "hours": str(hours),
+            "hours": str(desired.hours if desired is not None else Decimal(0)),
+            "raw_hours": str(desired.raw_hours if desired is not None else Decimal(0)),
             "client_id": client_id or before.get("client_id", ""),
             "name": f"#{self._item.ref}: {self._item.subject}",
             "why": why,
@@ -316,14 +332,31 @@ class TimeLedger:
         return f"{self._item.kind} #{self._item.ref} ({self._item.permalink})"
 
     async def _remember(self, entry: TimeEntry, client_id: str, task: NinjaTask, *, is_moved: bool = False) -> None:
-        origin = {"person": self._item.assignee or "", "taiga_project_id": self._item.project_id}
         state: dict[str, Any] = {
             "sent": sent_as_json(entry, client_id),
             "stored": stored_as_json(task),
-            "origin": origin,
+            "origin": self._origin(entry),
+            "rate_source": self._rate_source(entry),
         }
         state |= {"is_moved": True} if is_moved else {}
         await self._save(Link(self._subject, KIND, entry.number, task.id, state), task)
+
+    def _origin(self, entry: TimeEntry) -> dict[str, Any]:
+        return {
+            "person": shown_assignee(self._item, self.recorded),
+            "person_id": self._item.assignee_id,
+            "taiga_project_id": self._item.project_id,
+            "own_client": entry.own_client,
+        }
+
+    def _rate_source(self, entry: TimeEntry) -> dict[str, Any]:
+        """Why the rate is what it is, and since when: kept while both stay the same."""
+        recorded, today = self.recorded, self._clock().date().isoformat()
+        is_same = recorded is not None and (recorded.rate, recorded.kind) == (entry.rate, entry.rate_kind)
+        person = self._item.assignee or "" if entry.rate_kind == "user" else ""
+        if recorded is not None and is_same:
+            return {"kind": entry.rate_kind, "name": recorded.name or person, "since": recorded.since or today}
+        return {"kind": entry.rate_kind, "name": person, "since": today}
 
     async def _save(self, link: Link, task: NinjaTask | None) -> None:
         known = next((held for held in self._held if held.link.number == link.number), None)

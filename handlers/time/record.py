@@ -75,7 +75,7 @@ async def _converge(item: WorkItem, subject: str, context: Context) -> Outcome:
     ledger = TimeLedger(subject, item, context)
     await ledger.load()
     try:
-        plan = plan_time(item, rules, existing_end=ledger.known_end)
+        plan = plan_time(item, rules, existing_end=ledger.known_end, recorded=ledger.recorded)
     except BadInput as error:
         raise NeedsPerson(error.code, f"{item.kind} #{item.ref} ({item.permalink}): {error}", error.hint) from error
     if isinstance(plan, NotBillable):

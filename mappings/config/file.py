@@ -49,7 +49,8 @@ class ProjectRules:
 
     `client_id` and `project_id` are Invoice Ninja's ("" for no project). `project_rate` is the project's own default
     rate; `rules.default_hourly_rate` is the next wider one. `is_mapped` is False for a project that mappings.json does
-    not name: then there is no client, and the general rules stand here.
+    not name: then there is no client, and the general rules stand here. `has_client_rate`: the next wider rate is of
+    client_rules.
     """
 
     taiga_project_id: int
@@ -61,6 +62,7 @@ class ProjectRules:
     attributes: AttributeNames
     statuses: InvoiceStatusValues
     is_mapped: bool = True
+    has_client_rate: bool = False
 
 
 class MappingFile(Part):
@@ -112,7 +114,12 @@ class MappingFile(Part):
             rules=_override(client_rules, mapping, without=["default_hourly_rate"]),
             attributes=_override(self.attributes, mapping.attributes),
             statuses=_override(self.invoice_status_values, mapping.invoice_status_values),
+            has_client_rate=self._has_client_rate(mapping.invoiceninja_client_id),
         )
+
+    def _has_client_rate(self, client_id: str) -> bool:
+        rules = self.client_rules.get(client_id)
+        return rules is not None and "default_hourly_rate" in rules.model_fields_set
 
 
 def _override(base: _Part, over: Part | None, without: Iterable[str] = ()) -> _Part:

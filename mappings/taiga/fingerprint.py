@@ -44,7 +44,7 @@ def as_webhook(item: WorkItem, now: datetime) -> dict[str, Any]:
         "permalink": item.permalink,
         "project": {"id": item.project_id, "name": item.project_name},
         "status": {"is_closed": item.is_closed},
-        "assigned_to": None if item.assignee is None else {"username": item.assignee},
+        "assigned_to": None if item.assignee is None else {"id": item.assignee_id, "username": item.assignee},
         "modified_date": _iso(item.changed_at),
         finish_path("", item.kind): None if item.finished_at is None else _iso(item.finished_at),
         "custom_attributes_values": None if item.is_deleted else dict(item.attributes or {}),

@@ -36,6 +36,7 @@ def read_rest(kind: WorkKind, item: Any, values_by_name: Mapping[str, Any], *, f
         changed_at=take_time(item, "modified_date"),
         finished_at=take_optional_time(item, finish_path("", kind)),
         assignee=assignee,
+        assignee_id=take_optional(item, "assigned_to", int),
         attributes=values_by_name,
     )
 

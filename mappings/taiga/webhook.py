@@ -88,6 +88,7 @@ def read_webhook(payload: Any) -> WorkItem:
         changed_at=take_time(payload, "date"),
         finished_at=take_optional_time(payload, finish_path("data", kind)),
         assignee=assignee,
+        assignee_id=take_optional(payload, "data.assigned_to.id", int),
         attributes=None if is_deleted else take_optional(payload, "data.custom_attributes_values", dict),
         is_deleted=is_deleted,
     )

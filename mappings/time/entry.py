@@ -11,7 +11,8 @@ from mappings.codes import Code
 from mappings.config.file import MappingFile, ProjectRules
 from mappings.errors import BadInput
 from mappings.time.models import NotBillable, TimeEntry, WorkItem, WorkKind
-from mappings.time.rates import pick_rate
+from mappings.time.rates import Rate
+from mappings.time.recorded import Recorded, rate_of
 from mappings.time.rounding import round_hours
 from mappings.values.hours import hours_to_seconds, parse_checkbox, parse_hours, seconds_to_hours
 from mappings.values.text import one_line, shortened
@@ -22,7 +23,9 @@ _LONGEST_DESCRIPTION = 500
 _LONGEST_CLIENT = 100
 
 
-def plan_time(item: WorkItem, rules: ProjectRules | None, *, existing_end: int | None) -> TimeEntry | NotBillable:
+def plan_time(
+    item: WorkItem, rules: ProjectRules | None, *, existing_end: int | None, recorded: Recorded | None = None
+) -> TimeEntry | NotBillable:
     """What should be billed for the item as it is now.
 
     Args:
@@ -31,6 +34,8 @@ def plan_time(item: WorkItem, rules: ProjectRules | None, *, existing_end: int |
             default attribute names.
         existing_end: where the entry that is already there ends (unix seconds); keeps an entry in its place when Taiga
             does not know when the work was finished. With it `billable_from` is not asked: what is recorded is kept.
+        recorded: what was recorded of it before; its rate and the rounding of its hours stay as they are until the
+            work itself gives a cause to change them.
 
     Raises:
         BadInput: the work is finished and billable, but a person must repair something first.
@@ -42,8 +47,12 @@ def plan_time(item: WorkItem, rules: ProjectRules | None, *, existing_end: int |
         return refusal
     if not effective.is_mapped:
         raise _unmapped(item)
-    hours = _hours(values, effective)
-    return hours if isinstance(hours, NotBillable) else _entry(item, values, effective, hours, existing_end)
+    hours = _hours(item, values, effective, recorded)
+    if isinstance(hours, NotBillable):
+        return hours
+    own_client = _own_client(values, effective)
+    rate = rate_of(item, values.get(effective.attributes.hourly_rate), own_client, effective, recorded)
+    return _entry(item, effective, hours, own_client, rate, existing_end=existing_end)
 
 
 def entry_number(kind: WorkKind, item_id: int) -> str:
@@ -113,12 +122,16 @@ def _unmapped(item: WorkItem) -> BadInput:
     )
 
 
-def _hours(values: Mapping[str, Any], rules: ProjectRules) -> tuple[Decimal, Decimal] | NotBillable:
+def _hours(
+    item: WorkItem, values: Mapping[str, Any], rules: ProjectRules, recorded: Recorded | None
+) -> tuple[Decimal, Decimal] | NotBillable:
     """The hours as typed and as billed."""
     name, rule = rules.attributes.hours, rules.rules
     raw = parse_hours(values.get(name), field=name, max_hours=rule.max_hours)
     if not raw:
         return NotBillable(Code.NO_HOURS, "no hours yet")
+    if recorded is not None and recorded.raw_hours == raw and recorded.project_id == item.project_id:
+        return raw, recorded.hours
     billed = round_hours(raw, rule.rounding, rule.rounding_mode, rule.min_billable_hours, rule.below_minimum)
     if billed is None:
         return NotBillable(Code.BELOW_MINIMUM, f"below the minimum of {rule.min_billable_hours} h")
@@ -127,14 +140,15 @@ def _hours(values: Mapping[str, Any], rules: ProjectRules) -> tuple[Decimal, Dec
 
 def _entry(
     item: WorkItem,
-    values: Mapping[str, Any],
     rules: ProjectRules,
     hours: tuple[Decimal, Decimal],
+    own_client: str,
+    rate: Rate,
+    *,
     existing_end: int | None,
 ) -> TimeEntry:
     raw, billed = hours
-    client_ref = _client(values, rules)
-    rate = pick_rate(values.get(rules.attributes.hourly_rate), item.assignee, rules)
+    client_ref = own_client or rules.client_id
     ended_at = _end(item, existing_end)
     return TimeEntry(
         number=entry_number(item.kind, item.id),
@@ -147,6 +161,8 @@ def _entry(
         hours=billed,
         started_at=ended_at - hours_to_seconds(billed),
         ended_at=ended_at,
+        rate_kind=rate.kind,
+        own_client=own_client,
     )
 
 
@@ -156,19 +172,19 @@ def _end(item: WorkItem, existing_end: int | None) -> int:
     return int((item.finished_at or item.changed_at).timestamp())
 
 
-def _client(values: Mapping[str, Any], rules: ProjectRules) -> str:
-    """The client a person typed into the item, else the project's."""
+def _own_client(values: Mapping[str, Any], rules: ProjectRules) -> str:
+    """The client a person typed into the item, "" when the project's client pays."""
     name = rules.attributes.client
     value = values.get(name)
     if value is None:
-        return rules.client_id
+        return ""
     typed = _client_text(value)
     if typed is None or len(typed) > _LONGEST_CLIENT:
         hint = (
             "type the id or the number of a client of Invoice Ninja into Taiga, or clear it to use the project's client"
         )
         raise BadInput(Code.BAD_CLIENT, name, value, "this is no client", hint)
-    return typed or rules.client_id
+    return typed
 
 
 def _client_text(value: Any) -> str | None:

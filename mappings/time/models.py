@@ -9,6 +9,8 @@ from typing import Any, Literal
 from mappings.codes import Code
 
 WorkKind = Literal["task", "userstory", "issue"]
+RateKind = Literal["task", "user", "project", "client", "general", ""]
+"""Which setting a rate is from; "" when an older version recorded it without saying so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,8 @@ class WorkItem:
 
     `attributes` are the custom attribute values by display name; None when Taiga did not tell them (a delete event).
     `changed_at` and `finished_at` are aware UTC; a closed item may have no `finished_at`
-    (docs/facts/taiga.md section 3.3).
+    (docs/facts/taiga.md section 3.3). `assignee` is the user name, which its owner may change, `assignee_id` never
+    changes.
     """
 
     kind: WorkKind
@@ -31,6 +34,7 @@ class WorkItem:
     changed_at: datetime
     finished_at: datetime | None = None
     assignee: str | None = None
+    assignee_id: int | None = None
     attributes: Mapping[str, Any] | None = None
     is_deleted: bool = False
 
@@ -41,7 +45,8 @@ class TimeEntry:
 
     `number` is the exactly-once key. `started_at` and `ended_at` are unix seconds; their difference is the billed time.
     `raw_hours` is what the person typed, `hours` what is billed after rounding. `rate` is money per hour, never 0.
-    `client_ref` is an Invoice Ninja client id, or, when a person typed it into Taiga, a client number or id number.
+    `client_ref` is an Invoice Ninja client id, or, when a person typed it into Taiga, a client number or id number;
+    `own_client` is what was typed, "" when the project's client pays. `rate_kind` says why the rate is what it is.
     """
 
     number: str
@@ -53,6 +58,8 @@ class TimeEntry:
     hours: Decimal
     started_at: int
     ended_at: int
+    rate_kind: RateKind = ""
+    own_client: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from mappings.codes import Code
 from mappings.config.file import ProjectRules
 from mappings.config.types import MAX_RATE
 from mappings.errors import BadInput
+from mappings.time.models import RateKind
 from mappings.values.numbers import read_number
 from mappings.values.text import one_line
 
@@ -22,6 +23,7 @@ class Rate:
 
     amount: Decimal
     source: str
+    kind: RateKind
 
 
 def pick_rate(own: Any, assignee: str | None, rules: ProjectRules) -> Rate:
@@ -35,16 +37,17 @@ def pick_rate(own: Any, assignee: str | None, rules: ProjectRules) -> Rate:
     Raises:
         BadInput: the item's own rate is no rate, or there is none at all.
     """
-    if own is not None and not (isinstance(own, str) and not one_line(own)):
-        return Rate(_own_rate(own, rules.attributes.hourly_rate), f'"{rules.attributes.hourly_rate}" in Taiga')
-    configured = [
-        (rules.user_rates.get(assignee or ""), f"user_rates of {assignee}"),
-        (rules.project_rate, "default_hourly_rate of the project"),
-        (rules.rules.default_hourly_rate, "default_hourly_rate of billing_rules"),
+    if is_typed(own):
+        return Rate(_own_rate(own, rules.attributes.hourly_rate), f'"{rules.attributes.hourly_rate}" in Taiga', "task")
+    wide: tuple[str, RateKind] = ("client_rules", "client") if rules.has_client_rate else ("billing_rules", "general")
+    configured: list[tuple[Decimal | None, str, RateKind]] = [
+        (rules.user_rates.get(assignee or ""), f"user_rates of {assignee}", "user"),
+        (rules.project_rate, "default_hourly_rate of the project", "project"),
+        (rules.rules.default_hourly_rate, f"default_hourly_rate of {wide[0]}", wide[1]),
     ]
-    for amount, source in configured:
+    for amount, source, kind in configured:
         if amount is not None:
-            return Rate(amount.quantize(_CENT), source)
+            return Rate(amount.quantize(_CENT), source, kind)
     raise BadInput(
         Code.NO_RATE,
         rules.attributes.hourly_rate,
@@ -53,6 +56,11 @@ def pick_rate(own: Any, assignee: str | None, rules: ProjectRules) -> Rate:
         f'type one into "{rules.attributes.hourly_rate}" in Taiga, or set user_rates of {assignee or "the assignee"}, '
         f"default_hourly_rate of project {rules.taiga_project_id} or of billing_rules in mappings.json",
     )
+
+
+def is_typed(own: Any) -> bool:
+    """Whether a person typed something into the attribute for the hourly rate."""
+    return own is not None and not (isinstance(own, str) and not one_line(own))
 
 
 def _own_rate(value: Any, field: str) -> Decimal:

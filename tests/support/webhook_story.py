@@ -44,6 +44,7 @@ class Story:
     is_closed: bool = False
     finished_at: datetime | None = None
     assignee: str | None = "ann"
+    assignee_id: int | None = None
     values: dict[str, Any] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     now: datetime = START
@@ -107,7 +108,7 @@ class Story:
             "permalink": f"http://front/project/site/{self.kind}/{self.ref}",
             "project": {"id": self.project_id, "name": f"Project {self.project_id}"},
             "status": {"name": "Closed" if self.is_closed else "New", "is_closed": self.is_closed},
-            "assigned_to": {"username": self.assignee} if self.assignee else None,
+            "assigned_to": {"id": self.assignee_id, "username": self.assignee} if self.assignee else None,
             "custom_attributes_values": None if action == "delete" else self.values,
         }
         data |= {"finish_date": finished, "is_closed": self.is_closed} if self.kind == "userstory" else {}

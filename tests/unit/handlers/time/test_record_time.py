@@ -286,12 +286,15 @@ async def test_burst_with_an_echo_is_not_ignored() -> None:
 
 
 async def test_user_rate_and_project_rate() -> None:
-    """The assignee's rate comes before the project's; nobody's rate is the project's."""
+    """The assignee's rate comes before the project's, which applies to whom no rate names; nobody is no person."""
     story, feed = closed_story(), Feed(world(user_rates={"ann": 95}))
     story.type(rate=None)
     await feed.told(story)
     assert [task.rate for task in feed.world.ninja.tasks.values()] == [95]
     story.tell(assignee=None)
+    await feed.told(story)
+    assert [task.rate for task in feed.world.ninja.tasks.values()] == [95]
+    story.tell(assignee="bob")
     await feed.told(story)
     assert [task.rate for task in feed.world.ninja.tasks.values()] == [75]
 

@@ -84,6 +84,7 @@ def test_finished_work_in_full() -> None:
         hours=Decimal("1.5"),
         started_at=END - 5400,
         ended_at=END,
+        rate_kind="project",
     )
 
 
