@@ -70,7 +70,7 @@ class _Mailing:
         if asked is not None and invoice.status_id != InvoiceStatus.DRAFT:
             await self._settle(invoice, asked)
         elif invoice.status_id != InvoiceStatus.DRAFT:
-            self._told.append(f"invoice {invoice.name} is sent already")
+            await self._tell_sent(invoice)
         elif invoice.amount != Decimal(event.payload["amount"]):
             self._told.append(f"invoice {invoice.name} was changed to {invoice.amount}: send it by hand")
         elif await self._has_recipients(invoice):
@@ -99,6 +99,19 @@ class _Mailing:
             self._told.append(f"invoice {name} was deleted")
             return None
         return invoice
+
+    async def _tell_sent(self, invoice: Invoice) -> None:
+        """It is no draft any more: by a mail, by a person, or because a program opened the link of the draft."""
+        if message_ids(invoice.invitations) or invoice.status_id != InvoiceStatus.SENT:
+            self._told.append(f"invoice {invoice.name} is sent already")
+            await self.context.reviews.close(_subject(invoice), NOT_MAILED, "it was e-mailed")
+            return
+        self._told.append(f"invoice {invoice.name} is called sent, and no e-mail of it is known")
+        await self._ask_person(
+            invoice,
+            f"invoice {invoice.name} was to be e-mailed and is called sent already, without an e-mail: somebody marked"
+            " it sent, or a program opened its link. Send it in Invoice Ninja, unless it went out in another way",
+        )
 
     async def _has_recipients(self, invoice: Invoice) -> bool:
         try:

@@ -26,6 +26,7 @@ CLOSED_WORK = "closed_work"
 """The kind of the link that keeps what Taiga asks for: hours closed and billable, of which client."""
 
 REOPENED = "it is open again in Taiga"
+NOT_WANTED = "Taiga calls it billable no more"
 UNKNOWN_PROJECT = "unknown_project"
 
 
@@ -104,13 +105,14 @@ class TimeLedger:
         Returns what was done, "" when nothing was.
         """
         done = await self._remove_open()
-        await self._remember_closed(None, "", "" if self._item.is_closed or self._item.is_deleted else REOPENED)
         locked, where = self.locked_hours, self._where
+        is_over = self._item.is_closed or self._item.is_deleted
+        await self._remember_closed(None, "", ("" if where == LIVE else NOT_WANTED) if is_over else REOPENED)
         if not locked:
             await self._reviews.close(self._subject, CREDIT, why)
         elif where != LIVE:
             done.append(f"{locked} h are {where}")
-        elif self._item.is_closed or self._item.is_deleted:
+        elif is_over:
             await self._propose_credit(locked, Decimal(0), why)
             done.append(f"{locked} h are on an invoice already: a credit needs a person")
         else:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 
 from mappings.invoiceninja.models import Invitation, Invoice
-from mappings.time.models import NinjaClient
+from mappings.time.models import Contact, NinjaClient
 
 _MADE_UP = re.compile(r"[a-z]{15}@example\.com", re.ASCII | re.IGNORECASE)
 """What Invoice Ninja writes into a contact without an address when somebody opens the link of its invoice."""
@@ -16,14 +16,16 @@ def recipients(invoice: Invoice, client: NinjaClient) -> tuple[str, ...]:
     These are the contacts that are invited to the invoice, get mail and have an address.
     """
     invited = {invitation.contact_id for invitation in invoice.invitations}
-    return tuple(
-        contact.email
-        for contact in client.contacts
-        if contact.gets_mail
-        and contact.id in invited
-        and "@" in contact.email
-        and not _MADE_UP.fullmatch(contact.email)
-    )
+    return tuple(one.email for one in client.contacts if one.id in invited and _is_real(one))
+
+
+def has_address(client: NinjaClient) -> bool:
+    """Whether an invoice of the client would reach anybody."""
+    return any(_is_real(contact) for contact in client.contacts)
+
+
+def _is_real(contact: Contact) -> bool:
+    return contact.gets_mail and "@" in contact.email and not _MADE_UP.fullmatch(contact.email)
 
 
 def message_ids(invitations: Collection[Invitation]) -> frozenset[str]:

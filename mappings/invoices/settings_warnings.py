@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from mappings.config.rules import BillingRules
+from mappings.invoiceninja.recipients import has_address
 from mappings.invoiceninja.settings import EffectiveSettings
 from mappings.invoices.models import Entry, PeriodWork
 from mappings.invoices.scopes import Scopes
@@ -14,6 +15,11 @@ def settings_warnings(work: PeriodWork, scopes: Scopes, entries: Iterable[Entry]
     for client_id in sorted({entry.client_id for entry in entries}, key=lambda one: (work.clients[one].name, one)):
         for sentence in client_warnings(scopes.client(client_id), work.settings(client_id)):
             yield f"{work.clients[client_id].name}: {sentence}"
+        if scopes.client(client_id).auto_send and not has_address(work.clients[client_id]):
+            yield (
+                f"{work.clients[client_id].name}: no contact has an e-mail address, so its invoices stay drafts though"
+                " auto_send is on"
+            )
 
 
 def client_warnings(rules: BillingRules, theirs: EffectiveSettings) -> Iterator[str]:

@@ -11,6 +11,7 @@ from mappings.codes import Code
 from mappings.invoiceninja.decode import read_invoice
 from mappings.invoiceninja.recipients import message_ids, recipients
 from mappings.time.models import Contact, NinjaClient
+from middleware.lab.sandbox.invoiceninja import ledger
 from tests.support.invoicing.invoicing_bench import Office, as_event
 from tests.unit.handlers.invoices.test_send_invoices import to_send
 
@@ -71,7 +72,7 @@ async def test_the_mail_server_is_down(bureau: Office) -> None:
     assert outcome.reason == "invoice 0001 was called sent, but no mail was handed over"
     assert bureau.reviews.kinds == [NOT_MAILED]
     assert not [link for link in bureau.links.rows.values() if link.kind == MAIL]
-    assert (await bureau.once(event)).reason == "invoice 0001 is sent already"
+    assert (await bureau.once(event)).reason == "invoice 0001 is called sent, and no e-mail of it is known"
 
 
 async def test_a_queue_hands_the_mail_over_later(bureau: Office) -> None:
@@ -121,3 +122,22 @@ def test_only_invited_contacts_count() -> None:
     invoice = read_invoice({"id": "i", "invitations": [{"client_contact_id": "2", "message_id": "m1"}, {}]})
     assert recipients(invoice, client) == ("b@x.test",)
     assert message_ids(invoice.invitations) == {"m1"}
+
+
+async def test_a_draft_that_became_sent_without_a_mail(bureau: Office) -> None:
+    """A link preview opened it, which makes it sent: a person is asked, because nobody got it by mail."""
+    event = await _draft(bureau)
+    (row,) = bureau.state.tables["invoices"]
+    ledger.mark_sent(bureau.state, row)
+    assert (await bureau.once(event)).reason == "invoice 0001 is called sent, and no e-mail of it is known"
+    assert bureau.reviews.kinds == [NOT_MAILED]
+
+
+async def test_a_plan_says_who_would_not_be_reached(bureau: Office) -> None:
+    """Before the run: auto_send is on, and the client has no address."""
+    acme = await bureau.client(contacts=[])
+    bureau.rules(acme, auto_send=True)
+    await bureau.work(acme, "2")
+    assert (await bureau.plan()).warnings == (
+        "Acme: no contact has an e-mail address, so its invoices stay drafts though auto_send is on",
+    )

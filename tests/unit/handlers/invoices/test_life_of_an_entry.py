@@ -4,13 +4,17 @@ The table in docs/invoicing.md has a line for each case.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
+from handlers.invoices.balance import hour_balance
 from handlers.invoices.cancelled import CANCELLED, LOST
 from handlers.invoices.release import decide
+from mappings.invoiceninja.models import Invoice, InvoiceDraft
 from mappings.invoices.balance import CHANGED, DELETED, GONE, NO_LINE, ClientBalance, Stand
+from mappings.invoices.models import LoggedTask
 from middleware.lab.sandbox.invoiceninja import ledger, records
 from middleware.lab.sandbox.invoiceninja.invoice_actions import cancel, delete_invoice, restore_invoice
 from tests.support.invoicing.life_bench import Desk, desk
@@ -308,3 +312,79 @@ async def test_a_lock_on_invoiced_tasks(at: Desk) -> None:
     released = await decide("0001", "bill_again", at.office.context)
     assert (released.done, "invoice_task_lock" in released.problems[0]) == ((), True)
     assert at.office.reviews.kinds == [CANCELLED]
+
+
+async def test_a_cancelled_invoice_of_work_that_is_not_billable_any_more(at: Desk) -> None:
+    """Nothing is to be credited: the question stays what becomes of the hours, and they are not wanted any more."""
+    await _cancel(at)
+    assert (await at.tell(at.stories[0], billable=False)).startswith(
+        "not marked billable; 5 h are on invoice 0001, which was cancelled, a person decides"
+    )
+    (of_client,) = (await at.balance()).clients
+    assert (of_client.closed, of_client.difference) == (Decimal(0), Decimal(0))
+    assert at.office.reviews.kinds == [CANCELLED]
+
+
+async def test_nobody_is_asked_twice(at: Desk) -> None:
+    """What a person left stays left: a comment in Taiga says so, and opens no review."""
+    await _leave(at)
+    assert "they stay unbilled, as a person decided" in await at.look_again()
+    await at.balance()
+    assert at.office.reviews.kinds == []
+
+
+async def test_work_of_another_month(at: Desk) -> None:
+    """The balance of a month is that of the work that was closed in it."""
+    world, context = at.office.world, at.office.context
+    assert (await hour_balance(world, context, at.office.month("2025-11"))).clients == ()
+    (of_client,) = (await hour_balance(world, context, at.office.month("2025-12"))).clients
+    assert _sums(of_client) == _h(closed=5, billable=5)
+
+
+async def test_an_entry_that_is_archived_in_that_moment(at: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody archives it between our look and the invoice: Invoice Ninja links it not, and it is taken out again."""
+    real = at.office.ninja.create_invoice
+
+    async def meanwhile(draft: InvoiceDraft) -> Invoice:
+        await _archive(at)
+        return await real(draft)
+
+    monkeypatch.setattr(at.office.ninja, "create_invoice", meanwhile)
+    (told,) = await at.office.bill()
+    assert told == "invoice 0001 was deleted again: TAIGA-T7 was archived just now: taken out"
+    (of_client,) = (await at.balance()).clients
+    assert _sums(of_client) == _h(closed=5) | {"it is archived in Invoice Ninja": Decimal(5)}
+
+
+async def test_people_s_own_hours_on_a_cancelled_invoice(at: Desk) -> None:
+    """Hours that are not from Taiga are freed as well; where Invoice Ninja rounds, they keep the time they show."""
+    at.office.state.company["settings"] |= {"task_round_to_nearest": 3600, "task_round_up": False}
+    own = await at.office.work(at.other_id, "1.0003")
+    line = {"type_id": "2", "task_id": own.id, "quantity": 1, "cost": 80}
+    await at.act("POST", "/invoices", client_id=at.other_id, line_items=[line], number="H-1", date="2026-01-01")
+    ledger.mark_sent(at.office.state, at.invoice())
+    cancel(at.office.state, at.invoice())
+    assert (await decide("H-1", "bill_again", at.office.context)).done == ("0001 (1 h) is free again",)
+    (free,) = [task for task in await at.office.unbilled() if task.client_id == at.other_id]
+    assert free.seconds == 3600
+    assert (await decide("H-1", "bill_again", at.office.context)).done == ("nothing is linked to invoice H-1 any more",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({}, "TAIGA-T7 stays linked to its invoice, though Invoice Ninja refused nothing"),
+        ({"invoice_id": "", "log": ()}, "TAIGA-T7 is free, but shows other times than before"),
+    ],
+)
+async def test_an_answer_that_is_not_what_was_asked(
+    at: Desk, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], problem: str
+) -> None:
+    """The answer of each write is compared with what was meant."""
+    await _cancel(at)
+
+    async def otherwise(task: LoggedTask, _log: object) -> LoggedTask:
+        return replace(task, **changes)  # type: ignore[arg-type]  # fields by name
+
+    monkeypatch.setattr(at.office.ninja, "free_task", otherwise)
+    assert (await decide("0001", "bill_again", at.office.context)).problems == (problem,)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mappings.invoiceninja.settings import Rounding
 from mappings.invoices.balance import (
     CREDIT_WAITS,
     BillingLine,
@@ -22,6 +23,9 @@ from mappings.invoices.balance import (
     known_works,
     stand_of,
 )
+from mappings.invoices.balance_json import balance_as_json, balance_in_words
+from mappings.invoices.models import LogEntry
+from mappings.invoices.splitting import kept_log
 
 _SPAN = ((1765350000, 1765368000),)
 _PLACES = ("billed", "billable", "left_out", "cancelled", "deleted", "purged", "no_line", "archived_line")
@@ -162,3 +166,32 @@ def test_what_people_decide_about() -> None:
     assert [int(works["p"].settled), int(works["a"].hours)] == [2, 3]
     assert works.keys() == {"o", "p", "a"}
     assert works["a"].name == "A"
+
+
+def test_in_words_and_as_json() -> None:
+    """A sentence for the overview, and everything for programs: hours are text, without zeros that say nothing."""
+    records = _Records([(1, "billed", 20), (1, "cancelled", 3), (2, "left_out", 4), (2, "billable", 5)])
+    assert balance_in_words(records.balance()) == "32 h of 2 clients add up"
+    first, second = balance_as_json(records.balance())["clients"]
+    assert first["waiting"] == {"invoice 0001 was cancelled": "3"}
+    assert second == {
+        "client_id": "c2",
+        "closed": "9",
+        "billed": "0",
+        "billable": "5",
+        "left_out": {"it is archived in Invoice Ninja": "4"},
+        "waiting": {},
+        "difference": "0",
+    }
+    _bill_twice(records, records.entries[0], None)
+    found = records.balance()
+    assert balance_in_words(found).startswith("20 h of 1 task do not add up")
+    (off,) = balance_as_json(found)["mismatches"]
+    assert (off["closed"], off["found"], off["entries"][0]["stand"]) == ("23", "43", "billed")
+
+
+def test_a_log_that_is_sent_again() -> None:
+    """Rounding down makes nothing of exactly one step: it is sent a second longer; other logs are sent as they are."""
+    log = (LogEntry(0, 900), LogEntry(900, 2700))
+    assert kept_log(log, Rounding(900)) == (LogEntry(0, 901), LogEntry(900, 2700))
+    assert kept_log(log, Rounding(900, is_up=True)) == kept_log(log, Rounding()) == log
