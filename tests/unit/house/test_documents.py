@@ -16,6 +16,7 @@ from middleware.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+MODULES = ("mappings", "handlers", "middleware", "tests")
 COMPOSE_ONLY = {"POSTGRES_PASSWORD"}
 METRIC = re.compile(r"taiga_billing_[a-z_]+")
 
@@ -159,6 +160,14 @@ class TestLinksAndCommands:
                 headings = re.findall(r"^#+ (.+)$", file.read_text("utf-8"), flags=re.MULTILINE)
                 anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
                 assert anchor in anchors, f"{document.name} links to {target}"
+
+    @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+    def test_modules_exist(self, document: Path) -> None:
+        """Every Python module that a document names is there, whole or from its folder on."""
+        modules = {f"/{path.relative_to(ROOT)}" for top in MODULES for path in (ROOT / top).rglob("*.py")}
+        named = set(re.findall(r"`([\w/]+\.py)`", document.read_text("utf-8")))
+        gone = {name for name in named if not any(module.endswith(f"/{name}") for module in modules)}
+        assert not gone, f"{document.name} names {gone}"
 
     @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
     def test_commands_exist(self, document: Path) -> None:
