@@ -102,7 +102,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.flow = _Flow(transport)
         self._host = self.client[0] if self.client else ""
         self._await(HEADER_SECONDS)
-        if not self.limits.enter(self, self._host):
+        if not self.limits.enter(self, self._host, self.waiting_since):
             transport.abort()
 
     def data_received(self, data: bytes) -> None:

@@ -9,8 +9,11 @@ IPV6_BITS = 64
 ADDRESS_SHARE = 4
 """One address may have a quarter of all connections; a proxy that is trusted speaks for many and may have all."""
 
+PATIENCE_SECONDS = 1.0
+"""Above a limit a connection that has waited this long is closed for each new one; a newer one may be about to send."""
+
 BEYOND_ALL_LIMITS = 2
-"""Above the limit a waiting connection is closed for each new one; above so many times of it, new ones are dropped."""
+"""Above so many times of it any waiting connection is closed; when all are being answered, the new one is dropped."""
 
 
 class LimitedConnection(Protocol):
@@ -38,26 +41,45 @@ class ConnectionLimits:
         self._by_address: dict[str, set[LimitedConnection]] = {}
         self._count = 0
 
-    def enter(self, connection: LimitedConnection, host: str) -> bool:
+    def enter(self, connection: LimitedConnection, host: str, now: float) -> bool:
         """Let a connection in, closing another one for it if need be; False when it must go itself."""
-        if self._count >= BEYOND_ALL_LIMITS * self._most:
-            return False
         address = self._address(host)
         of_address = self._by_address.setdefault(address, set())
-        if len(of_address) >= self._most_of_one and address not in self._proxies:
-            _close_one(of_address)
-        elif self._count >= self._most:
-            # An idle connection of a proxy may be about to bring somebody's webhook: it goes last.
-            others = [name for name in self._by_address if name not in self._proxies]
-            if not _close_one({one for name in others for one in self._by_address[name]}):
-                _close_one(of_address)
-        of_address.add(connection)
+        is_greedy = len(of_address) >= self._most_of_one and address not in self._proxies
+        if is_greedy or self._count >= self._most:
+            has, may = (len(of_address), self._most_of_one) if is_greedy else (self._count, self._most)
+            is_crowded = has >= BEYOND_ALL_LIMITS * may
+            kept_waiting = now if is_crowded else now - PATIENCE_SECONDS
+            if not self._make_room(address, kept_waiting, only_own=is_greedy) and is_crowded:
+                return False
+        # Making room may have emptied it.
+        self._by_address.setdefault(address, of_address).add(connection)
         self._count += 1
         return True
 
+    def _make_room(self, address: str, since: float, *, only_own: bool) -> bool:
+        """Close the one that has kept us waiting the longest; False when nobody has, since this moment."""
+        # An idle connection of a proxy may be about to bring somebody's webhook: it goes last.
+        others = [] if only_own else [name for name in self._by_address if name not in self._proxies]
+        for names in (others, [address]):
+            waiting = [
+                (one.waiting_since, name, one)
+                for name in names
+                for one in self._by_address.get(name, ())
+                if one.waits_for_sender and one.waiting_since <= since
+            ]
+            if waiting:
+                _, name, one = min(waiting, key=lambda entry: entry[0])
+                self._forget(one, name)
+                one.give_up()
+                return True
+        return False
+
     def leave(self, connection: LimitedConnection, host: str) -> None:
         """Forget a connection; one that was not let in is not known."""
-        address = self._address(host)
+        self._forget(connection, self._address(host))
+
+    def _forget(self, connection: LimitedConnection, address: str) -> None:
         of_address = self._by_address.get(address)
         if of_address is None or connection not in of_address:
             return
@@ -68,15 +90,6 @@ class ConnectionLimits:
 
     def _address(self, host: str) -> str:
         return host if host in self._proxies else network_of(host)
-
-
-def _close_one(connections: set[LimitedConnection]) -> bool:
-    """Close the one that has kept us waiting the longest; False when all are being answered."""
-    waiting = [one for one in connections if one.waits_for_sender]
-    if not waiting:
-        return False
-    min(waiting, key=lambda one: one.waiting_since).give_up()
-    return True
 
 
 def network_of(address: str) -> str:

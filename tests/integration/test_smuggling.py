@@ -236,17 +236,32 @@ class Stub:
 def test_one_address_has_its_share() -> None:
     """An address gets a quarter and closes its own; a proxy speaks for many; nobody gets beyond twice the limit."""
     limits = ConnectionLimits(8, "10.0.0.1,fd00::1")
-    greedy = [Stub(number) for number in range(3)]
-    assert all(limits.enter(one, "2001:db8::" + str(number)) for number, one in enumerate(greedy, start=1))
-    assert [one.is_open for one in greedy] == [False, True, True]
-    proxied = [Stub(0, waits=False) for _ in range(6)]
-    assert all(limits.enter(one, "10.0.0.1") for one in proxied)
+    greedy = [Stub(number) for number in range(6)]
+    for number, one in enumerate(greedy, start=1):
+        assert limits.enter(one, f"2001:db8::{number}", number)
+    assert [one.is_open for one in greedy] == [False] * 4 + [True] * 2
+    proxied = [Stub(6) for _ in range(7)]
+    assert all(limits.enter(one, "10.0.0.1", 6) for one in proxied)
+    assert [one.is_open for one in greedy] == [False] * 5 + [True]
     assert all(one.is_open for one in proxied)
-    assert [one.is_open for one in greedy] == [False, False, True]
-    busy = [Stub(0, waits=False) for _ in range(8)]
-    assert [limits.enter(one, f"192.0.2.{number}") for number, one in enumerate(busy)] == [True] * 7 + [False]
-    limits.leave(busy[0], "192.0.2.0")
-    assert limits.enter(busy[7], "192.0.2.7")
+    assert limits.enter(Stub(8), "10.0.0.1", 8)
+    assert not greedy[5].is_open
+
+
+def test_who_just_came_is_not_closed() -> None:
+    """Within a second nobody is closed for another, until there are twice too many: then the oldest, or the new one."""
+    limits = ConnectionLimits(4, "10.0.0.1")
+    fresh = [Stub(number / 100) for number in range(8)]
+    assert all(limits.enter(one, "10.0.0.1", one.waiting_since) for one in fresh)
+    assert all(one.is_open for one in fresh)
+    assert limits.enter(Stub(0.1, waits=False), "10.0.0.1", 0.1)
+    assert [one.is_open for one in fresh] == [False] + [True] * 7
+    busy = [Stub(0.2, waits=False) for _ in range(7)]
+    assert all(limits.enter(one, "10.0.0.1", 0.2) for one in busy)
+    assert not any(one.is_open for one in fresh)
+    assert not limits.enter(Stub(0.3), "10.0.0.1", 0.3)
+    limits.leave(busy[0], "10.0.0.1")
+    assert limits.enter(Stub(0.3), "10.0.0.1", 0.3)
     limits.leave(Stub(0), "192.0.2.99")
 
 

@@ -1,6 +1,6 @@
-"""Garbage in bulk, and whether valid webhooks are still answered: `taiga-billing bench abuse`.
+"""Garbage in bulk and hostile senders, and whether valid webhooks are still answered: `taiga-billing bench abuse`.
 
-All requests come from one address, which has proven itself: the receiver must check every signature, its worst case.
+All requests come from one address, so nobody can be told apart by it: the receiver's worst case.
 """
 
 import asyncio
@@ -9,11 +9,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from itertools import count
 
+from middleware.lab.bench.hostile import attack
 from middleware.lab.bench.load import request_for, task_webhook
+from middleware.lab.bench.machine import usage
 
 CONNECTIONS = 32
 VALID_PER_SECOND = 20
 LONGEST_ANSWER = 10.0
+MOST_MEMORY_MB = 200
+WATCH_SECONDS = 0.2
 _FORGED = task_webhook(0)
 
 GARBAGE = (
@@ -28,31 +32,46 @@ GARBAGE = (
 
 @dataclass(slots=True)
 class Endured:
-    """What was sent and answered; `slowest_ms` of the valid ones."""
+    """What was sent and answered; `p99_ms` and `slowest_ms` of the valid ones; memory of the receiver at its peak."""
 
     seconds: float
     garbage: int = 0
     valid: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     slowest_ms: float = 0.0
+    p99_ms: float = 0.0
+    attacks: int = 0
+    peak_mb: float = 0.0
 
     @property
     def is_right(self) -> bool:
-        """Whether every valid webhook was acknowledged."""
-        return self.valid > 0 and not self.refused
+        """Whether every valid webhook was acknowledged, and memory stayed bounded."""
+        return self.valid > 0 and not self.refused and self.peak_mb < MOST_MEMORY_MB
 
 
-async def endure(port: int, seconds: float, per_second: float) -> Endured:
-    """Send garbage at this rate for so long, and valid webhooks beside it."""
+async def endure(port: int, pid: int, seconds: float, per_second: float) -> Endured:
+    """Send garbage at this rate for so long, hostile connections and valid webhooks beside it."""
     endured, until = Endured(seconds), time.monotonic() + seconds
-    await _send_valid(port, next(_numbers), endured)
+    times: list[float] = []
+    await _send_valid(port, next(_numbers), endured, times)
     async with asyncio.TaskGroup() as group:
+        attacking = group.create_task(attack(port, until))
+        group.create_task(_watch(pid, until, endured))
         for number in range(CONNECTIONS):
             group.create_task(_spam(port, number, until, CONNECTIONS / per_second, endured))
         while time.monotonic() < until:
-            group.create_task(_send_valid(port, next(_numbers), endured))
+            group.create_task(_send_valid(port, next(_numbers), endured, times))
             await asyncio.sleep(1 / VALID_PER_SECOND)
+    endured.attacks = attacking.result()
+    times.sort()
+    endured.p99_ms, endured.slowest_ms = times[int(len(times) * 0.99)] * 1000, times[-1] * 1000
     return endured
+
+
+async def _watch(pid: int, until: float, endured: Endured) -> None:
+    while time.monotonic() < until:
+        endured.peak_mb = max(endured.peak_mb, usage(pid).rss_mb)
+        await asyncio.sleep(WATCH_SECONDS)
 
 
 _numbers = count(1)
@@ -72,7 +91,7 @@ async def _spam(port: int, number: int, until: float, pause: float, endured: End
             continue
 
 
-async def _send_valid(port: int, number: int, endured: Endured) -> None:
+async def _send_valid(port: int, number: int, endured: Endured, times: list[float]) -> None:
     started = time.monotonic()
     endured.valid += 1
     try:
@@ -82,7 +101,7 @@ async def _send_valid(port: int, number: int, endured: Endured) -> None:
         return
     if not line.startswith((b"HTTP/1.1 202", b"HTTP/1.1 200")):
         endured.refused[line[9:12].decode("latin-1") or "no answer"] += 1
-    endured.slowest_ms = max(endured.slowest_ms, (time.monotonic() - started) * 1000)
+    times.append(time.monotonic() - started)
 
 
 async def _first_line(port: int, request: bytes) -> bytes:

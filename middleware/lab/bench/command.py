@@ -66,15 +66,17 @@ def abuse(*, seconds: float, rate: float, as_json: bool) -> None:
         click.echo(
             f"{endured.garbage} requests of garbage in {seconds:.0f} s ({endured.garbage / seconds:.0f} a second); "
             f"{endured.valid} valid webhooks, "
-            f"{sum(endured.refused.values())} of them not acknowledged, the slowest after {endured.slowest_ms:.0f} ms"
+            f"{sum(endured.refused.values())} of them not acknowledged, 99 % within {endured.p99_ms:.0f} ms, "
+            f"the slowest after {endured.slowest_ms:.0f} ms; "
+            f"{endured.attacks} hostile connections, at most {endured.peak_mb:.0f} MB"
         )
     if not endured.is_right:
-        raise FailedError(f"valid webhooks were not acknowledged: {dict(endured.refused)}")
+        raise FailedError(f"not acknowledged: {dict(endured.refused)}; memory {endured.peak_mb:.0f} MB")
 
 
 async def _endure(ground: Ground, seconds: float, rate: float) -> Endured:
     async with stack.receiver(ground) as server:
-        return await endure(server.port, seconds, rate)
+        return await endure(server.port, server.pid, seconds, rate)
 
 
 @command.command("scale")
