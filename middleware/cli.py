@@ -31,7 +31,7 @@ COMMANDS = {
     "invoices": ("commands.invoices.group", "Plan the invoices of a period, and create them."),
     "balance": (
         "commands.balance.group",
-        "Check that all hours closed in Taiga are billed, ready to bill, or explained.",
+        "Check that all closed hours are billed, and all money received is recorded, or why not.",
     ),
     "alerts": ("commands.alerts", "Who is alerted when something needs a person, and whether alerts arrive."),
     "housekeeping": ("commands.housekeeping", "Delete old data; encrypt stored bodies with the newest key."),

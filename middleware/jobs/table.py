@@ -9,6 +9,7 @@ from middleware.jobs.failed_payments import payment_jobs
 from middleware.jobs.housekeeping import housekeeping_jobs
 from middleware.jobs.invoice_runs import invoice_jobs
 from middleware.jobs.mirror import mirror_jobs
+from middleware.jobs.money import money_jobs
 from middleware.jobs.periodic import run_jobs
 from middleware.jobs.reconcile import stripe_jobs, taiga_jobs
 from middleware.settings import Settings
@@ -28,6 +29,7 @@ async def run_all_jobs(settings: Settings, pool: Pool, context: Callable[[], Con
                 *invoice_jobs(context, pool),
                 *mirror_jobs(context, pool),
                 *balance_jobs(context, pool, traffic),
+                *money_jobs(context, pool, traffic),
                 *housekeeping_jobs(settings, pool),
             ],
         )

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,25 @@ import pytest
 from click.testing import CliRunner, Result
 
 from handlers.payment_links.models import LinkPlan
+from middleware.alerts.conditions import balances
 from middleware.cli import group
+from middleware.commands.balance import group as balance
 from middleware.commands.invoices import group as invoices
 from middleware.commands.reconcile import group as reconcile
 from middleware.commands.reconcile import stripe as reconcile_stripe
+from middleware.jobs.money import money_run
+from middleware.jobs.periodic import NotNowError
 from middleware.lab.sandbox.faults import Faults
 from middleware.lab.sandbox.invoiceninja import DEFAULT_TOKEN, NinjaState
 from middleware.lab.sandbox.invoiceninja import create_app as create_ninja
 from middleware.lab.sandbox.serve import serve
 from middleware.lab.sandbox.stripe import StripeState, create_app
 from middleware.lab.sandbox.stripe.people import StripePeople
+from middleware.reconcile.balance import BalanceTools, count_money
+from middleware.reconcile.opening import open_stripe_and_books
 from middleware.reconcile.stripe import OVERLAP, daily_scope
 from middleware.settings import Settings
+from middleware.store.billing.balances import BalanceStore
 from middleware.store.billing.payment_links import PaymentLinkStore
 from middleware.store.billing.payments import PaymentStore
 from middleware.store.database import open_pool
@@ -108,6 +116,10 @@ async def shop(
 async def _reconcile(*arguments: str) -> Result:
     # The command has an event loop of its own, and the sandbox needs this one.
     return await asyncio.to_thread(CliRunner().invoke, reconcile.command, ["stripe", *arguments])
+
+
+async def _balance(*arguments: str) -> Result:
+    return await asyncio.to_thread(CliRunner().invoke, balance.command, ["money", *arguments])
 
 
 async def _link(*arguments: str) -> Result:
@@ -211,6 +223,44 @@ def test_help_names_both() -> None:
     """People find the commands."""
     assert "stripe" in CliRunner().invoke(group, ["reconcile", "--help"]).output
     assert "link" in CliRunner().invoke(group, ["invoices", "--help"]).output
+
+
+@pytest.mark.filterwarnings(ARQ_CLOSES_AS_OF_OLD)
+async def test_the_balance_of_money(shop: Shop, fresh_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no webhook told differs, with exit code 3, an alert and a sentence; recorded, everything adds up."""
+    await shop.invoice("2026-1")
+    intent = shop.people.pay(10000, "eur", {"invoice_number": "2026-1"})
+    shop.people.pay(5000, "eur")
+    moved = datetime.now(UTC) + timedelta(hours=1)
+    async with open_pool(fresh_database, size=2) as pool, open_stripe_and_books(Settings(_env_file=None)) as systems:
+        tools = BalanceTools(systems[1], pool, systems[0])
+        await count_money(tools, moved)
+        (stored,) = await BalanceStore(pool).all()
+        assert (stored.kind, stored.difference) == ("money", Decimal(2))
+        (alert,) = balances([stored]).conditions
+        assert "EUR: received 150.00, recorded 0, difference 150.00" in alert.summary
+        assert f"{intent['id']}: 100.00 EUR stayed at Stripe, and Invoice Ninja holds nothing of it" in alert.summary
+        assert (await _reconcile()).exit_code == 0
+        await shop.work()
+        assert await money_run(tools) == "EUR: received 150.00, recorded 100, difference 0.00"
+        (stored,) = await BalanceStore(pool).all()
+        assert (stored.difference, balances([stored]).conditions) == (Decimal(0), ())
+        shop.faults.add(path="/v1/disputes", status=500)
+        with pytest.raises(NotNowError, match="500"):
+            await money_run(tools)
+    told = json.loads((await _balance("--json")).stdout)
+    (euros,) = told["currencies"]
+    assert (euros["received"], euros["recorded"], euros["unmatched"]) == ("150.00", "100", "50.00")
+    monkeypatch.setenv("STRIPE_API_KEY", "")
+    month = await _balance("--month", f"{datetime.now(UTC):%Y-%m}")
+    assert (month.exit_code, "EUR: received 150.00" in month.stdout) == (0, True), month.output
+    assert "50.00 waits for a person" in month.stdout
+    assert "no money arrived" in (await _balance("--month", "2020-02")).stdout
+    assert (await _balance("--month", "February")).exit_code == 2
+    payments = shop.ninja.tables["payments"]
+    next(iter(payments)).data["is_deleted"] = True
+    differs = await _balance()
+    assert (differs.exit_code, f"{intent['id']}: 100.00 EUR stayed at Stripe" in differs.stdout) == (3, True)
 
 
 async def test_links_in_the_store(fresh_database: str) -> None:

@@ -56,7 +56,10 @@ def carry_out(
     systems: Sequence[str], look: Look[_Report], show: Callable[[_Report, str], None], *, dry_run: bool, as_json: bool
 ) -> None:
     """Run it and print its report; `show` gets the words for what becomes of a difference. `systems` are asked."""
-    with servers_behind(settings_or_exit()) as settings, _progress(f"looking at {' and '.join(systems)}") as tell:
+    with (
+        servers_behind(settings_or_exit()) as settings,
+        watched_progress(f"looking at {' and '.join(systems)}") as tell,
+    ):
         report = run(_reconcile(settings, systems, look, tell, dry_run=dry_run))
     if as_json:
         print_json({**report.as_json(), "dry_run": dry_run})
@@ -117,7 +120,7 @@ async def _sink(settings: Settings, pool: Pool, *, dry_run: bool) -> AsyncIterat
 
 
 @contextmanager
-def _progress(title: str) -> Iterator[Tell]:
+def watched_progress(title: str) -> Iterator[Tell]:
     """A line on stderr that tells how far it is, when somebody watches."""
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())

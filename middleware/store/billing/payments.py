@@ -22,10 +22,10 @@ STATUSES = (
 """The words that a payment's status may be, those first that people look for."""
 
 _NAMES = tuple(field.name for field in fields(PaymentRecord))
-_COLUMNS = ", ".join(_NAMES)
+RECORD_COLUMNS = ", ".join(_NAMES)
 
 UPSERT = (
-    f"INSERT INTO payments ({_COLUMNS}) VALUES ({', '.join(f'${index}' for index in range(1, len(_NAMES) + 1))})"
+    f"INSERT INTO payments ({RECORD_COLUMNS}) VALUES ({', '.join(f'${index}' for index in range(1, len(_NAMES) + 1))})"
     f" ON CONFLICT (identity) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _NAMES[1:])},"
     " updated_at = now()"
 )
@@ -36,7 +36,7 @@ UPDATE payments SET updated_at = now() WHERE identity IN (
     SELECT identity FROM payments
     WHERE status = $1 AND invoice_id <> '' AND created_at > now() - $2::interval
     ORDER BY updated_at, identity LIMIT $3 FOR UPDATE SKIP LOCKED
-) RETURNING {_COLUMNS}
+) RETURNING {RECORD_COLUMNS}
 """
 
 
@@ -51,13 +51,15 @@ class PaymentStore:
 
     async def find(self, identity: str) -> PaymentRecord | None:
         """The record of a payment."""
-        rows = await _rows(self._pool, f"SELECT {_COLUMNS} FROM payments WHERE identity = $1", identity)
-        return _record(rows[0]) if rows else None
+        rows = await _rows(self._pool, f"SELECT {RECORD_COLUMNS} FROM payments WHERE identity = $1", identity)
+        return record_of(rows[0]) if rows else None
 
     async def many(self, identities: Collection[str]) -> Mapping[str, PaymentRecord]:
         """The records of these payments, as far as there are any."""
-        rows = await _rows(self._pool, f"SELECT {_COLUMNS} FROM payments WHERE identity = ANY ($1)", list(identities))
-        return {row["identity"]: _record(row) for row in rows}
+        rows = await _rows(
+            self._pool, f"SELECT {RECORD_COLUMNS} FROM payments WHERE identity = ANY ($1)", list(identities)
+        )
+        return {row["identity"]: record_of(row) for row in rows}
 
     async def save(self, record: PaymentRecord) -> None:
         """Insert or replace the record of a payment."""
@@ -66,24 +68,24 @@ class PaymentStore:
     async def list(self, *, status: str | None = None, limit: int = 100, after: str = "") -> list[PaymentRecord]:
         """Records by identity, of one status when given; `after` continues behind a page."""
         query = (
-            f"SELECT {_COLUMNS} FROM payments WHERE ($1::text IS NULL OR status = $1) AND identity > $2"
+            f"SELECT {RECORD_COLUMNS} FROM payments WHERE ($1::text IS NULL OR status = $1) AND identity > $2"
             " ORDER BY identity LIMIT $3"
         )
-        return [_record(row) for row in await _rows(self._pool, query, status, after, limit)]
+        return [record_of(row) for row in await _rows(self._pool, query, status, after, limit)]
 
     async def of_invoice(self, invoice_id: str) -> Sequence[PaymentRecord]:
         """All records of one Invoice Ninja invoice."""
-        query = f"SELECT {_COLUMNS} FROM payments WHERE invoice_id = $1 ORDER BY identity"
-        return [_record(row) for row in await _rows(self._pool, query, invoice_id)]
+        query = f"SELECT {RECORD_COLUMNS} FROM payments WHERE invoice_id = $1 ORDER BY identity"
+        return [record_of(row) for row in await _rows(self._pool, query, invoice_id)]
 
     async def missed(self, statuses: Collection[str]) -> Sequence[PaymentRecord]:
         """The records of these statuses that name an invoice."""
-        query = f"SELECT {_COLUMNS} FROM payments WHERE status = ANY ($1) AND invoice_id <> '' ORDER BY identity"
-        return [_record(row) for row in await _rows(self._pool, query, list(statuses))]
+        query = f"SELECT {RECORD_COLUMNS} FROM payments WHERE status = ANY ($1) AND invoice_id <> '' ORDER BY identity"
+        return [record_of(row) for row in await _rows(self._pool, query, list(statuses))]
 
     async def next_looks(self, status: str, known_for: timedelta, limit: int) -> Sequence[PaymentRecord]:
         """Records of a status that name an invoice, the one written or given out longest ago first; see `_NEXT`."""
-        return [_record(row) for row in await _rows(self._pool, _NEXT, status, known_for, limit)]
+        return [record_of(row) for row in await _rows(self._pool, _NEXT, status, known_for, limit)]
 
     async def clients_of(self, customer: str) -> frozenset[str]:
         """The Invoice Ninja clients whose invoices this Stripe customer has paid."""
@@ -152,7 +154,8 @@ def _event(row: dict[str, Any]) -> Event:
     return Event(payload=read_json(body) if body else {}, **row)
 
 
-def _record(row: asyncpg.Record) -> PaymentRecord:
+def record_of(row: asyncpg.Record) -> PaymentRecord:
+    """A row of `RECORD_COLUMNS` as a record."""
     values: dict[str, Any] = dict(row)
     values["notes"] = tuple(values["notes"])
     values["candidates"] = tuple(Candidate(**candidate) for candidate in values["candidates"])

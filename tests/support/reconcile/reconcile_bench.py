@@ -6,18 +6,23 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from handlers.ports.billing import PaymentRecord
+from handlers.reconcile.money_balance import MoneyBalance, PaidSpan
 from handlers.reconcile.stripe import StripeReconciliation
 from handlers.reconcile.stripe_models import Difference, Known, Report, Scope
+from mappings.stripe.balance import MoneyReport
 from mappings.values.money import to_major
 from middleware.lab.sandbox.invoiceninja import NinjaState
 from middleware.reconcile.stripe import Lists, event_of
+from middleware.store.billing.payment_events import MONEYLESS
 from tests.support.payments.payment_bench import Clock, subject_of
 from tests.support.payments.payment_link_bench import LinkBench
 
+LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 URL = "http://bridge.test/webhooks/stripe"
 LIVES = {"EUR": "250.00", "JPY": "25000", "KWD": "250.50"}
 MINOR = {"EUR": 25000, "JPY": 25000, "KWD": 250500}
@@ -35,6 +40,13 @@ class FakeRecords:
         """The records of these payments."""
         records = self.desk.memory.records
         return {key: records[key] for key in identities if key in records}
+
+    async def paid_between(self, begin: datetime, end: datetime | None) -> AsyncIterator[PaymentRecord]:
+        """The records whose money arrived in a span."""
+        for key in sorted(self.desk.memory.records):
+            record = self.desk.memory.records[key]
+            if record.paid_at and record.status not in MONEYLESS and begin <= record.paid_at < (end or LATEST):
+                yield record
 
     async def unfinished(self, subjects: Collection[str]) -> Mapping[str, Known]:
         """The busy ones among them."""
@@ -85,6 +97,23 @@ class ReconcileBench(LinkBench):
             progress=lambda text, count: self.progress.append((text, count)),
         )
         return await run.run(Scope(since or self.clock() - timedelta(days=31), **scope))
+
+    async def balance(self, begin: datetime | None = None, end: datetime | None = None, **how: Any) -> MoneyReport:
+        """The money that arrived in a span; since 60 days ago unless told otherwise, all of it known by then.
+
+        `has_key` False: without Stripe's lists. `settling`: seconds in which money may be on its way to us.
+        """
+        since = begin or self.clock() - timedelta(days=60)
+        settled = self.clock() - timedelta(seconds=how.get("settling", 0) - 1)
+        span = PaidSpan(since, end, how.get("known_since", since), settled)
+        lists = Lists(self.client_of_stripe) if how.get("has_key", True) else None
+        return await MoneyBalance(self.ninja, self.records, lists).count(span)
+
+    async def enter_payment(self, client_id: str, amount: str, reference: str, **fields: Any) -> str:
+        """A payment that a person enters in Invoice Ninja; returns its id."""
+        body = {"client_id": client_id, "amount": amount, "transaction_reference": reference}
+        dated = {"date": f"{self.clock():%Y-%m-%d}"}
+        return str((await self.post("/payments", {**body, **dated, **fields}))["id"])
 
     async def deliver_webhooks(self, chance: random.Random | None = None, lost: float = 0.0) -> int:
         """Deliver what Stripe sent, that of some payments never; returns how many webhooks were lost."""
