@@ -106,7 +106,7 @@ class _Client:
             if await self._make_all(wanted, read):
                 break
         else:
-            raise RetryLater(Code.CHANGED_MEANWHILE, "the work changes while it is billed: looking again", 5)
+            raise RetryLater(Code.CHANGED_MEANWHILE, "the work is changing while it is billed; retrying", 5)
         if problems:
             raise NeedsPerson(
                 Code.WORK_DIFFERS_FROM_PLAN,

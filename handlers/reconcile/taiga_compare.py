@@ -66,7 +66,7 @@ def _reason(item: WorkItem, newest: Newest | None, *, is_linked: bool) -> str:
     if is_linked and not item.is_closed:
         return "it has a time entry, but is no longer closed"
     if newest is None:
-        return "closed, and no webhook told it"
+        return "closed, but no webhook reported it"
     return f"changed since event {newest.event_id}"
 
 

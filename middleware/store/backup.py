@@ -204,7 +204,7 @@ def _check_proof(file: Path, archive: zipfile.ZipFile, text: bytes) -> None:
     if edge is not None and (PROOF not in archive.namelist() or edge.open(archive.read(PROOF)) != text):
         raise BackupError(
             f"{file} was not made with these ENCRYPTION_KEYS, or somebody changed it: look at what it holds; "
-            "--trust restores it all the same"
+            "--trust restores it anyway"
         )
 
 

@@ -72,7 +72,7 @@ async def test_dry_run_then_real(capsys: pytest.CaptureFixture[str]) -> None:
     dry = await _run("--dry-run", "--json")
     assert dry.exit_code == 3
     (difference,) = json.loads(dry.stdout)["differences"]
-    assert (difference["task"], difference["why"]) == ("#1: Loose end", "closed, and no webhook told it")
+    assert (difference["task"], difference["why"]) == ("#1: Loose end", "closed, but no webhook reported it")
     real = await _run("--since", "30d")
     assert real.exit_code == 0
     assert "1 items listed, 1 read whole, 1 enqueued" in real.stdout

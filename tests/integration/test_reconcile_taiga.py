@@ -37,7 +37,7 @@ async def test_a_task_without_story_is_billed(bridge: Bridge) -> None:
     assert await bridge.deliver() == 0
     report = await bridge.reconcile()
     (difference,) = report.differences
-    assert (difference.subject, difference.why) == (f"taiga:task:{card.id}", "closed, and no webhook told it")
+    assert (difference.subject, difference.why) == (f"taiga:task:{card.id}", "closed, but no webhook reported it")
     await bridge.settle()
     assert await bridge.entries() == {f"TAIGA-T{card.id}": "2"}
     assert not (await bridge.reconcile()).differences

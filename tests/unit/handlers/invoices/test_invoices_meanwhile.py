@@ -127,7 +127,7 @@ class TestLooking:
         await bureau.plans.save(made)
         event = bureau.due(made, acme)
         race.before("unbilled_tasks", *[_longer(bureau, task, 90)] * 10)
-        with pytest.raises(RetryLater, match="changes while it is billed"):
+        with pytest.raises(RetryLater, match="is changing while it is billed"):
             await bureau.once(event)
         assert await bureau.invoices() == []
         assert await bureau.settle(event) == "invoice 0001: 180.00 USD for 2.25 h"

@@ -73,7 +73,7 @@ class TestReasons:
         card = board.closed()
         report = await board.reconcile()
         (one,) = report.differences
-        assert (one.subject, one.why) == (card.name, "closed, and no webhook told it")
+        assert (one.subject, one.why) == (card.name, "closed, but no webhook reported it")
         assert report.as_json() == {
             "looked_at": 1,
             "items_read": 1,
@@ -86,7 +86,7 @@ class TestReasons:
                     "project_id": 1,
                     "task": "#1: Task 1",
                     "permalink": "",
-                    "why": "closed, and no webhook told it",
+                    "why": "closed, but no webhook reported it",
                 }
             ],
         }
