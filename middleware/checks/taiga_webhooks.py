@@ -2,13 +2,14 @@
 
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from handlers.errors import RemoteError
 from middleware.checks.findings import Finding, Level
 from middleware.clients.taiga import Taiga
 from middleware.clients.taiga.decode import TaigaProject, Webhook, WebhookLog
 from middleware.sources.addresses import leads_here, taiga_refusal, webhook_address
+from middleware.sources.taiga import keys_for
 
 SHOWN_WORDS = 200
 
@@ -23,6 +24,10 @@ class Expected:
     def accepts(self, key: str) -> bool:
         """Whether deliveries signed with this key are taken."""
         return any(hmac.compare_digest(key.encode(), secret.encode()) for secret in self.secrets)
+
+    def of_project(self, project_id: int) -> "Expected":
+        """The same, with the keys that may sign for a project."""
+        return replace(self, secrets=keys_for(self.secrets, project_id))
 
     @property
     def address(self) -> str:
@@ -42,7 +47,7 @@ async def check_webhooks(taiga: Taiga, where: str, project: TaigaProject, expect
         logs = {hook.id: await taiga.webhook_logs(hook.id) for hook in ours}
     except RemoteError as error:
         return [Finding(name, "failed", str(error), "try again")]
-    return hook_findings(name, hooks, ours, logs, expected)
+    return hook_findings(name, hooks, ours, logs, expected.of_project(project.id))
 
 
 def hook_findings(

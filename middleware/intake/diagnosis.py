@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from mappings.errors import NotUnderstood
 from middleware.intake.body_variants import rewritten
-from middleware.sources.base import Delivery, Source
+from middleware.sources.base import Delivery, NotJsonError, Source, decode
 from middleware.sources.signing import SignatureError
 
 _HEX = re.compile(r"[0-9a-fA-F]{32,128}")
@@ -50,7 +51,20 @@ def diagnose(case: Case, secrets: Sequence[str]) -> Diagnosis:
         index = case.source.verify(case.delivery, secrets, case.tolerance)
     except SignatureError as error:
         return _explain(case, secrets, error)
+    if not _may_sign(case, secrets, index):
+        hint = "give the webhook the key that is bound to its project, or bind this one to it: PROJECT:KEY"
+        return Diagnosis(
+            "key_of_another_project", f"key {index + 1} fits, but is bound to another project", hint, index
+        )
     return Diagnosis("ok", f"signed with key {index + 1} of {len(secrets)}", key=index)
+
+
+def _may_sign(case: Case, secrets: Sequence[str], index: int) -> bool:
+    try:
+        return case.source.may_sign(secrets, index, decode(case.delivery.body))
+    except (NotJsonError, NotUnderstood):
+        # Its signature is right, which is what was asked.
+        return True
 
 
 def _explain(case: Case, secrets: Sequence[str], error: SignatureError) -> Diagnosis:

@@ -80,7 +80,11 @@ class Receiver:
         try:
             used = self._rules.verify(delivery, self._secrets, self._tolerance)
             self._notes.key_used(self._source, self._fingerprints[used], delivery.received_at)
-            event = self._rules.read(delivery, decode(delivery.body))
+            payload = decode(body)
+            if not self._rules.may_sign(self._secrets, used, payload):
+                message = "the signature is right, but its key is bound to another project"
+                raise RejectedDeliveryError(403, "key_of_another_project", message, body)
+            event = self._rules.read(delivery, payload)
             return (await self._ingest.enqueue([event]))[0]
         except SignatureError as error:
             raise RejectedDeliveryError(403, error.reason, str(error), body) from error

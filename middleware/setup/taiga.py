@@ -11,6 +11,7 @@ from middleware.clients.taiga.decode import TaigaProject, Webhook
 from middleware.clients.taiga.projects import AttributeType
 from middleware.setup.steps import Step
 from middleware.sources.addresses import leads_here, webhook_address
+from middleware.sources.taiga import keys_for
 
 HOOK_NAME = "taiga-billing"
 TYPES: dict[str, AttributeType] = {
@@ -41,9 +42,9 @@ class Hooks:
     public_url: str
     secrets: Sequence[str]
 
-    def accepts(self, key: str) -> bool:
-        """Whether a webhook with this key is understood here."""
-        return any(hmac.compare_digest(key.encode(), secret.encode()) for secret in self.secrets)
+    def accepts(self, key: str, project_id: int) -> bool:
+        """Whether a webhook of this project with this key is understood here."""
+        return any(hmac.compare_digest(key.encode(), secret.encode()) for secret in keys_for(self.secrets, project_id))
 
 
 async def plan_taiga(taiga: Taiga, mapping: MappingFile, hooks: Hooks) -> TaigaPlan:
@@ -59,6 +60,11 @@ async def plan_taiga(taiga: Taiga, mapping: MappingFile, hooks: Hooks) -> TaigaP
         missing = [*_attributes(taiga, project, mapping.rules_for(project.id))]
         if project.i_am_admin:
             steps += [*missing, *_webhook(taiga, project, await taiga.webhooks(project.id), hooks)]
+            if hooks.public_url and not keys_for(hooks.secrets, project.id):
+                remarks.append(
+                    f"{project.name}: every key of TAIGA_WEBHOOK_SECRETS is bound to another project: "
+                    f"add {project.id}:KEY and run setup again."
+                )
         else:
             undone = "".join(f"\n    - {step.title}" for step in missing)
             remarks.append(
@@ -90,10 +96,14 @@ def _webhook(taiga: Taiga, project: TaigaProject, present: Sequence[Webhook], ho
     """A webhook with our address gets a key that we accept; one of our name gets our address; else one is made."""
     if not hooks.public_url:
         return
-    url, key = webhook_address(hooks.public_url, "taiga"), hooks.secrets[0]
+    keys = keys_for(hooks.secrets, project.id)
+    if not keys:
+        # Every key is bound to another project: a person has to decide on one for this.
+        return
+    url, key = webhook_address(hooks.public_url, "taiga"), keys[0]
     ours = [hook for hook in present if leads_here(hook.url, hooks.public_url, "taiga")]
     for hook in ours:
-        if not hooks.accepts(hook.key):
+        if not hooks.accepts(hook.key, project.id):
             title = f'{project.name}: give the webhook "{hook.name}" the key of TAIGA_WEBHOOK_SECRETS'
             yield Step(title, partial(taiga.update_webhook, hook.id, key=key))
     named = next((hook for hook in present if hook.name == HOOK_NAME), None)

@@ -40,6 +40,11 @@ def whole_body(delivery: Delivery) -> bytes:
     return delivery.body
 
 
+def every_key(_secrets: Sequence[str], _used: int, _payload: Mapping[str, Any]) -> bool:
+    """What most sources allow: each of their keys signs for everything."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One source of webhooks. What the rest of the program does with it, it asks here and nowhere else."""
@@ -61,6 +66,9 @@ class Source:
 
     digest: str
     """The hash function of the HMAC, as `hashlib` calls it."""
+
+    may_sign: Callable[[Sequence[str], int, Mapping[str, Any]], bool] = every_key
+    """Whether the key that was used, of all keys, is one for what this payload is about."""
 
     needs: frozenset[str] = frozenset({"invoiceninja"})
     """The systems without which its events cannot be settled: while one is away, they wait. At least one."""

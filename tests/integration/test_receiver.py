@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from itertools import count
+from typing import Any
 
 import httpx
 import pytest
@@ -194,3 +196,27 @@ async def test_exactly_the_limit(clean_database: str) -> None:
         padded = body + b" " * (1024 - len(body))
         assert (await post(client, padded)).status_code == 202
         await refused(client, 413, "too_large", content=padded + b" ", headers=signed(padded + b" "))
+
+
+async def test_a_key_of_another_project(clean_database: str, store: EventStore) -> None:
+    """A bound key signs for its own project, and for Taiga's test button; what it says of others is refused."""
+    keys = "17:seventeen,18:eighteen,19:eighteen,free"
+    async with running(settings(clean_database, taiga_webhook_secrets=keys)) as client:
+
+        async def sent(project: Any, key: str, **changes: Any) -> int:
+            body = body_of(data={"id": next(_ids), "project": project}, **changes)
+            return (await post(client, body, signed(body, key))).status_code
+
+        assert await sent({"id": 17}, "seventeen") == 202
+        assert [await sent({"id": number}, "eighteen") for number in (18, 19)] == [202, 202]
+        assert await sent({"id": 17}, "free") == 202
+        assert await sent(None, "seventeen", type="test", action="test") == 202
+        for project in ({"id": 18}, {"id": "17"}, {}, None, "17"):
+            body = body_of(action="delete", data={"id": 1, "project": project})
+            await refused(client, 403, "key_of_another_project", content=body, headers=signed(body, "seventeen"))
+        body = body_of()
+        await refused(client, 403, "wrong_signature", content=body, headers=signed(body, "17:seventeen"))
+    assert len(await store.list()) == 5
+
+
+_ids = count(100)

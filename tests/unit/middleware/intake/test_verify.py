@@ -141,3 +141,14 @@ def test_nothing_breaks_it(body: bytes, header: str, source: str) -> None:
     """Whatever arrives, there is an answer, and it is not good."""
     name = "X-TAIGA-WEBHOOK-SIGNATURE" if source == "taiga" else "Stripe-Signature"
     assert not _examined(source, body, {name: header}).is_good
+
+
+def test_a_key_that_is_bound() -> None:
+    """A right signature with the key of another project is told as that; without a project nothing is said."""
+    keys = ("17:bound", "other")
+    mine, theirs = (json.dumps({"type": "task", "data": {"project": {"id": one}}}).encode() for one in (17, 18))
+    header = "X-TAIGA-WEBHOOK-SIGNATURE"
+    assert _examined("taiga", mine, {header: sign_taiga(mine, "bound")}, keys).is_good
+    assert _examined("taiga", theirs, {header: sign_taiga(theirs, "bound")}, keys).kind == "key_of_another_project"
+    assert _examined("taiga", theirs, {header: sign_taiga(theirs, "other")}, keys).is_good
+    assert _examined("taiga", b"[]", {header: sign_taiga(b"[]", "bound")}, keys).is_good
