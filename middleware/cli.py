@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 differences found (dry runs and rec
 import importlib
 
 import click
+from click.exceptions import NoSuchCommand
 
 from middleware.commands.terminal import guard_output
 from middleware.version import VERSION
@@ -56,6 +57,15 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"middleware.{COMMANDS[name][0]}")
         command: click.Command = module.command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; one that is mistyped is answered with those that look like it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except NoSuchCommand as error:
+            raise NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

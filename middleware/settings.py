@@ -304,7 +304,7 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks them
     except ValidationError as error:
         found = error.errors()
-    raise SettingsError([_problem(item["loc"], item["msg"]) for item in found + _hidden_behind(found, overrides)])
+    raise SettingsError([_problem(item) for item in found + _hidden_behind(found, overrides)])
 
 
 def _hidden_behind(found: list[ErrorDetails], overrides: Mapping[str, object]) -> list[ErrorDetails]:
@@ -319,7 +319,12 @@ def _hidden_behind(found: list[ErrorDetails], overrides: Mapping[str, object]) -
     return []
 
 
-def _problem(location: tuple[int | str, ...], message: str) -> str:
-    name = str(location[0]).upper() if location else ""
-    text = message.removeprefix("Value error, ")
+_NUMBERS = {"int_parsing": "a whole number", "int_from_float": "a whole number", "float_parsing": "a number"}
+
+
+def _problem(error: ErrorDetails) -> str:
+    name = str(error["loc"][0]).upper() if error["loc"] else ""
+    text = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    if wanted := _NUMBERS.get(error["type"]):
+        text = f"must be {wanted}"
     return f"{name}: {text}" if name else text

@@ -115,7 +115,7 @@ def run(main: Coroutine[Any, Any, _T]) -> _T:
         raise FailedError(str(error)) from error
     except STORE_ERRORS as error:
         if isinstance(error, OSError) and error.filename is not None:
-            raise FailedError(str(error)) from error  # it names a file: no connection does
+            raise FailedError(f"{error.filename}: {error.strerror}") from error  # no connection names a file
         raise FailedError(
             f"PostgreSQL: {error} ({type(error).__name__}; is DATABASE_URL right and the server running?)"
         ) from error

@@ -179,6 +179,7 @@ async def test_wrong_settings(call: Call) -> None:
     wrong = await call("migrate", PORT="abc", LOG_LEVEL="loud", TAIGA_WEBHOOK_SECRETS="")
     assert wrong.exit_code == 2
     assert all(name in wrong.stderr for name in ("PORT", "LOG_LEVEL", "TAIGA_WEBHOOK_SECRETS"))
+    assert "PORT: must be a whole number\n" in wrong.stderr
     stray = await call("migrate", TAIGA_WEBHOOK_SECRETS="hunter2,,x")
     assert (stray.exit_code, "stray comma" in stray.stderr, "hunter2" in stray.output) == (2, True, False)
 
@@ -195,6 +196,7 @@ async def test_migrate_and_help(call: Call) -> None:
     assert "events" in (await call("--help")).stdout
     assert (await call("--version")).exit_code == 0
     assert (await call("nonsense")).exit_code == 2
+    assert "Did you mean 'events'?" in (await call("eventz")).stderr
 
 
 async def test_a_missing_file_is_no_failure_of_postgresql() -> None:
@@ -203,5 +205,5 @@ async def test_a_missing_file_is_no_failure_of_postgresql() -> None:
     async def read() -> None:
         Path("/nowhere/at/all").read_text("utf-8")  # noqa: ASYNC240 - it is not there
 
-    with pytest.raises(common.FailedError, match=r"^\[Errno 2\] No such file or directory: '/nowhere/at/all'$"):
+    with pytest.raises(common.FailedError, match=r"^/nowhere/at/all: No such file or directory$"):
         await asyncio.to_thread(common.run, read())

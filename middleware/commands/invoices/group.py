@@ -169,7 +169,7 @@ def _with_runs() -> Iterator[_Do[Any]]:
             raise WrongUseError(str(error)) from error
         except UnknownPlanError as error:
             raise WrongUseError(
-                f"there is no plan {error}: `taiga-billing invoices plan` shows the id of each"
+                f"there is no plan {error}: the page Invoices lists them, `invoices plan --month` makes one"
             ) from error
         except WorkError as error:
             raise FailedError(str(error)) from error
