@@ -6,7 +6,7 @@ from typing import Any
 
 from handlers.event import NewEvent, own_event
 from handlers.invoices.events import SEND, SEND_SUBJECT, TASK_INVOICED, client_subject
-from handlers.invoices.intents import Intent
+from handlers.invoices.intents import InvoiceIntent
 from handlers.invoices.verify import Checked
 from handlers.ports.context import Context
 from handlers.ports.invoice_world import Invoiced, InvoiceWorld
@@ -19,7 +19,9 @@ FLAGGED = "invoice_flagged"
 _DAY = timedelta(days=1)
 
 
-async def conclude(intent: Intent, checked: Checked, invoice: Invoice, world: InvoiceWorld, context: Context) -> str:
+async def conclude(
+    intent: InvoiceIntent, checked: Checked, invoice: Invoice, world: InvoiceWorld, context: Context
+) -> str:
     """Do what follows from a made invoice; each step may be done again. Returns what to tell about it."""
     planned, subject = checked.planned, f"{client_subject(invoice.client_id)}:{invoice.id}"
     note = "; ".join((*checked.notes, *checked.flags))
@@ -38,7 +40,7 @@ async def conclude(intent: Intent, checked: Checked, invoice: Invoice, world: In
     return f"{told} ({note})" if note else told
 
 
-async def look_at_items(intent: Intent, invoice: Invoice, world: InvoiceWorld, context: Context) -> None:
+async def look_at_items(intent: InvoiceIntent, invoice: Invoice, world: InvoiceWorld, context: Context) -> None:
     """Let every Taiga item of the invoice be looked at again, also those whose time was taken out of it.
 
     As long as it named them they were taken for billed, so that a change in Taiga may have changed nothing.
@@ -49,7 +51,7 @@ async def look_at_items(intent: Intent, invoice: Invoice, world: InvoiceWorld, c
         )
 
 
-def _invoiced(entry: Entry, intent: Intent, invoice: Invoice) -> Invoiced:
+def _invoiced(entry: Entry, intent: InvoiceIntent, invoice: Invoice) -> Invoiced:
     state: Mapping[str, Any] = {
         "invoice_number": invoice.number,
         "client_id": invoice.client_id,

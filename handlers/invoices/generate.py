@@ -12,7 +12,7 @@ from handlers.event import Work
 from handlers.invoices.conclude import conclude, look_at_items
 from handlers.invoices.events import Due, read_due
 from handlers.invoices.intents import (
-    Intent,
+    InvoiceIntent,
     doubt,
     doubted_intents,
     find_made,
@@ -182,7 +182,7 @@ class _Client:
     async def _make(self, planned: PlannedInvoice, tasks: dict[str, LoggedTask]) -> None:
         now = self.context.clock()
         logs = logs_of({entry.task_id: tasks[entry.task_id] for entry in planned.entries})
-        intent = Intent(self.due, planned, now, logs)
+        intent = InvoiceIntent(self.due, planned, now, logs)
         today = local_date(int(now.timestamp()), self.due.period.timezone)
         await remember(intent, self.context)
         try:
@@ -197,7 +197,7 @@ class _Client:
             invoice = found
         await self._conclude(intent, invoice)
 
-    async def _resume(self, intent: Intent) -> None:
+    async def _resume(self, intent: InvoiceIntent) -> None:
         found = await find_made(intent, self.world.books)
         if found is None:
             wait_if_young(intent, self.context.clock())
@@ -205,7 +205,7 @@ class _Client:
         else:
             await self._conclude(intent, found)
 
-    async def _conclude(self, intent: Intent, invoice: Invoice) -> None:
+    async def _conclude(self, intent: InvoiceIntent, invoice: Invoice) -> None:
         checked = await check(self.world.books, invoice, intent.planned, intent.logs, intent.due.period)
         if checked.invoice is None:
             self._told.append(f"invoice {invoice.name} was deleted again: {'; '.join(checked.notes)}")

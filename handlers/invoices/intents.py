@@ -34,7 +34,7 @@ STILL_ON_ITS_WAY = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
-class Intent:
+class InvoiceIntent:
     """An invoice that was asked for, and the logs of its tasks at that moment."""
 
     due: Due
@@ -48,23 +48,23 @@ class Intent:
         return mark(self.due.period, self.planned.client_id, self.planned.entries)
 
 
-async def remember(intent: Intent, context: Context) -> None:
+async def remember(intent: InvoiceIntent, context: Context) -> None:
     """Before the request."""
     await context.links.save(Link(client_subject(intent.planned.client_id), KIND, intent.mark, "", _state(intent)))
 
 
-async def forget(intent: Intent, context: Context) -> None:
+async def forget(intent: InvoiceIntent, context: Context) -> None:
     """The request was not carried out."""
     await context.links.remove(Link(client_subject(intent.planned.client_id), KIND, intent.mark, "", {}))
 
 
-async def doubt(intent: Intent, context: Context) -> None:
+async def doubt(intent: InvoiceIntent, context: Context) -> None:
     """The request was not carried out as far as can be seen: it is given up, and may be carried out late."""
     await context.links.save(_doubt_of(intent, _state(intent)))
     await forget(intent, context)
 
 
-async def believe_again(intent: Intent, context: Context) -> None:
+async def believe_again(intent: InvoiceIntent, context: Context) -> None:
     """What was given up was made after all: it is to be finished like any other.
 
     It stays in mind: when it was asked for more than once, another one may follow.
@@ -72,12 +72,12 @@ async def believe_again(intent: Intent, context: Context) -> None:
     await remember(intent, context)
 
 
-async def forget_doubt(intent: Intent, context: Context) -> None:
+async def forget_doubt(intent: InvoiceIntent, context: Context) -> None:
     """Nothing late is to be expected of it any more."""
     await context.links.remove(_doubt_of(intent, {}))
 
 
-async def doubted_intents(client_id: str, context: Context) -> list[Intent]:
+async def doubted_intents(client_id: str, context: Context) -> list[InvoiceIntent]:
     """The invoices of a client that were given up."""
     links = await context.links.of_subject(client_subject(client_id))
     return [_intent(client_id, link.state) for link in links if link.kind == DOUBTED]
@@ -89,7 +89,7 @@ async def finished_ids(client_id: str, context: Context) -> set[str]:
     return {link.remote_id for link in links if link.kind == KIND and link.remote_id}
 
 
-async def finish(intent: Intent, invoice: Invoice, context: Context) -> None:
+async def finish(intent: InvoiceIntent, invoice: Invoice, context: Context) -> None:
     """Everything about the invoice is done."""
     state = {
         "invoice_number": invoice.number,
@@ -101,13 +101,13 @@ async def finish(intent: Intent, invoice: Invoice, context: Context) -> None:
     await context.links.save(Link(client_subject(intent.planned.client_id), KIND, intent.mark, invoice.id, state))
 
 
-async def open_intents(client_id: str, context: Context) -> list[Intent]:
+async def open_intents(client_id: str, context: Context) -> list[InvoiceIntent]:
     """The invoices of a client that are not known to be finished."""
     links = await context.links.of_subject(client_subject(client_id))
     return [_intent(client_id, link.state) for link in links if link.kind == KIND and not link.remote_id]
 
 
-async def find_made(intent: Intent, books: BillingBooks) -> Invoice | None:
+async def find_made(intent: InvoiceIntent, books: BillingBooks) -> Invoice | None:
     """The live invoice that was made of the intent.
 
     One that carries the mark without billing any of the tasks is another: somebody took its lines away, and the time is
@@ -117,14 +117,14 @@ async def find_made(intent: Intent, books: BillingBooks) -> Invoice | None:
     return max(live, key=lambda invoice: (invoice.created_at, invoice.id), default=None)
 
 
-async def marked(intent: Intent, books: BillingBooks) -> list[Invoice]:
+async def marked(intent: InvoiceIntent, books: BillingBooks) -> list[Invoice]:
     """All live invoices that bear the mark of the intent and bill one of its tasks."""
     wanted = {entry.task_id for entry in intent.planned.entries}
     found = await books.marked_invoices(intent.planned.terms.mark_field, intent.mark)
     return [invoice for invoice in found if _bills(invoice, wanted)]
 
 
-def wait_if_young(intent: Intent, now: datetime) -> None:
+def wait_if_young(intent: InvoiceIntent, now: datetime) -> None:
     """Let some time pass before another invoice is made in place of one whose request may still be carried out.
 
     Raises:
@@ -139,7 +139,7 @@ def wait_if_young(intent: Intent, now: datetime) -> None:
         )
 
 
-def _doubt_of(intent: Intent, state: Mapping[str, Any]) -> Link:
+def _doubt_of(intent: InvoiceIntent, state: Mapping[str, Any]) -> Link:
     return Link(client_subject(intent.planned.client_id), DOUBTED, intent.mark, "", state)
 
 
@@ -148,7 +148,7 @@ def _bills(invoice: Invoice, wanted: Collection[str]) -> bool:
     return is_live and not set(wanted).isdisjoint(invoice.task_ids)
 
 
-def _state(intent: Intent) -> Mapping[str, Any]:
+def _state(intent: InvoiceIntent) -> Mapping[str, Any]:
     due = intent.due
     return {
         "posted_at": intent.posted_at.isoformat(),
@@ -161,8 +161,8 @@ def _state(intent: Intent) -> Mapping[str, Any]:
     }
 
 
-def _intent(client_id: str, state: Mapping[str, Any]) -> Intent:
+def _intent(client_id: str, state: Mapping[str, Any]) -> InvoiceIntent:
     due = Due(state["plan_id"], client_id, period_from_json(state["period"]), state["is_strict"], state["send"])
     # What earlier versions stored has no logs.
     logs = {task_id: tuple((begin, end) for begin, end in spans) for task_id, spans in state.get("logs", {}).items()}
-    return Intent(due, invoice_from_json(state["planned"]), datetime.fromisoformat(state["posted_at"]), logs)
+    return InvoiceIntent(due, invoice_from_json(state["planned"]), datetime.fromisoformat(state["posted_at"]), logs)

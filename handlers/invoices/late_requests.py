@@ -9,7 +9,7 @@ from datetime import timedelta
 from handlers.invoices.conclude import FLAGGED, look_at_items
 from handlers.invoices.events import client_subject
 from handlers.invoices.intents import (
-    Intent,
+    InvoiceIntent,
     believe_again,
     doubted_intents,
     finished_ids,
@@ -42,7 +42,7 @@ async def settle_doubts(client_id: str, world: InvoiceWorld, context: Context) -
     return told
 
 
-async def _settle_late(late: Invoice, intent: Intent, world: InvoiceWorld, context: Context) -> list[str]:
+async def _settle_late(late: Invoice, intent: InvoiceIntent, world: InvoiceWorld, context: Context) -> list[str]:
     rivals = await _rivals(late, intent, world)
     if not rivals:
         await believe_again(intent, context)
@@ -61,7 +61,7 @@ async def _settle_late(late: Invoice, intent: Intent, world: InvoiceWorld, conte
     return told + [obstacle for obstacle in obstacles if obstacle]
 
 
-async def _rivals(late: Invoice, intent: Intent, world: InvoiceWorld) -> list[Invoice]:
+async def _rivals(late: Invoice, intent: InvoiceIntent, world: InvoiceWorld) -> list[Invoice]:
     """The other live invoices that bill some of its tasks; they may be dated by the period, or by a person."""
     found = await billing(
         world.books, late.task_ids, min(entry.first_day for entry in intent.planned.entries), late.client_id

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from handlers.payments.facts import PAYMENT
 from handlers.ports.billing import Json, PaymentRecord
-from handlers.reconcile.reconcile_stripe_look import Look, look_at
+from handlers.reconcile.reconcile_stripe_look import PaymentLook, look_at
 from handlers.reconcile.stripe_models import SLOW_MONEY, Moves, Records, StripeLists
 from mappings.invoiceninja.models import Payment, Statics
 from mappings.stripe import BadStripeObject
@@ -147,7 +147,7 @@ class MoneyBalance:
             async for move in listed:
                 moves.add(move)
         for payments in (stripe.intents(begin), stripe.lone_charges(begin)):
-            batch: list[Look] = []
+            batch: list[PaymentLook] = []
             async for shown in payments:
                 look = self._look([shown, *moves.take(str(shown.get("id")))], span)
                 if look is not None:
@@ -157,7 +157,7 @@ class MoneyBalance:
                     batch = []
             await self._count_looks(batch, span)
 
-    def _look(self, objects: Sequence[Json], span: PaidSpan) -> Look | None:
+    def _look(self, objects: Sequence[Json], span: PaidSpan) -> PaymentLook | None:
         try:
             look = look_at(objects, is_whole=True)
         except BadStripeObject as error:
@@ -165,7 +165,7 @@ class MoneyBalance:
             return None
         return look if look.facts.received and span.contains(_moment(look.facts.paid_at)) else None
 
-    async def _count_looks(self, looks: Sequence[Look], span: PaidSpan) -> None:
+    async def _count_looks(self, looks: Sequence[PaymentLook], span: PaidSpan) -> None:
         records = await self._records.many([look.facts.identity for look in looks])
         found = []
         for look in looks:
@@ -244,7 +244,7 @@ def _place(money: _Money, record: PaymentRecord | None, held: Sequence[_Held]) -
     return ("ignored", record.reason) if record.status == "ignored" else ("recorded", "")
 
 
-def _of_stripe(look: Look, span: PaidSpan) -> _Money:
+def _of_stripe(look: PaymentLook, span: PaidSpan) -> _Money:
     facts = look.facts
     return _Money(
         identity=facts.identity,

@@ -9,7 +9,7 @@ from mappings.stripe.disputes import is_open, lost
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class PaymentLook:
     """One payment at Stripe: its object, what became of it, and when it last moved (unix seconds)."""
 
     shown: Json
@@ -19,7 +19,7 @@ class Look:
     is_whole_in_books: bool
 
 
-def look_at(objects: Sequence[Json], *, is_whole: bool) -> Look:
+def look_at(objects: Sequence[Json], *, is_whole: bool) -> PaymentLook:
     """What the objects of one payment say; the first is the intent or charge.
 
     Raises:
@@ -32,7 +32,7 @@ def look_at(objects: Sequence[Json], *, is_whole: bool) -> Look:
     if isinstance(charge, Mapping):
         refunds = [one for one in objects[1:] if one.get("object") == "refund"]
         whole = {**shown, "latest_charge": {**charge, "refunds": {"object": "list", "data": refunds}}}
-    return Look(whole, facts, target(facts), _moved_at(facts), is_whole)
+    return PaymentLook(whole, facts, target(facts), _moved_at(facts), is_whole)
 
 
 def _moved_at(facts: PaymentFacts) -> int:

@@ -14,21 +14,21 @@ from handlers.payments.facts import PAYMENT
 from handlers.ports.billing import Json, PaymentRecord
 from handlers.ports.context import Clock
 from handlers.ports.events import DifferenceSink
-from handlers.reconcile.reconcile_stripe_look import Look, look_at, may_differ
+from handlers.reconcile.reconcile_stripe_look import PaymentLook, look_at, may_differ
 from handlers.reconcile.stripe_compare import content_mark, judge
 from handlers.reconcile.stripe_models import (
     LATE_REFUNDS,
     LONG_DISPUTES,
     SLOW_MONEY,
     BookRow,
-    Books,
-    Difference,
     Known,
     Moves,
+    ReconcileBooks,
     Records,
-    Report,
-    Scope,
+    StripeDifference,
     StripeLists,
+    StripeReport,
+    StripeScope,
     row_of,
 )
 from mappings.stripe import BadStripeObject
@@ -48,9 +48,9 @@ class _Tally:
     postponed: int = 0
     waiting: int = 0
     left_alone: int = 0
-    differences: list[Difference] = field(default_factory=list)
-    under_way: list[Difference] = field(default_factory=list)
-    told_before: list[Difference] = field(default_factory=list)
+    differences: list[StripeDifference] = field(default_factory=list)
+    under_way: list[StripeDifference] = field(default_factory=list)
+    told_before: list[StripeDifference] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -60,10 +60,10 @@ class StripeReconciliation:
     def __init__(
         self,
         stripe: StripeLists,
-        books: Books,
+        books: ReconcileBooks,
         records: Records,
         clock: Clock,
-        sink: DifferenceSink[Difference] | None,
+        sink: DifferenceSink[StripeDifference] | None,
         *,
         progress: Progress = lambda _text, _count: None,
     ) -> None:
@@ -77,7 +77,7 @@ class StripeReconciliation:
         self._moves = Moves()
         self._rows: dict[str, list[BookRow]] = {}
 
-    async def run(self, scope: Scope) -> Report:
+    async def run(self, scope: StripeScope) -> StripeReport:
         """Look at everything in the scope.
 
         Raises:
@@ -90,7 +90,7 @@ class StripeReconciliation:
         await self._compare_all(self._stripe.lone_charges(begin), scope)
         await self._compare_older(scope)
         tally = self._tally
-        return Report(
+        return StripeReport(
             tally.looked_at,
             tally.items_read,
             tally.postponed,
@@ -102,7 +102,7 @@ class StripeReconciliation:
             tuple(tally.problems),
         )
 
-    async def _collect_moves(self, scope: Scope) -> None:
+    async def _collect_moves(self, scope: StripeScope) -> None:
         lists = (
             ("refunds", self._stripe.refunds(_unix(scope.since - LATE_REFUNDS))),
             ("disputes", self._stripe.disputes(_unix(scope.since - LONG_DISPUTES))),
@@ -127,8 +127,8 @@ class StripeReconciliation:
             if count % BATCH == 0:
                 self._progress("payments in Invoice Ninja", count)
 
-    async def _compare_all(self, payments: AsyncIterator[Json], scope: Scope) -> None:
-        batch: list[Look] = []
+    async def _compare_all(self, payments: AsyncIterator[Json], scope: StripeScope) -> None:
+        batch: list[PaymentLook] = []
         async for shown in payments:
             look = self._look([shown, *self._moves.take(str(shown.get("id")))], is_whole=True)
             if look is not None:
@@ -138,7 +138,7 @@ class StripeReconciliation:
                 batch = []
         await self._compare(batch, scope)
 
-    async def _compare_older(self, scope: Scope) -> None:
+    async def _compare_older(self, scope: StripeScope) -> None:
         """Refunds and disputes of payments that began before the lists."""
         left = self._moves.of_payment
         while left:
@@ -147,14 +147,14 @@ class StripeReconciliation:
             odd = [key for key, moves in some.items() if self._is_odd(records.get(key), moves, scope)]
             await self._compare([look for key in odd if (look := await self._read(key, scope))], scope)
 
-    def _is_odd(self, record: PaymentRecord | None, moves: Sequence[Json], scope: Scope) -> bool:
+    def _is_odd(self, record: PaymentRecord | None, moves: Sequence[Json], scope: StripeScope) -> bool:
         try:
             return may_differ(record, moves, _unix(scope.since))
         except BadStripeObject as error:
             self._tally.problems.append(f"{moves[0].get('id')} cannot be read: {error}")
             return False
 
-    async def _read(self, key: str, scope: Scope) -> Look | None:
+    async def _read(self, key: str, scope: StripeScope) -> PaymentLook | None:
         if self._tally.items_read >= scope.most_reads:
             self._tally.postponed += 1
             return None
@@ -165,7 +165,7 @@ class StripeReconciliation:
             self._tally.problems.append(f"{key} was refunded or disputed, but Stripe does not know it")
             return None
 
-    def _look(self, objects: Sequence[Json], *, is_whole: bool) -> Look | None:
+    def _look(self, objects: Sequence[Json], *, is_whole: bool) -> PaymentLook | None:
         """What the objects of one payment say; None when no money came with it, or they cannot be read."""
         try:
             look = look_at(objects, is_whole=is_whole)
@@ -174,7 +174,7 @@ class StripeReconciliation:
             return None
         return look if look.facts.received else None
 
-    async def _compare(self, looks: Sequence[Look], scope: Scope) -> None:
+    async def _compare(self, looks: Sequence[PaymentLook], scope: StripeScope) -> None:
         if not looks:
             return
         self._tally.looked_at += len(looks)
@@ -183,7 +183,9 @@ class StripeReconciliation:
         found = [await self._judged(look, records.get(look.facts.identity), scope) for look in looks]
         await self._put([one for one in found if one is not None])
 
-    async def _judged(self, look: Look, record: PaymentRecord | None, scope: Scope) -> Difference | None:
+    async def _judged(
+        self, look: PaymentLook, record: PaymentRecord | None, scope: StripeScope
+    ) -> StripeDifference | None:
         if look.facts.own_gateway:
             self._tally.left_alone += 1
             return None
@@ -203,20 +205,20 @@ class StripeReconciliation:
             return self._difference(look, judgement.why, content_mark(look.goal, record, rows), scope)
         return None
 
-    def _difference(self, look: Look, why: str, content: str, scope: Scope) -> Difference | None:
+    def _difference(self, look: PaymentLook, why: str, content: str, scope: StripeScope) -> StripeDifference | None:
         now = self._clock()
         # Without such a time nothing is put off: what our clock says of Stripe's would decide what is found.
         if scope.settling and look.moved_at > _unix(now - scope.settling):
             self._tally.postponed += 1
             return None
         identity, amount = look.facts.identity, money(look.goal.paid, look.goal.currency)
-        return Difference(identity, f"{PAYMENT}{identity}", why, amount, content, look.shown, now)
+        return StripeDifference(identity, f"{PAYMENT}{identity}", why, amount, content, look.shown, now)
 
-    def _rows_of(self, look: Look) -> list[BookRow]:
+    def _rows_of(self, look: PaymentLook) -> list[BookRow]:
         found = {id(row): row for key in look.goal.references for row in self._rows.get(key, ())}
         return list(found.values())
 
-    async def _rows_now(self, look: Look, listed: list[BookRow], scope: Scope) -> list[BookRow]:
+    async def _rows_now(self, look: PaymentLook, listed: list[BookRow], scope: StripeScope) -> list[BookRow]:
         """Looked at again: the worker goes on while the lists are read."""
         if self._tally.items_read >= scope.most_reads:
             return listed
@@ -226,7 +228,7 @@ class StripeReconciliation:
         found |= {numbered.id: numbered} if numbered else {}
         return [row_of(one) for one in found.values()]
 
-    async def _put(self, found: Sequence[Difference]) -> None:
+    async def _put(self, found: Sequence[StripeDifference]) -> None:
         if not found:
             return
         unfinished = await self._records.unfinished([one.subject for one in found])
@@ -240,7 +242,7 @@ class StripeReconciliation:
         self._tally.differences += [_light(one) for one in fresh]
 
 
-def _sorted_out(one: Difference, unfinished: Mapping[str, Known], told: Mapping[str, Known]) -> Difference:
+def _sorted_out(one: StripeDifference, unfinished: Mapping[str, Known], told: Mapping[str, Known]) -> StripeDifference:
     known = unfinished.get(one.subject)
     if known is not None:
         return replace(one, handling="under_way", event=f"{known.event_id}: {known.status}")
@@ -251,7 +253,7 @@ def _sorted_out(one: Difference, unfinished: Mapping[str, Known], told: Mapping[
     return replace(one, handling="told_before", event=f"{known.event_id}: {known.status}, {known.reason}")
 
 
-def _light(one: Difference) -> Difference:
+def _light(one: StripeDifference) -> StripeDifference:
     """Without the object, which is stored: thousands of findings must not be held in memory."""
     return replace(one, shown={})
 

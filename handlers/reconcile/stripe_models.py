@@ -22,7 +22,7 @@ Handling = Literal["put", "under_way", "told_before"]
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class StripeScope:
     """What a run looks at: everything that moved since. What moved less than `settling` ago may be on its way to us."""
 
     since: datetime
@@ -46,7 +46,7 @@ def row_of(payment: Payment) -> BookRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class StripeDifference:
     """A payment that Invoice Ninja does not hold as Stripe does. `shown` is its object at Stripe.
 
     `content` marks what differs: the same finding has the same key. `amount` is for people.
@@ -69,7 +69,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class StripeReport:
     """What a run found.
 
     `differences` are put in, or would be. `under_way` have an event that is not finished, `told_before` were put in
@@ -83,9 +83,9 @@ class Report:
     postponed: int
     waiting: int
     left_alone: int
-    differences: tuple[Difference, ...]
-    under_way: tuple[Difference, ...]
-    told_before: tuple[Difference, ...]
+    differences: tuple[StripeDifference, ...]
+    under_way: tuple[StripeDifference, ...]
+    told_before: tuple[StripeDifference, ...]
     problems: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class Report:
         }
 
 
-def _row(one: Difference) -> dict[str, str]:
+def _row(one: StripeDifference) -> dict[str, str]:
     shown = {"payment": one.identity, "amount": one.amount, "why": one.why}
     return shown | ({"event": one.event} if one.event else {})
 
@@ -141,7 +141,7 @@ class StripeLists(Protocol):
         ...
 
 
-class Books(Protocol):
+class ReconcileBooks(Protocol):
     """Invoice Ninja's payments in pages."""
 
     def payments_since(self, moment: int) -> AsyncIterator[Payment]:

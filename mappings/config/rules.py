@@ -47,7 +47,7 @@ class InvoiceStatusValues(Part):
     invoiced: Name = "Invoiced"
 
 
-class Tax(Part):
+class TaxRule(Part):
     """One tax of an invoice line, such as VAT 21 (percent)."""
 
     name: TaxName
@@ -59,7 +59,7 @@ def _whose_taxes(value: Any) -> str:
 
 
 Taxes = Annotated[
-    Annotated[tuple[Tax, ...], Field(max_length=3), Tag("[own]")]
+    Annotated[tuple[TaxRule, ...], Field(max_length=3), Tag("[own]")]
     | Annotated[Literal["invoice_ninja"], Tag("[theirs]")],
     Discriminator(_whose_taxes),
 ]

@@ -28,7 +28,7 @@ class SignInRefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class UserSession:
     """Who asks. `csrf_token` must come back with every action."""
 
     name: str
@@ -95,7 +95,7 @@ class Accounts:
         await self._audit.record(AuditEntry(user.name, "session.begun", "signed in", {"address": address}))
         return token
 
-    async def session(self, token: str) -> Session | None:
+    async def session(self, token: str) -> UserSession | None:
         """Who holds this token; None when the session ended."""
         if not token:
             return None
@@ -105,7 +105,7 @@ class Accounts:
             return None
         if now - row.seen_at > BETWEEN_TOUCHES:
             await self._sessions.touch(_hashed(token), now)
-        return Session(row.name, row.role, row.csrf_token)
+        return UserSession(row.name, row.role, row.csrf_token)
 
     async def sign_out(self, token: str, name: str) -> None:
         """End the session."""

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from middleware.accounts.cookies import is_same
-from middleware.accounts.service import Accounts, Session
+from middleware.accounts.service import Accounts, UserSession
 from middleware.dashboard.labels import notice
 from middleware.dashboard.live import Asking
 from middleware.dashboard.services import Services
@@ -45,7 +45,7 @@ class Visit:
 
     request: Request
     desk: Desk
-    session: Session
+    session: UserSession
     zone: tzinfo
     now: datetime
 

@@ -20,7 +20,7 @@ ROWS = 200
 UNREAD_AGAIN_IN = timedelta(minutes=1)
 
 
-class Books(Protocol):
+class MirrorSource(Protocol):
     """Invoice Ninja as the book keeping sees it."""
 
     async def client_list(self) -> Sequence[NinjaClient]:
@@ -40,7 +40,7 @@ class Books(Protocol):
         ...
 
 
-async def keep_books(books: Books, store: BookStore, now: datetime) -> str:
+async def keep_books(books: MirrorSource, store: BookStore, now: datetime) -> str:
     """Bring what is remembered up to date; returns what was read, in words. A read that fails is begun anew.
 
     Raises:

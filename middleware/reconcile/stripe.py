@@ -9,7 +9,7 @@ from handlers.event import NewEvent
 from handlers.ports.context import Clock
 from handlers.ports.events import EventSink
 from handlers.reconcile.stripe import Progress, StripeReconciliation
-from handlers.reconcile.stripe_models import Books, Difference, Report, Scope
+from handlers.reconcile.stripe_models import ReconcileBooks, StripeDifference, StripeReport, StripeScope
 from middleware.clients.http.client import Row
 from middleware.clients.http.json_codec import write_json
 from middleware.clients.stripe.client import STRIPE_VERSION, Stripe
@@ -36,7 +36,7 @@ class StripeTools:
     """What a run works with; `sink` None: a dry run."""
 
     stripe: Stripe
-    books: Books
+    books: ReconcileBooks
     pool: Pool
     sink: EventSink | None
     clock: Clock = utc_now
@@ -77,7 +77,7 @@ class Lists:
         return [first, *refunds, *[one async for one in self._stripe.disputes(**of)]]
 
 
-def event_of(difference: Difference) -> NewEvent:
+def event_of(difference: StripeDifference) -> NewEvent:
     """The event that tells the state of a payment, in the shape of one of Stripe's."""
     shown = difference.shown
     kind = f"{shown['object']}.reconcile"
@@ -102,8 +102,8 @@ def event_of(difference: Difference) -> NewEvent:
 
 
 async def reconcile(
-    tools: StripeTools, scope: Scope, name: ScopeName, progress: Progress = lambda _text, _count: None
-) -> Report:
+    tools: StripeTools, scope: StripeScope, name: ScopeName, progress: Progress = lambda _text, _count: None
+) -> StripeReport:
     """One run; see `middleware.reconcile.runs.alone_and_remembered`.
 
     Raises:
@@ -116,8 +116,8 @@ async def reconcile(
     return await alone_and_remembered(tools.pool, SOURCE, name, lambda: run.run(scope), is_dry=sink is None)
 
 
-async def daily_scope(pool: Pool, now: datetime) -> Scope:
+async def daily_scope(pool: Pool, now: datetime) -> StripeScope:
     """Since the last run that ended well, with an overlap; the first one begins where this installation began."""
     last = await RunStore(pool).last_good_start(SOURCE, ["daily"])
     since = last - OVERLAP if last else await PaymentEvents(pool).installed_at()
-    return Scope(since=max(since, now - LONGEST_GAP), settling=SETTLING)
+    return StripeScope(since=max(since, now - LONGEST_GAP), settling=SETTLING)

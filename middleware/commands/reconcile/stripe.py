@@ -6,7 +6,7 @@ from datetime import datetime
 import click
 
 from handlers.ports.events import EventSink
-from handlers.reconcile.stripe_models import Difference, Report, Scope
+from handlers.reconcile.stripe_models import StripeDifference, StripeReport, StripeScope
 from middleware.commands.common import json_option
 from middleware.commands.options import Ago
 from middleware.commands.reconcile.run import Tell, carry_out, dry_run_option, in_the_past, print_left_out
@@ -37,18 +37,20 @@ def reconcile_stripe(*, since: datetime, dry_run: bool, as_json: bool) -> None:
     everything, and something would be enqueued. What is under way or was enqueued before is shown and does not count.
     """
 
-    async def look(settings: Settings, pool: Pool, traffic: Traffic, sink: EventSink | None, tell: Tell) -> Report:
+    async def look(
+        settings: Settings, pool: Pool, traffic: Traffic, sink: EventSink | None, tell: Tell
+    ) -> StripeReport:
         async with open_stripe_and_books(settings) as (stripe, books):
             stripe.through(traffic.admit("stripe"))
             books.through(traffic.admit("invoiceninja"))
             return await reconcile(
-                StripeTools(stripe, books, pool, sink), Scope(since, most_reads=MOST_READS), "manual", tell
+                StripeTools(stripe, books, pool, sink), StripeScope(since, most_reads=MOST_READS), "manual", tell
             )
 
     carry_out(["stripe", "invoiceninja"], look, _print, dry_run=dry_run, as_json=as_json)
 
 
-def _print(report: Report, verb: str) -> None:
+def _print(report: StripeReport, verb: str) -> None:
     _print_lines(report.differences, verb)
     _print_lines(report.under_way, "under way already")
     _print_lines(report.told_before, "enqueued before, and ended otherwise")
@@ -59,7 +61,7 @@ def _print(report: Report, verb: str) -> None:
     click.echo("; ".join([counted, *rest]))
 
 
-def _print_lines(found: Sequence[Difference], what: str) -> None:
+def _print_lines(found: Sequence[StripeDifference], what: str) -> None:
     for one in found:
         event = f" (event {one.event})" if one.event else ""
         click.echo(f"{one.identity}  {one.amount}  {what}: {one.why}{event}")

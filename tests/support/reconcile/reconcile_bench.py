@@ -13,7 +13,7 @@ from typing import Any
 from handlers.ports.billing import PaymentRecord
 from handlers.reconcile.money_balance import MoneyBalance, PaidSpan
 from handlers.reconcile.stripe import StripeReconciliation
-from handlers.reconcile.stripe_models import Difference, Known, Report, Scope
+from handlers.reconcile.stripe_models import Known, StripeDifference, StripeReport, StripeScope
 from mappings.stripe.balance import MoneyReport
 from mappings.values.money import to_major
 from middleware.lab.sandbox.invoiceninja import NinjaState
@@ -64,7 +64,7 @@ class FakeSink:
         self.desk = desk
         self.settles = settles
 
-    async def enqueue(self, differences: Sequence[Difference]) -> None:
+    async def enqueue(self, differences: Sequence[StripeDifference]) -> None:
         """Store each as an event, once, and converge its subject."""
         for one in differences:
             new = event_of(one)
@@ -86,7 +86,7 @@ class ReconcileBench(LinkBench):
 
     async def reconcile(
         self, since: datetime | None = None, *, dry_run: bool = False, settles: bool = True, **scope: Any
-    ) -> Report:
+    ) -> StripeReport:
         """One run; since 31 days ago unless told otherwise."""
         run = StripeReconciliation(
             Lists(self.client_of_stripe),
@@ -96,7 +96,7 @@ class ReconcileBench(LinkBench):
             None if dry_run else FakeSink(self, settles=settles),
             progress=lambda text, count: self.progress.append((text, count)),
         )
-        return await run.run(Scope(since or self.clock() - timedelta(days=31), **scope))
+        return await run.run(StripeScope(since or self.clock() - timedelta(days=31), **scope))
 
     async def balance(self, begin: datetime | None = None, end: datetime | None = None, **how: Any) -> MoneyReport:
         """The money that arrived in a span; since 60 days ago unless told otherwise, all of it known by then.
