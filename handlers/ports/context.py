@@ -40,6 +40,15 @@ class TaigaWork(Protocol):
         """The custom attributes of a project; remembered for a while."""
         ...
 
+    async def may_list(self, kind: WorkKind, project_id: int) -> bool:
+        """Whether our account may see the items of a project.
+
+        Raises:
+            NotFound: there is no such project (any more).
+            Rejected: it is closed to our account.
+        """
+        ...
+
     async def attribute_values(self, kind: WorkKind, item_id: int) -> AttributeValues:
         """The present values, keyed by attribute id."""
         ...

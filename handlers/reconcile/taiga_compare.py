@@ -3,9 +3,11 @@
 from datetime import datetime
 
 from handlers.reconcile.taiga_models import Newest, Seen, State
+from mappings.codes import Code
 from mappings.config.file import ProjectRules
 from mappings.errors import BadInput
 from mappings.taiga.fingerprint import content_mark, row_mark
+from mappings.time.absent import seems_renamed
 from mappings.time.entry import plan_time
 from mappings.time.models import NotBillable, WorkItem
 
@@ -48,6 +50,9 @@ def judge(
     if not (is_wanted or is_linked):
         return ""
     if newest is not None and _told_content(newest, seen, rules) == content:
+        if newest.code == Code.ATTRIBUTE_MISSING and newest.status == "dead":
+            is_there = is_wanted and not seems_renamed(item, rules.attributes)
+            return f"the attribute that event {newest.event_id} lacked is there" if is_there else ""
         is_over = newest.status in ("processed", "ignored")
         return "billable, but there is no time entry" if is_over and is_wanted and not is_linked else ""
     return _reason(item, newest, is_linked=is_linked)

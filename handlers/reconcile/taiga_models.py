@@ -27,11 +27,15 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """The newest stored event of a subject; `told` is None when its body cannot be read (any more)."""
+    """The newest stored event of a subject; `told` is None when its body cannot be read (any more).
+
+    `code` is its outcome (`mappings.codes`), "" while it has none.
+    """
 
     event_id: int
     status: str
     told: WorkItem | None
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

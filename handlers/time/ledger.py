@@ -85,6 +85,11 @@ class TimeLedger:
         return recorded if len(known) == 1 else replace(recorded, raw_hours=None)
 
     @property
+    def has_entries(self) -> bool:
+        """Whether hours are recorded that would be billed, or are billed already."""
+        return any(held.is_live or held.is_locked for held in self._held)
+
+    @property
     def locked_hours(self) -> Decimal:
         """The hours that invoices bill already."""
         return sum((held.hours for held in self._held if held.is_locked), Decimal(0))

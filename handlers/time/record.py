@@ -11,6 +11,7 @@ from handlers.event import Work
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.ports.context import Context
 from handlers.recheck import is_recheck
+from handlers.time.absence import require_attributes, require_project
 from handlers.time.handlers_write_back import write_back
 from handlers.time.ledger import TimeLedger
 from handlers.time.restore_overwritten import give_back
@@ -62,11 +63,13 @@ async def _is_our_echo(work: Work, context: Context, rules: ProjectRules) -> boo
 
 async def _present(told: WorkItem, context: Context) -> WorkItem:
     """The item as it is now: read at Taiga when we may, else as the newest webhook told it."""
-    if context.taiga is None or told.is_deleted:
+    if context.taiga is None:
         return told
     try:
+        # A webhook that tells of a deletion, too: every administrator of a project can sign one.
         return replace(await context.taiga.item(told.kind, told.id), permalink=told.permalink)
     except NotFound:
+        await require_project(told, context.taiga)
         return replace(told, is_deleted=True, attributes=None)
 
 
@@ -75,6 +78,7 @@ async def _converge(item: WorkItem, subject: str, context: Context) -> Outcome:
     ledger = TimeLedger(subject, item, context)
     await ledger.load()
     try:
+        await require_attributes(item, rules, ledger, context)
         plan = plan_time(item, rules, existing_end=ledger.known_end, recorded=ledger.recorded)
     except BadInput as error:
         raise NeedsPerson(error.code, f"{item.kind} #{item.ref} ({item.permalink}): {error}", error.hint) from error

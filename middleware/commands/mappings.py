@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import click
 
 from mappings.config.effective import differences, effective_rules, project_label, shown_value
-from mappings.config.file import MappingFile
+from mappings.config.file import MappingFile, parse_mapping
+from mappings.config.rules import AttributeNames
+from mappings.errors import MappingErrors
 from mappings.time.models import WorkKind
 from mappings.time.preview import Changed, Result, compare, try_rules
 from middleware.bootstrap import load_mapping
@@ -27,6 +30,7 @@ from middleware.commands.common import (
 )
 from middleware.mapping.recorded import UnreadableError, read_webhooks
 from middleware.settings import Settings
+from middleware.setup.files import adopted_attribute, write_whole
 from middleware.store.events.newest import newest_events
 
 KINDS: tuple[WorkKind, ...] = ("task", "userstory", "issue")
@@ -117,13 +121,44 @@ def test(
             golden.write_text(json.dumps(_by_subject(results), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+@command.command("adopt-attribute")
+@click.argument("project_id", type=int)
+@click.argument("field", type=click.Choice(list(AttributeNames.model_fields)))
+@click.argument("name")
+@mapping_option
+def adopt_attribute(*, project_id: int, field: str, name: str, file: Path | None) -> None:
+    """Call an attribute of a Taiga project by its new NAME in mappings.json, after it was renamed in Taiga."""
+    chosen = _chosen(file, needs_settings=True)
+    mapping = _loaded(chosen)
+    try:
+        text = adopted_attribute(chosen.read_text(encoding="utf-8"), project_id, field, name)
+        new = parse_mapping(text)
+        write_whole(chosen, text, stat.S_IMODE(chosen.stat().st_mode))
+    except KeyError as error:
+        raise WrongUseError(f"{chosen} does not map Taiga project {project_id}") from error
+    except MappingErrors as error:
+        raise WrongUseError(str(error)) from error
+    except OSError as error:
+        raise WrongUseError(f"{chosen} cannot be written: {error}") from error
+    for line in differences(mapping, new):
+        click.echo(line)
+    click.echo(
+        "the workers read the file again by themselves; taiga-billing events replay --code attribute_missing settles "
+        "what waited for the attribute"
+    )
+
+
+def _chosen(file: Path | None, *, needs_settings: bool) -> Path:
+    if file is None and needs_settings:
+        file = settings_or_exit().mappings_file
+    return file or Path(os.environ.get("MAPPINGS_FILE", "mappings.json"))
+
+
 def _loaded(file: Path | None, *, needs_settings: bool = True) -> MappingFile:
     async def read(chosen: Path) -> MappingFile:
         return load_mapping(chosen)
 
-    if file is None and needs_settings:
-        file = settings_or_exit().mappings_file
-    return run(read(file or Path(os.environ.get("MAPPINGS_FILE", "mappings.json"))))
+    return run(read(_chosen(file, needs_settings=needs_settings)))
 
 
 def _recorded(folder: Path) -> Payloads:

@@ -28,6 +28,7 @@ STATUS_HELP: Mapping[str, str] = {
 REVIEWS: Mapping[str, str] = {
     "credit_proposal": "Hours became fewer after they were invoiced",
     "unknown_project": "Recorded without a project",
+    "attribute_missing": "An attribute is missing in Taiga",
     "invoice_plan": "An invoice plan waits for approval",
     "invoice_flagged": "An invoice differs from what was meant",
     "invoice_not_mailed": "An invoice was not e-mailed",

@@ -46,7 +46,7 @@ class Memory(SeenStore):
     async def newest(self, subjects: Collection[str]) -> Mapping[str, Newest]:
         """The newest event of each subject that has any."""
         rows = await self.newest_rows(subjects)
-        return {row.subject: Newest(row.id, row.status, _told(row.body)) for row in rows}
+        return {row.subject: Newest(row.id, row.status, _told(row.body), row.outcome_code) for row in rows}
 
 
 def event_of(difference: Difference) -> NewEvent:

@@ -141,6 +141,10 @@ class DryTaiga:
         """Read."""
         return await self._real.attribute_definitions(kind, project_id)
 
+    async def may_list(self, kind: WorkKind, project_id: int) -> bool:
+        """Read."""
+        return await self._real.may_list(kind, project_id)
+
     async def attribute_values(self, kind: WorkKind, item_id: int) -> AttributeValues:
         """Read."""
         return await self._real.attribute_values(kind, item_id)

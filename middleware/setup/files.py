@@ -86,6 +86,20 @@ def changed_mapping(text: str, entries: Sequence[Json], rules: Json, declined: S
     return _MARKED.sub(r"\1", json.dumps(data, indent=2, ensure_ascii=False)) + "\n"
 
 
+def adopted_attribute(text: str, project_id: int, field: str, name: str) -> str:
+    """The text of mappings.json in which an attribute of one project has this name in Taiga.
+
+    Raises:
+        KeyError: the project is not mapped.
+    """
+    data = json.loads(text.removeprefix("\ufeff"), parse_float=_marked)
+    for project in data.get("project_mappings", []):
+        if project["taiga_project_id"] == project_id:
+            project.setdefault("attributes", {})[field] = name
+            return _MARKED.sub(r"\1", json.dumps(data, indent=2, ensure_ascii=False)) + "\n"
+    raise KeyError(project_id)
+
+
 def _decline(data: dict[str, Any], added: Collection[int], declined: Sequence[Json]) -> None:
     before = data.get("declined_projects", [])
     left_out = [*(one for one in before if one["taiga_project_id"] not in added), *declined]

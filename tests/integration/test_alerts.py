@@ -85,6 +85,22 @@ async def test_told_once_grouped_and_recovered(pool: Pool) -> None:
     assert await AlertStore(pool).known() == []
 
 
+async def test_items_that_lack_an_attribute_are_one_thing(pool: Pool) -> None:
+    """However many tasks wait for an attribute of their project, its review is what a person hears of."""
+    post = Post()
+    for task in (1, 2, 3):
+        await _event(pool, "dead", task=task)
+    await pool.execute("UPDATE events SET outcome_code = 'attribute_missing'")
+    reviews = ReviewStore(pool)
+    await reviews.open("taiga:project:1", "attribute_missing", '"Billable" is missing in project 1', {})
+    assert await Alerts(_settings(), pool, str, post).look(NOW) == 1
+    assert [message.body.count("is missing in project 1") for message in post.messages] == [1]
+    assert "taiga:task" not in post.messages[0].body
+    assert (await AttentionStore(pool).attention(100)).things == 1
+    await reviews.close("taiga:project:1", "attribute_missing", "it is there")
+    assert (await AttentionStore(pool).attention(100)).things == 3
+
+
 async def test_repaired_by_a_newer_event(pool: Pool) -> None:
     """A dead event that a newer one of its task has made good is not told, or told as recovered."""
     post = Post()

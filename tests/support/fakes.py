@@ -189,6 +189,8 @@ class FakeTaiga(Spoilable):
         self.definitions = [AttributeDefinition(number, name, "text") for number, name in enumerate(ATTRIBUTES, 1)]
         self.values: dict[tuple[WorkKind, int], dict[str, Any]] = {}
         self.versions: defaultdict[tuple[WorkKind, int], int] = defaultdict(lambda: 1)
+        self.gone_projects: set[int] = set()
+        self.shows_items = True
         self.differences: list[dict[str, Any]] = []
         """What the webhook of each of our writes tells as changed, in the shape of Taiga's `diff`."""
 
@@ -205,6 +207,10 @@ class FakeTaiga(Spoilable):
         self.values[kind, item_id][key] = value
         self.versions[kind, item_id] += 1
 
+    def rename_attribute(self, name: str, new: str) -> None:
+        """A project administrator gives an attribute another name; its values keep their id."""
+        self.definitions = [replace(one, name=new) if one.name == name else one for one in self.definitions]
+
     def named(self, kind: WorkKind, item_id: int) -> dict[str, Any]:
         """The attribute values of an item by name."""
         names = {str(definition.id): definition.name for definition in self.definitions}
@@ -218,7 +224,7 @@ class FakeTaiga(Spoilable):
     async def item(self, kind: WorkKind, item_id: int) -> WorkItem:
         """The item as it is now."""
         self._begin("item")
-        if (kind, item_id) not in self.items:
+        if (kind, item_id) not in self.items or (kind, item_id) not in self.values:
             raise NotFound(TAIGA, f"/{kind}s/{item_id}", "No such item", status=404)
         item = replace(self.items[kind, item_id], attributes=self.named(kind, item_id))
         self._end("item")
@@ -228,6 +234,13 @@ class FakeTaiga(Spoilable):
         """The same attributes in every project."""
         self._begin("attribute_definitions")
         return self.definitions
+
+    async def may_list(self, _kind: WorkKind, project_id: int) -> bool:
+        """Whether the project is shown to us; one of `gone_projects` is not there."""
+        self._begin("may_list")
+        if project_id in self.gone_projects:
+            raise NotFound(TAIGA, f"/projects/{project_id}", "No Project matches", status=404)
+        return self.shows_items
 
     async def attribute_values(self, kind: WorkKind, item_id: int) -> AttributeValues:
         """The present values by id."""

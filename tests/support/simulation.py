@@ -226,6 +226,10 @@ class LateTaiga:
         rows = self.of.state.attributes_of(self.of.card.item.project, kind)
         return [AttributeDefinition(row.id, row.name, row.type) for row in rows]
 
+    async def may_list(self, _kind: WorkKind, _project_id: int) -> bool:
+        """Everything is shown."""
+        return True
+
     async def attribute_values(self, kind: WorkKind, item_id: int) -> AttributeValues:
         """The present values by id."""
         await self.of.pass_by()

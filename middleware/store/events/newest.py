@@ -25,6 +25,7 @@ class NewestEvent:
     subject: str
     status: str
     body: bytes
+    outcome_code: str = ""
 
 
 async def newest_events(

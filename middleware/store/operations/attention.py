@@ -32,13 +32,19 @@ ORDER BY system, since
 """
 
 
-# A newer event of the same subject that was settled has repaired what the dead one complained of.
+# A newer event of the same subject that was settled has repaired what the dead one complained of. Items that lack an
+# attribute of their project are one thing to do, which the review of the project names.
 _STUCK = """
 SELECT subject, max(id) AS event_id, (array_agg(reason ORDER BY id DESC))[1] AS reason
-FROM (SELECT id, subject, reason, occurred_at FROM events WHERE status = 'dead' ORDER BY id DESC LIMIT $1) AS dead
+FROM (
+    SELECT id, subject, reason, occurred_at, outcome_code FROM events WHERE status = 'dead' ORDER BY id DESC LIMIT $1
+) AS dead
 WHERE NOT EXISTS (
     SELECT 1 FROM events AS n WHERE n.subject = dead.subject AND n.status IN ('processed', 'ignored')
         AND (n.occurred_at, n.id) > (dead.occurred_at, dead.id)
+) AND NOT (
+    outcome_code = 'attribute_missing'
+    AND EXISTS (SELECT 1 FROM reviews WHERE kind = 'attribute_missing' AND closed_at IS NULL)
 )
 GROUP BY subject ORDER BY event_id DESC
 """

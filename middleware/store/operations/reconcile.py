@@ -43,7 +43,7 @@ ORDER BY read_at LIMIT $3
 NEWEST = """
 SELECT newest.* FROM unnest($1::text[]) AS asked (subject)
 CROSS JOIN LATERAL (
-    SELECT subject, id, status, body FROM events WHERE events.subject = asked.subject
+    SELECT subject, id, status, body, outcome_code FROM events WHERE events.subject = asked.subject
     ORDER BY occurred_at DESC, id DESC LIMIT 1
 ) AS newest
 """
@@ -104,7 +104,10 @@ class SeenStore:
         """The newest event of each subject that has any, discarded ones included."""
         with away_is_unavailable():
             rows = await self._pool.fetch(NEWEST, list(subjects))
-        return [NewestEvent(row["id"], row["subject"], row["status"], bytes(row["body"])) for row in rows]
+        return [
+            NewestEvent(row["id"], row["subject"], row["status"], bytes(row["body"]), row["outcome_code"])
+            for row in rows
+        ]
 
     async def save(self, seen: Collection[Seen]) -> None:
         """Remember them."""

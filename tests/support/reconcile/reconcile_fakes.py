@@ -111,7 +111,8 @@ class FakeSeen:
 
     def _told(self, event: Event) -> Newest:
         told = read_webhook(event.payload) if self.has_bodies else None
-        return Newest(event.id, self.board.statuses[event.subject, event.id], told)
+        key = event.subject, event.id
+        return Newest(event.id, self.board.statuses[key], told, self.board.codes.get(key, ""))
 
 
 @dataclass
@@ -142,6 +143,7 @@ class Board:
         self.keys: list[str] = []
         """The keys of the events that were put in."""
         self.statuses: dict[tuple[str, int], str] = {}
+        self.codes: dict[tuple[str, int], str] = {}
         self.progress: list[tuple[str, int]] = []
         self._feeds: dict[str, Feed] = {}
         self._ids = count(1000)
@@ -201,8 +203,9 @@ class Board:
             return
         try:
             outcome = await feed.deliver(event)
-        except NeedsPerson:
+        except NeedsPerson as error:
             self.statuses[event.subject, event.id] = "dead"
+            self.codes[event.subject, event.id] = error.code
         else:
             self.statuses[event.subject, event.id] = type(outcome).__name__.lower()
 
