@@ -73,3 +73,16 @@ def test_there_are_citations_to_check() -> None:
 def test_sections_are_read_as_people_write_them(cited: str, numbers: list[str]) -> None:
     """Lists and ranges of sections are understood."""
     assert numbers_of(cited) == numbers
+
+
+def test_documents_cite_tests_that_exist() -> None:
+    """A promise names the test that proves it; a test that is renamed is noticed here."""
+    paths = {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("test_*.py")}
+    known = paths | {path.rpartition("/")[2] for path in paths}
+    wrong = [
+        f"{document.name}: {cited}"
+        for document in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+        for cited in re.findall(r"`((?:tests/[\w/]+/)?test_\w+\.py)`", document.read_text("utf-8"))
+        if cited not in known
+    ]
+    assert wrong == []
