@@ -9,6 +9,7 @@ from starlette.routing import Route
 from middleware.accounts.cookies import FORM_SECONDS, SESSION_SECONDS, cookie_name, is_same, must_be_secure
 from middleware.accounts.service import SignInRefusedError
 from middleware.dashboard.visit import Desk, RefusedError, go_to, local_path, read_form
+from middleware.intake.forwarded import warn_unless_believed
 from middleware.web.connection_limits import network_of
 
 UNPROCESSABLE = 422
@@ -44,6 +45,7 @@ async def _begin(desk: Desk, request: Request) -> Response:
         message = "The form was too old, or your browser keeps no cookies for this address. Please try again."
         return await _form(desk, request, message=message, name=fields.get("name", ""))
     name, then = fields.get("name", "").strip(), local_path(fields.get("then", ""))
+    warn_unless_believed(request.scope)
     address = network_of(request.client.host if request.client else "")
     try:
         token = await desk.accounts.sign_in(name, fields.get("password", ""), address)

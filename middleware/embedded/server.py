@@ -139,7 +139,8 @@ class EmbeddedServer(ABC):
         return self.home / "server.json"
 
     def _own_or_join(self) -> None:
-        self.home.mkdir(parents=True, exist_ok=True)
+        self.home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.home.mkdir(mode=0o700, exist_ok=True)
         deadline = time.monotonic() + self.start_seconds
         while time.monotonic() < deadline:
             if self._take_ownership():

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from handlers.event import Enqueued
 from mappings.errors import NotUnderstood
+from middleware.intake.forwarded import warn_unless_believed
 from middleware.intake.ingest import Ingest
 from middleware.intake.rejections import RejectionRecorder, fingerprint
 from middleware.metrics import ACK_SECONDS, RECEIVED, REJECTED
@@ -68,6 +69,7 @@ class Receiver:
         try:
             stored = await self._take(receive, headers)
         except RejectedDeliveryError as rejection:
+            warn_unless_believed(scope)
             await self._refused(rejection, headers, address)(scope, receive, send)
             return
         self._ack_seconds.observe(time.perf_counter() - started)

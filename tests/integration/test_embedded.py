@@ -183,6 +183,12 @@ class TestRedis:
         assert await pool.get("greeting") == b"hello"
         await pool.aclose()
 
+    async def test_its_folder_is_closed(self, data_dir: Path) -> None:
+        """Nobody else of the machine reads the log of statements that failed."""
+        with RedisServer(data_dir / "new"):
+            modes = {path: path.stat().st_mode & 0o777 for path in (data_dir / "new", data_dir / "new" / "redis")}
+        assert set(modes.values()) == {0o700}
+
     async def test_revives_what_has_ended(self, cache: RedisServer) -> None:
         """A server that was killed by somebody else is started again at its address; one that lives is left alone."""
         await count_up(cache.url)

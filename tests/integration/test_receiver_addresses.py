@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from middleware.app import create_app
+from middleware.intake import forwarded
 from middleware.settings import Settings
 from tests.support.receiver_bench import body_of, settings, signed
 
@@ -92,3 +93,17 @@ async def test_a_receiver_says_nothing_of_the_mapping_file(clean_database: str) 
     out, _ = await process.communicate()
     assert b"taiga_billing_received" in out
     assert b"mapping_valid" not in out
+
+
+async def test_a_proxy_that_is_not_believed(clean_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its X-Forwarded-For is told once; of one that is believed (its sender has no port) nothing is said."""
+    lines: list[str] = []
+    monkeypatch.setattr(forwarded.log, "warning", lambda event, **_: lines.append(event), raising=False)
+    monkeypatch.setattr(forwarded, "_hourly", forwarded._Hourly())
+    headers = {"X-Forwarded-For": "198.51.100.1"}
+    for client in (("203.0.113.9", 0), PUBLIC, PUBLIC):
+        async with asked_from(settings(clean_database), client) as http:
+            await http.post("/webhooks/taiga", content=b"{}", headers=headers)
+    async with asked_from(settings(clean_database), PUBLIC) as http:
+        await http.post("/webhooks/taiga", content=b"{}")
+    assert lines == ["forwarded.not_believed"]

@@ -1,6 +1,7 @@
 """What all clients share: one way to send a request, to record it and to name its failure."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -29,6 +30,7 @@ LONGEST_REQUEST = 90.0
 """Seconds for a whole exchange, whatever the server sends in between."""
 
 _LONGEST_TARGET = 300
+_ADDRESS = re.compile(r"=[^&]*(?:@|%40)[^&]*")
 
 Params = Mapping[str, str | int]
 Row = Mapping[str, Any]
@@ -67,6 +69,11 @@ class Plain(httpx.AsyncClient):
     @cookies.setter
     def cookies(self, cookies: object) -> None:
         """Leave them out."""
+
+
+def _without_addresses(target: str) -> str:
+    """The path and query as they may be written down: e-mail addresses of payers stand nowhere in the clear."""
+    return _ADDRESS.sub("=(hidden)", target) if "@" in target or "%40" in target else target
 
 
 @lru_cache(maxsize=1024)
@@ -133,7 +140,7 @@ class RemoteClient:
         return await self._exchange(request, is_read=method == "GET" if is_read is None else is_read)
 
     async def _exchange(self, request: httpx.Request, *, is_read: bool) -> Reply:
-        target = shortened(request.url.raw_path.decode("ascii"), _LONGEST_TARGET)
+        target = shortened(_without_addresses(request.url.raw_path.decode("ascii")), _LONGEST_TARGET)
         label = f"{request.method} {target}"
         async with self._admit(label):
             return await self._recorded(request, target, label, is_read=is_read)

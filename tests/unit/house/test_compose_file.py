@@ -167,3 +167,32 @@ class TestCompose:
         assert wanted <= set(
             re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text("utf-8"), flags=re.MULTILINE)
         )
+
+
+class TestKubernetes:
+    """deploy/kubernetes: the same program, with its own settings and commands, and probes."""
+
+    parts = tuple(yaml.safe_load_all((ROOT / "deploy/kubernetes/taiga-billing.yaml").read_text("utf-8")))
+
+    def test_runs_what_exists(self) -> None:
+        """Each container runs a command of the program, sets known variables, and is probed on its own port."""
+        known = {name.upper() for name in Settings.model_fields}
+        for part in (one for one in self.parts if one["kind"] == "Deployment"):
+            pod = part["spec"]["template"]["spec"]
+            (container,) = pod["containers"]
+            variables = {one["name"]: one["value"] for one in container["env"]}
+            assert container["args"][0] in COMMANDS
+            assert set(variables) <= known
+            port = variables["PORT" if container["args"] == ["serve"] else "WORKER_PORT"]
+            assert str(container["livenessProbe"]["httpGet"]["port"]) == port
+            assert pod["enableServiceLinks"] is False
+            assert pod["terminationGracePeriodSeconds"] > Settings.model_fields["shutdown_seconds"].default
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert part["spec"]["selector"]["matchLabels"] == part["spec"]["template"]["metadata"]["labels"]
+
+    def test_the_service_leads_to_the_receiver(self) -> None:
+        """By its labels, and not to the counters."""
+        (service,) = [one for one in self.parts if one["kind"] == "Service"]
+        labels = [one["spec"]["selector"]["matchLabels"] for one in self.parts if one["kind"] == "Deployment"]
+        assert service["spec"]["selector"] in labels
+        assert [port["targetPort"] for port in service["spec"]["ports"]] == [8000]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from handlers.errors import Doubtful, NotFound
+from handlers.errors import Doubtful, NotFound, RemoteError
 from middleware.clients.connect import connect_invoice_ninja, connect_taiga
 from middleware.clients.http import client as client_http
 from middleware.clients.http.calls import Call, recorded_calls
@@ -137,3 +137,15 @@ async def test_an_answer_without_content() -> None:
     """204 has no body and needs none."""
     taiga, _ = taiga_answering(httpx.Response(204))
     assert (await taiga._request("DELETE", "/webhooks/1")).data is None
+
+
+async def test_addresses_of_people_are_hidden() -> None:
+    """An e-mail address that is searched for stands neither in the record of the call nor in the failure."""
+    server = ScriptedServer(recorded_answer("invoice_ninja", "01 garbage_id"))
+    client = connect_invoice_ninja("https://ninja.example", "t", server.transport)
+    with recorded_calls() as calls, pytest.raises(RemoteError) as failed:
+        await client.clients_with_email("payer@example.com")
+    await client.aclose()
+    assert "payer" not in repr(calls) + str(failed.value)
+    assert "/clients?email=(hidden)&status=active" in calls[0].path
+    assert "payer%40example.com" in str(server.requests[0].url)
