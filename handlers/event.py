@@ -12,7 +12,10 @@ SCHEDULE = "schedule"
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """A verified delivery, or an event of our own, on its way into the store. `key` is unique within `source`."""
+    """A verified delivery, or an event of our own, on its way into the store.
+
+    `key` is unique within `source`. The event is due `wait` seconds after it was stored.
+    """
 
     source: str
     type: str
@@ -21,12 +24,15 @@ class NewEvent:
     occurred_at: datetime
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    wait: float = 0.0
 
 
-def own_event(type_: str, key: str, subject: str, occurred_at: datetime, payload: Mapping[str, Any]) -> NewEvent:
+def own_event(
+    type_: str, key: str, subject: str, occurred_at: datetime, payload: Mapping[str, Any], *, wait: float = 0.0
+) -> NewEvent:
     """An event of the bridge's own."""
     body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
-    return NewEvent(SCHEDULE, type_, key, subject, occurred_at, body)
+    return NewEvent(SCHEDULE, type_, key, subject, occurred_at, body, wait=wait)
 
 
 @dataclass(frozen=True, slots=True)

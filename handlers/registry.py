@@ -13,6 +13,7 @@ from handlers.ports.context import Context
 from handlers.recheck import RECHECK, nothing_to_recheck
 from handlers.time.mark_invoiced import mark_invoiced
 from handlers.time.record import record_time
+from handlers.time.write_back import WRITE_BACK
 from mappings.codes import Code
 
 Handler = Callable[[Work, Context], Awaitable[Outcome]]
@@ -26,6 +27,7 @@ HANDLERS: tuple[tuple[str, str, Handler], ...] = (
     ("schedule", "invoice.due", generate_invoice),
     ("schedule", "invoice.send", send_invoices),
     ("schedule", "task.invoiced", mark_invoiced),
+    ("schedule", WRITE_BACK, mark_invoiced),
     (SCHEDULE, RECHECK, nothing_to_recheck),
     ("stripe", "*", settle_payment),
     ("operator", "payment.*", settle_payment),

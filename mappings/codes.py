@@ -64,6 +64,7 @@ class Code(StrEnum):
     CLIENT_UNKNOWN = "client_unknown"
     CLIENT_REFUSED = "client_refused"
     PROJECT_OF_OTHER_CLIENT = "project_of_other_client"
+    WRITE_BACK_FAILED = "write_back_failed"
     TAIGA_NOT_CONFIGURED = "taiga_not_configured"
     NOT_A_TAIGA_ITEM = "not_a_taiga_item"
 

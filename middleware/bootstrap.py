@@ -171,6 +171,8 @@ async def open_context(
                 payment_links=payment_links(payments, pool),
                 invoicing=InvoiceWorld(ninja, PlanStore(pool), events),
                 history=EventHistoryStore(pool),
+                events=events,
+                write_back_quiet=settings.write_back_quiet_seconds,
             )
     finally:
         await ninja.aclose()

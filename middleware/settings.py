@@ -97,6 +97,9 @@ class Settings(BaseSettings):
     retry_hours: float = Field(default=72.0, gt=0, le=24 * 365)
     sweep_seconds: float = Field(default=2.0, gt=0, allow_inf_nan=False)
     shutdown_seconds: float = Field(default=20.0, ge=0, le=3600)
+    write_back_quiet_seconds: float = Field(
+        default=30.0, ge=0, le=3600, description="without a change of an item before its status is written into Taiga"
+    )
     second_look_minutes: float = Field(
         default=5.0, gt=0, le=60, description="after a request whose answer was lost, until its record is read again"
     )

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from handlers.payment_links.models import LinkWorld
 from handlers.ports.billing import EventHistory, PaymentWorld
+from handlers.ports.events import EventSink
 from handlers.ports.invoice_world import InvoiceWorld
 from mappings.config.file import MappingFile
 from mappings.time.models import AttributeDefinition, AttributeValues, NinjaTask, TimeEntry, WorkItem, WorkKind
@@ -142,7 +143,10 @@ class Reviews(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Everything a handler may use."""
+    """Everything a handler may use.
+
+    `write_back_quiet` is for how many seconds nobody must have changed an item before we write into Taiga.
+    """
 
     mapping: MappingFile
     clock: Clock
@@ -154,6 +158,8 @@ class Context:
     payment_links: LinkWorld | None = None
     invoicing: InvoiceWorld | None = None
     history: EventHistory | None = None
+    events: EventSink | None = None
+    write_back_quiet: float = 0.0
 
 
 __all__ = [

@@ -1,14 +1,15 @@
-"""A task went onto an invoice, and the store has no other event of it: its "Invoice Status" in Taiga is written.
+"""Only the status: a task went onto an invoice, or its write-back waited until nobody changed it any more.
 
-As a rule `record_time` does this: it is given the newest Taiga event of the item together with ours.
+Where the store knows a Taiga event of the item, `record_time` is given that together with ours, and comes here when
+nothing but the status is asked for.
 """
 
 from handlers.errors import NeedsPerson, NotFound
 from handlers.event import Work
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.ports.context import Context
-from handlers.time.handlers_write_back import write_back
 from handlers.time.ledger import TimeLedger
+from handlers.time.write_back import write_back
 from mappings.codes import Code
 from mappings.time.models import WorkKind
 
@@ -16,11 +17,11 @@ _KINDS: dict[str, WorkKind] = {"task": "task", "userstory": "userstory", "issue"
 
 
 async def mark_invoiced(work: Work, context: Context) -> Outcome:
-    """Write the status of the item that the subject names.
+    """Write the status of the item that the subject names, as our record of its entries has it.
 
     Raises:
         NeedsPerson: the subject names no Taiga item.
-        RemoteError: Taiga or Invoice Ninja failed.
+        RetryLater, RemoteError: as `write_back` does; Invoice Ninja failed.
     """
     if context.taiga is None:
         return Ignored(Code.TAIGA_NOT_CONFIGURED, "no credentials for Taiga: its status is not written")
@@ -35,7 +36,7 @@ async def mark_invoiced(work: Work, context: Context) -> Outcome:
     ledger = TimeLedger(work.subject, item, context)
     await ledger.load()
     rules = context.mapping.rules_for(item.project_id)
-    note = await write_back(item, ledger.status_text(rules.statuses), rules, context)
+    note = await write_back(item, ledger.status_text(rules.statuses), rules, work, context)
     if not note:
         return Ignored(Code.STATUS_UNCHANGED, "its status is as it should be")
     return Processed(Code.STATUS_WRITTEN, note)

@@ -12,9 +12,10 @@ from handlers.outcome import Ignored, Outcome, Processed
 from handlers.ports.context import Context
 from handlers.recheck import is_recheck
 from handlers.time.absence import require_attributes, require_project
-from handlers.time.handlers_write_back import write_back
 from handlers.time.ledger import TimeLedger
+from handlers.time.mark_invoiced import mark_invoiced
 from handlers.time.restore_overwritten import give_back
+from handlers.time.write_back import is_write_back, write_back
 from mappings.codes import Code
 from mappings.config.file import ProjectRules
 from mappings.errors import BadInput
@@ -30,6 +31,8 @@ async def record_time(work: Work, context: Context) -> Outcome:
         NeedsPerson: something a person typed or configured cannot be billed.
         RemoteError: Taiga or Invoice Ninja failed.
     """
+    if all(is_write_back(event) for event in work.due):
+        return await mark_invoiced(work, context)
     is_asked_for = any(event.id == work.newest.id or is_recheck(event) for event in work.due)
     if context.taiga is None and not is_asked_for:
         return Ignored(Code.SUPERSEDED, f"superseded by event {work.newest.id}, which tells a newer state")
@@ -45,7 +48,7 @@ async def record_time(work: Work, context: Context) -> Outcome:
         await give_back(work, told, rules, context.taiga, context) if context.taiga and not told.is_deleted else ""
     )
     item = await _present(told, context)
-    outcome = await _converge(item, work.subject, context)
+    outcome = await _converge(item, work, context)
     return Processed(Code.VALUES_RESTORED, f"{given_back}; {outcome.reason}") if given_back else outcome
 
 
@@ -73,9 +76,9 @@ async def _present(told: WorkItem, context: Context) -> WorkItem:
         return replace(told, is_deleted=True, attributes=None)
 
 
-async def _converge(item: WorkItem, subject: str, context: Context) -> Outcome:
+async def _converge(item: WorkItem, work: Work, context: Context) -> Outcome:
     rules = context.mapping.rules_for(item.project_id)
-    ledger = TimeLedger(subject, item, context)
+    ledger = TimeLedger(work.subject, item, context)
     await ledger.load()
     try:
         await require_attributes(item, rules, ledger, context)
@@ -84,9 +87,9 @@ async def _converge(item: WorkItem, subject: str, context: Context) -> Outcome:
         raise NeedsPerson(error.code, f"{item.kind} #{item.ref} ({item.permalink}): {error}", error.hint) from error
     if isinstance(plan, NotBillable):
         removed = await ledger.withdraw(plan.reason)
-        note = await write_back(item, ledger.status_text(rules.statuses), rules, context)
+        note = await write_back(item, ledger.status_text(rules.statuses), rules, work, context)
         reason = "; ".join(part for part in (plan.reason, removed, note) if part)
         return Processed(Code.TIME_REMOVED, reason) if removed else Ignored(plan.code, reason)
     done = await ledger.settle(plan)
-    note = await write_back(item, ledger.status_text(rules.statuses), rules, context)
+    note = await write_back(item, ledger.status_text(rules.statuses), rules, work, context)
     return Processed(Code.TIME_RECORDED, "; ".join(part for part in (done, note) if part))

@@ -247,4 +247,6 @@ def read_only(context: Context, script: Script) -> Context:
         # Links follow payments that are really recorded, and each step of theirs writes at Stripe.
         payment_links=None,
         invoicing=invoicing,
+        # A write-back that would wait is shown as the write that it will be.
+        events=None,
     )

@@ -116,6 +116,7 @@ def _environment(stack: Stack, urls: dict[str, str], port: int) -> dict[str, str
         "PORT": str(port),
         "WORKER_PORT": "0",
         "SWEEP_SECONDS": "0.5",
+        "WRITE_BACK_QUIET_SECONDS": "0.5",
         "SHUTDOWN_SECONDS": "5",
         "SECOND_LOOK_MINUTES": "0.05",
         "LOG_FORMAT": "json",

@@ -96,6 +96,8 @@ def part_environment(stack: Stack, redis_url: str, port: int) -> Mapping[str, st
         "PORT": str(port),
         "WORKER_PORT": "0",
         "LOG_FORMAT": "json",
+        # Nobody watches for half a minute.
+        "WRITE_BACK_QUIET_SECONDS": "0.5",
     }
 
 

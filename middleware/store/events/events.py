@@ -60,13 +60,13 @@ COLUMNS = (
 # New rows and their ids in one statement, so that requests which arrive together share one commit. In the order of
 # their keys: two receivers that store the same deliveries must not wait for each other crosswise.
 INSERT = """
-INSERT INTO events (source, type, key, subject, occurred_at, body, headers)
-SELECT source, type, key, subject, occurred_at, body, headers
+INSERT INTO events (source, type, key, subject, occurred_at, body, headers, next_attempt_at)
+SELECT source, type, key, subject, occurred_at, body, headers, now() + make_interval(secs => wait)
 FROM ROWS FROM (
     json_to_recordset($1::json)
-        AS (source text, type text, key text, subject text, occurred_at timestamptz, headers jsonb),
+        AS (source text, type text, key text, subject text, occurred_at timestamptz, headers jsonb, wait float8),
     unnest($2::bytea[])
-) AS new (source, type, key, subject, occurred_at, headers, body)
+) AS new (source, type, key, subject, occurred_at, headers, wait, body)
 ORDER BY source, key
 ON CONFLICT (source, key) DO NOTHING
 RETURNING id, source, key
@@ -98,6 +98,7 @@ def columns_of(events: Sequence[NewEvent]) -> str:
             "subject": storable(event.subject),
             "occurred_at": event.occurred_at,
             "headers": {name: storable(value) for name, value in event.headers.items()},
+            "wait": event.wait,
         }
         for event in events
     ]
@@ -141,7 +142,7 @@ class EventStore:
             identity = (event.source, event.key)
             event_id = fresh.get(identity)
             if event_id is not None and identity not in known:
-                results.append(Enqueued(event_id, is_duplicate=False, is_due=True))
+                results.append(Enqueued(event_id, is_duplicate=False, is_due=not event.wait))
                 # The same delivery a second time in this very batch.
                 known[identity] = Enqueued(event_id, is_duplicate=True, is_due=False)
             elif identity in known:
