@@ -85,7 +85,7 @@ class Doubtful(RemoteError):
 
 
 class ServerError(RemoteError):
-    """A 5xx answer: the request may have been carried out all the same."""
+    """A 5xx answer: the request may have been carried out anyway."""
 
     code = Code.SERVER_ERROR
 

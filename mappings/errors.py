@@ -43,7 +43,7 @@ class BadInput(Exception):
     Attributes:
         code: what programs compare.
         field: the Taiga attribute or the part of mappings.json.
-        value: what stands there, printable and shortened to 80 characters.
+        value: the value, printable and shortened to 80 characters.
         problem: what is wrong with it.
         hint: what to do.
     """

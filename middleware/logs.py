@@ -1,6 +1,6 @@
 """Logging: structlog for us and for the libraries, one line an event, as JSON or for a terminal.
 
-Event names are `noun.verbed`. Secrets are kept out by never being passed; known secret keys are masked all the same.
+Event names are `noun.verbed`. Secrets are kept out by never being passed; known secret keys are masked anyway.
 """
 
 import logging

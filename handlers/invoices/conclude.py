@@ -1,4 +1,4 @@
-"""After an invoice is made and checked: what is remembered, who is told, what waits for a person."""
+"""After an invoice is made and checked: what is stored, what is reported, and what needs a person."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta

@@ -1,4 +1,4 @@
-"""Invoices that were asked for, not found and asked for anew: the first request may be carried out late all the same.
+"""Invoices that were requested again because they were not found: the first request may still be carried out late.
 
 Nothing at Invoice Ninja prevents a second invoice (docs/facts/invoice-ninja.md section 4). So what was given up is kept
 in mind for a day, and looked for by its mark: at every run for the client, and by the recheck.

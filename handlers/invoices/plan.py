@@ -27,7 +27,7 @@ async def plan_invoices(work: Work, context: Context) -> Outcome:
 
     Raises:
         RemoteError: Invoice Ninja failed.
-        NeedsPerson: the period has not ended. When it has, its run begins all the same.
+        NeedsPerson: the period has not ended. When it has, its run begins anyway.
     """
     world = world_of(context)
     event = max(work.due, key=lambda one: (_period(one).ends_at, one.id))

@@ -77,7 +77,7 @@ class _Mailing:
             self._ready[invoice_id] = invoice
 
     async def send(self) -> Outcome:
-        """Send what is ready; what was told says how each invoice ended."""
+        """Send what is ready; the text says how each invoice ended."""
         waiting = list(self._ready.values())
         for start in range(0, len(waiting), _TOGETHER):
             await self._send_together(waiting[start : start + _TOGETHER])

@@ -52,7 +52,7 @@ async def payment_link(reference: str, context: Context) -> PaymentLink:
 
 
 class Keeper:
-    """Keeps the payment page of one invoice as it should be; whoever uses it holds the lock of that invoice."""
+    """Keeps the payment page of one invoice as it should be; its caller holds the lock of that invoice."""
 
     def __init__(self, invoice_id: str, context: Context, world: LinkWorld) -> None:
         self._invoice_id = invoice_id

@@ -56,7 +56,7 @@ def amounts_of(goal: PaymentTarget, facts: PaymentFacts) -> Amounts:
     """The amounts by Stripe's table of decimals.
 
     Raises:
-        NeedsPerson: the currency is doubtful, or the amount is none that Stripe can charge.
+        NeedsPerson: the currency is doubtful, or Stripe cannot charge the amount.
     """
     currency = goal.currency or ""
     try:

@@ -46,7 +46,7 @@ class PaymentGone(WorkError):
 
 
 class PaymentRows:
-    """What stands in the books for one payment at Stripe; `record` is our memory of it, kept up to date and saved.
+    """What Invoice Ninja holds for one payment at Stripe; `record` is our memory of it, kept up to date and saved.
 
     `draft` is the payment as it would be recorded: its number is the id at Stripe.
     """

@@ -1,6 +1,6 @@
 """Money of another payment for the same invoice: it covers what a refund opened.
 
-Whoever paid twice and got one of the two back has paid: nothing is owed, and no credit is left to spend.
+A customer who paid twice and got one payment back has paid: nothing is owed, and no credit is left to spend.
 """
 
 from collections.abc import Sequence

@@ -290,7 +290,7 @@ class PaymentWorld:
     """Everything the handling of payments may use.
 
     `exclusive(name)` holds a lock across all workers for a block. `live` is the mode that is configured; None takes
-    both. `stripe` is None without a key: then events alone are believed. `account` is our own account there, "" when it
+    both. `stripe` is None without a key: then only events are used. `account` is our own account there, "" when it
     is not configured.
     """
 

@@ -53,8 +53,8 @@ class MoneyRecords(Records, Protocol):
 class PaidSpan:
     """The payments that are counted: those whose money arrived from `begin` on and before `end`.
 
-    `known_since`: older money that nobody told us of is not ours to record. What moved after `settled_at` may still be
-    on its way to us.
+    `known_since`: older money that was never reported to us is not ours to record. What moved after `settled_at` may
+    still be on its way to us.
     """
 
     begin: datetime

@@ -14,7 +14,7 @@ def subject_of(kind: WorkKind, item_id: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One item to be read whole: `listed` is its row when a list just told it."""
+    """One item to be read whole: `listed` is its row when a list has just returned it."""
 
     kind: WorkKind
     item_id: int
@@ -37,7 +37,7 @@ class Found:
 
 
 def last_told(look: Look, newest: Newest | None) -> WorkItem | None:
-    """What is gone, as it was told last."""
+    """An item that is gone, as it was last reported."""
     if look.listed is not None:
         return gone(look.listed)
     return gone(newest.told) if newest is not None and newest.told is not None else None

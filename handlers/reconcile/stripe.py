@@ -1,4 +1,4 @@
-"""Finds payments, refunds and disputes that no webhook told of, and puts them in as events.
+"""Finds payments, refunds and disputes that no webhook reported, and enqueues them.
 
 Stripe's lists are compared with our table of payments and with Invoice Ninja's payments, all read in pages. Only what
 began before the lists and moved since is asked for one by one. A page at a time is held, beside the refunds, disputes

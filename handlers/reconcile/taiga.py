@@ -1,7 +1,8 @@
-"""Finds work in Taiga that no webhook told of, and puts its state in as an event.
+"""Finds work in Taiga that no webhook reported, and enqueues its state.
 
 Taiga sends each webhook once, none for tasks without a user story, and none for several ways of closing a task
-(docs/facts/taiga.md section 3). What is closed there, or was billed and is closed no more, is compared with the events.
+(docs/facts/taiga.md section 3). What is closed there, or was billed and is no longer closed, is compared with
+the events.
 """
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence

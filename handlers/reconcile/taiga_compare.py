@@ -59,7 +59,7 @@ def judge(
 
 
 def _told_content(newest: Newest, seen: Seen | None, rules: ProjectRules) -> str:
-    """The mark of what the newest event told; when its body is gone, of what was known at the last look."""
+    """The mark of the newest event's content; when its body is gone, of the content at the last comparison."""
     if newest.told is None:
         return seen.content if seen is not None else ""
     return content_mark(newest.told, rules.attributes.invoice_status)

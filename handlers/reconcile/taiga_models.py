@@ -58,7 +58,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """An item whose present state no event told: what is put in, and why.
+    """An item whose present state no event reported: what is enqueued, and why.
 
     `content` is its mark, `puts` how often the item was put in before, `read_at` when it was read.
     """

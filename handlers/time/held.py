@@ -1,4 +1,4 @@
-"""An entry that is held for a subject: the link, the record it points to, and how both stand in the link's state."""
+"""The time entry of a subject: its link, the task it points to, and how the link's state stores both."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -29,7 +29,7 @@ class Billed:
 class Held:
     """A link and the entry it points to; `task` is None when Invoice Ninja holds none (never made, or purged).
 
-    `billed` is the invoice on which it stands, None when it is free.
+    `billed` is the invoice that bills it, None when it is free.
     """
 
     link: Link

@@ -65,7 +65,7 @@ async def _is_our_echo(work: Work, context: Context, rules: ProjectRules) -> boo
 
 
 async def _present(told: WorkItem, context: Context) -> WorkItem:
-    """The item as it is now: read at Taiga when we may, else as the newest webhook told it."""
+    """The item as it is now: read from Taiga when we may, else as the newest webhook reported it."""
     if context.taiga is None:
         return told
     try:

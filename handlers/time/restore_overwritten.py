@@ -1,4 +1,4 @@
-"""Gives people back what our write-back overwrote in Taiga; idempotent, told by the webhook of our own write."""
+"""Gives people back what our write-back overwrote in Taiga; idempotent; the webhook of our own write shows it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -45,7 +45,7 @@ async def give_back(work: Work, told: WorkItem, rules: ProjectRules, taiga: Taig
 
 
 async def _lost(work: Work, own_user: int, status_attribute: str, context: Context) -> Mapping[str, Overwritten]:
-    """What is to be given back: told by the due events, or by all of them when a write of ours may have come late."""
+    """What is to be restored, by the due events, or by all of them when a write of ours may have come late."""
     writes = await remembered(work.subject, context)
     if not writes or context.history is None:
         return _lost_now(work.due, own_user, status_attribute)

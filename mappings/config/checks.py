@@ -56,7 +56,7 @@ def _rule_layers(data: Mapping[str, Any]) -> Iterator[tuple[str, list[Mapping[st
 
 
 def _weekly_day(path: str, layers: list[Mapping[str, Any]]) -> Iterator[Problem]:
-    """A week has seven days; told once, at the layer that wrote one of the two values."""
+    """A week has seven days; reported once, at the layer that sets one of the two values."""
     frequency, day = (_first(layers, key) for key in ("frequency", "generation_day"))
     if not layers[0].keys() & {"frequency", "generation_day"} or frequency not in ("weekly", "biweekly"):
         return

@@ -37,7 +37,7 @@ class ProjectMapping(BillingRules):
 
 
 class DeclinedProject(Part):
-    """A Taiga project of which a person told `setup` that nobody pays for it; only `setup` reads it."""
+    """A Taiga project that a person left out in `setup`; only `setup` reads it."""
 
     taiga_project_id: TaigaId
     taiga_project_name: Annotated[StrictStr, Field(max_length=500)] = ""

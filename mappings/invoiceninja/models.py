@@ -49,7 +49,7 @@ class LineType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tax:
-    """A tax by the name that stands on the invoice; `rate` in percent."""
+    """A tax by its name on the invoice; `rate` in percent."""
 
     name: str
     rate: Decimal
@@ -192,7 +192,7 @@ class Paymentable:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A payment as the server answered it; its idempotency key is never told."""
+    """A payment as the server answered it; its idempotency key is never returned."""
 
     id: str
     number: str

@@ -11,7 +11,7 @@ _MADE_UP = re.compile(r"[a-z]{15}@example\.com", re.ASCII | re.IGNORECASE)
 
 
 def recipients(invoice: Invoice, client: NinjaClient) -> tuple[str, ...]:
-    """The addresses to which Invoice Ninja would send the invoice; made-up ones are none.
+    """The addresses to which Invoice Ninja would send the invoice; made-up ones do not count.
 
     These are the contacts that are invited to the invoice, get mail and have an address.
     """

@@ -127,6 +127,6 @@ class _Levels:
 
 
 def _number(value: Any) -> Decimal:
-    """A number of a setting, also as text; 0 for what is none: people type settings, and no plan may fail on one."""
+    """A number of a setting, also as text; 0 for anything else: people type settings, and no plan may fail on one."""
     text = "" if isinstance(value, bool) else str(value)
     return Decimal(text) if text.replace(".", "", 1).isdecimal() and text.isascii() else Decimal(0)

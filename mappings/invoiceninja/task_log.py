@@ -18,7 +18,7 @@ def read_time_log(log: Any) -> tuple[tuple[int, int], ...]:
 
 
 def log_entries(log: Any) -> list[list[Any]]:
-    """The entries of a log as they are written: two unix seconds, and what else they hold. What is none is left out."""
+    """The entries of a log as they are written: two unix seconds and further fields. Anything else is left out."""
     try:
         entries = json.loads(log) if isinstance(log, str) else log
     except (ValueError, RecursionError):

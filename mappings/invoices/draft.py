@@ -14,7 +14,7 @@ from mappings.invoices.period import Period
 def draft_of(invoice: PlannedInvoice, period: Period, today: date) -> InvoiceDraft:
     """The invoice as it is posted on the day `today` (as it is counted in the period's time zone).
 
-    Its number is left to Invoice Ninja's own sequence; our mark stands in a custom field.
+    Its number is left to Invoice Ninja's own sequence; our mark is in a custom field.
     """
     terms = invoice.terms
     day = period.last if terms.invoice_date == "period_end" else today

@@ -13,7 +13,7 @@ MARK_PREFIX = "TB-"
 
 
 def plan_id(period: Period, invoices: Iterable[PlannedInvoice]) -> str:
-    """The id of a plan, such as `p-3f9a1c20b7de`: the same for the same invoices, whoever planned them and when.
+    """The id of a plan, such as `p-3f9a1c20b7de`: the same for the same invoices, at any time.
 
     The dates of the invoices are no part of it: they are those of the day on which the invoices are made.
     """

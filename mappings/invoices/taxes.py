@@ -9,7 +9,7 @@ from mappings.invoiceninja.settings import EffectiveSettings
 
 
 def taxes_of(rules: BillingRules, theirs: EffectiveSettings) -> tuple[Tax, ...]:
-    """The taxes that stand on the lines of these rules."""
+    """The taxes on the lines under these rules."""
     if rules.taxes == "invoice_ninja":
         return theirs.taxes
     return tuple(Tax(tax.name, tax.rate) for tax in rules.taxes or ())

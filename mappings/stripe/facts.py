@@ -1,4 +1,4 @@
-"""What is true about one payment, whoever told it: the result of folding events or of reading the API."""
+"""What is true about one payment, from any source: the result of folding events or of reading the API."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -91,6 +91,6 @@ class PaymentFacts:
 
     @property
     def references(self) -> tuple[str, ...]:
-        """Every id under which this money may already stand in Invoice Ninja: look for all before creating."""
+        """Every id under which Invoice Ninja may already hold this money: look for all before creating."""
         ids = [self.identity, *([self.intent] if self.intent else []), *self.charges]
         return tuple(dict.fromkeys(ids))

@@ -23,7 +23,7 @@ class BadStripeObject(ValueError):
 
 
 class Fields:
-    """Typed access to one decoded JSON object; `where` is told in every error."""
+    """Typed access to one decoded JSON object; every error names `where`."""
 
     def __init__(self, data: Any, where: str, path: str = "") -> None:
         self.where = where
@@ -70,13 +70,13 @@ class Fields:
         return self._whole(name, value, MAX_AMOUNT, "amount in minor units")
 
     def whole_or_none(self, name: str) -> int | None:
-        """A whole number of any sign that decides about nothing; None when it is none."""
+        """A whole number of any sign that decides about nothing, else None."""
         value = self.data.get(name)
         is_whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_AMOUNT
         return value if is_whole else None
 
     def text_or_none(self, name: str) -> str | None:
-        """A short text that decides about nothing; None when it is none."""
+        """A short text that decides about nothing, else None."""
         value = self.data.get(name)
         return value if isinstance(value, str) and len(value) <= _MAX_TEXT else None
 

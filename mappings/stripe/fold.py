@@ -25,7 +25,7 @@ OWN_GATEWAY_KEY = "payment_hash"
 
 
 def fold(events: Iterable[Mapping[str, Any]]) -> PaymentFacts:
-    """The facts told by decoded events of the same money, the same for every order and repetition of them.
+    """The facts in decoded events of the same money, the same for every order and repetition of them.
 
     Raises:
         BadStripeObject: an event cannot be read, or the events belong to different payments.
@@ -44,9 +44,9 @@ def from_api(
     others: Iterable[Mapping[str, Any]] = (),
     events: Iterable[Mapping[str, Any]] = (),
 ) -> PaymentFacts:
-    """The facts told by the API's objects, which win over `events`; expanded objects inside them count too.
+    """The facts in the API's objects, which win over `events`; expanded objects inside them count too.
 
-    `others` takes objects of any kind (`invoice_payment`, `balance_transaction`). Events still tell when it happened.
+    `others` takes objects of any kind (`invoice_payment`, `balance_transaction`). Events still say when it happened.
 
     Raises:
         BadStripeObject: something cannot be read, or the objects belong to different payments.

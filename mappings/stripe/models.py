@@ -43,7 +43,7 @@ class BalanceTransaction:
 class Intent:
     """A payment intent: `received` is the money, `amount` only what was asked for.
 
-    `received` is None when only the charges inside the intent tell it (imitations of Stripe leave it out).
+    `received` is None when only the charges inside the intent have it (imitations of Stripe leave it out).
     """
 
     id: str

@@ -1,7 +1,7 @@
-"""How a payment stands: the money that arrived, when, and why an attempt failed.
+"""The state of a payment: the money that arrived, when, and why an attempt failed.
 
-One sign of success is enough, whichever object gives it: a success is final at Stripe, and the events that told of
-failed attempts before it may arrive after it (docs/facts/stripe.md section 5).
+One sign of success is enough, whichever object gives it: a success is final at Stripe, and the events of earlier failed
+attempts may arrive after it (docs/facts/stripe.md section 5).
 """
 
 from collections.abc import Iterator
@@ -69,7 +69,7 @@ def overdue_since(seen: Collected, who: Identity, status: PaymentStatus) -> int 
 
 
 def _received_by_others(seen: Collected, who: Identity) -> int:
-    """What sessions and invoices tell of the money while neither the intent nor a charge has told of it."""
+    """What sessions and invoices say about the money while neither the intent nor a charge does."""
     if who.intent or who.charges:
         sessions = max((session.amount for session in _paid_sessions(seen)), default=0)
         links = sum(link.amount for link in invoice_payments(seen, who.intent) if link.status == "paid")

@@ -1,4 +1,4 @@
-"""What a payment page at Stripe is asked for, and how its address stands in the text of an invoice.
+"""What a payment page at Stripe is asked for, and how its address is written into the text of an invoice.
 
 Source: docs/facts/stripe.md section 8. Nothing here knows Stripe's or Invoice Ninja's servers.
 """

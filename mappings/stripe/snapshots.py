@@ -68,7 +68,7 @@ def records_in(fields: Fields) -> Iterator[Record]:
 
 
 def order(record: Record, created: int) -> Order:
-    """Where this snapshot stands in the life of its object; `created` is the time of the event that shows it.
+    """The position of this snapshot in the life of its object; `created` is the time of the event that shows it.
 
     A payment intent that succeeded or was canceled never changes again, whatever a late event says.
     """

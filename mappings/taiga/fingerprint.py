@@ -1,6 +1,6 @@
 """What is known of a Taiga item, as marks to compare, and as the webhook that Taiga never sent.
 
-Reconciling compares what Taiga's lists say with what the stored events told. `modified_date` only says that something
+Reconciling compares what Taiga's lists say with the stored events. `modified_date` only says that something
 may have changed: it moves when a card is dragged, and stands still when only attributes change (docs/facts/taiga.md
 section 7).
 """
@@ -22,7 +22,7 @@ def row_mark(item: WorkItem) -> str:
 
 
 def content_mark(item: WorkItem, own_attribute: str) -> str:
-    """A mark of everything that decides what is billed; the same whether a webhook or a list told it.
+    """A mark of everything that decides what is billed; the same from a webhook and from a list.
 
     `own_attribute` is the one that the bridge writes itself: it does not count.
     """

@@ -17,7 +17,7 @@ def read_rest(kind: WorkKind, item: Any, values_by_name: Mapping[str, Any], *, f
     Args:
         kind: what was asked for; the answer does not say it.
         item: the decoded answer.
-        values_by_name: its custom attribute values, which stand in an answer of their own, by display name.
+        values_by_name: its custom attribute values, which come in an answer of their own, by display name.
         front: the address of Taiga's web pages (`https://taiga.example`), for the permalink; "" for none.
 
     Raises:

@@ -119,7 +119,7 @@ def is_own_echo(payload: Any, own_user_id: int, status_attribute: str) -> bool:
     """Whether this is only the answer to our own write-back: nothing but our attribute, a comment or an order changed.
 
     Anything else done by our user is taken seriously: a person may share the account with the bridge, and a change that
-    others made silently turns up in the next event, whoever causes it (docs/facts/taiga.md section 2).
+    others made silently turns up in the next event, whatever causes it (docs/facts/taiga.md section 2).
     """
     if actor_id(payload) != own_user_id or payload.get("action") != "change":
         return False

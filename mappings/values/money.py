@@ -67,7 +67,7 @@ def to_major(minor: int, currency: str) -> Decimal:
     """The amount that people read: 12345 EUR is 123.45, 5000 JPY is 5000, 12340 KWD is 12.340, 50000 ISK is 500.
 
     Raises:
-        MoneyError: the currency is doubtful, or the amount is none that Stripe can charge in this currency.
+        MoneyError: the currency is doubtful, or Stripe cannot charge the amount in this currency.
     """
     if type(minor) is not int:
         raise MoneyError("bad_amount", f"{minor!r} is no amount in minor units", "Look at the payment in Stripe.")

@@ -12,7 +12,7 @@ _MINUS = str.maketrans({"\N{MINUS SIGN}": "-"})
 
 
 def read_number(value: Any) -> Decimal | None:
-    """The value as a finite Decimal; None when it is no number (a boolean is none, nor is a text of other shape).
+    """The value as a finite Decimal; None when it is not a number (booleans and other texts are not).
 
     Floats are read as they are written: 0.1 is exactly one tenth.
     """

@@ -1,4 +1,4 @@
-"""Small words of what people are told about invoices."""
+"""Words for messages about invoices."""
 
 
 def counted(number: int, word: str) -> str:

@@ -24,7 +24,7 @@ NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
 
 
 class SignInRefusedError(Exception):
-    """Nobody is let in; the message may be shown to whoever asked."""
+    """The sign-in is refused; the message may be shown."""
 
 
 @dataclass(frozen=True, slots=True)

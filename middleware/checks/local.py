@@ -33,7 +33,7 @@ def check_mapping(file: Path) -> tuple[list[Finding], MappingFile | None]:
 
 
 async def check_keys(settings: Settings) -> list[Finding]:
-    """When each webhook key proved a delivery last: an old one that is used no more may be removed."""
+    """When each webhook key was last used: an old one that is no longer used can be removed."""
     try:
         async with open_pool(settings.database_url.get_secret_value(), size=1) as pool:
             used = {(use.source, use.fingerprint): use.last_at for use in await RejectionStore(pool).key_uses()}

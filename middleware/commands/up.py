@@ -114,7 +114,7 @@ async def keep_running(
     grace: float,
     running: MutableMapping[str, asyncio.subprocess.Process],
 ) -> None:
-    """Run one part until `stop`, starting it again with a growing delay when it dies; `running` is told its process."""
+    """Run one part until `stop`, starting it again with a growing delay when it dies; `running` gets its process."""
     delay = 1.0
     while not stop.is_set():
         started = asyncio.get_running_loop().time()

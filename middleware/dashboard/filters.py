@@ -1,4 +1,4 @@
-"""The filter of the event list as it stands in addresses and forms. Pure."""
+"""The filter of the event list in addresses and forms. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

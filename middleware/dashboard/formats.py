@@ -15,7 +15,7 @@ _SHORT_MS = 1000
 
 
 def zone_named(name: str) -> tzinfo:
-    """The time zone a browser names; UTC for what is none."""
+    """The time zone that a browser names, else UTC."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):

@@ -128,7 +128,7 @@ class SafeSite:
 
 
 def _told(error: Exception) -> tuple[int, str]:
-    """The status for a failure, and what a person is told."""
+    """The status of a failure, and its message for a person."""
     if isinstance(error, HTTPException):
         return error.status_code, "This page does not accept such a request."
     if isinstance(error, RefusedError):

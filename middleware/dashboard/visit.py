@@ -59,7 +59,7 @@ class Visit:
         return self.request.query_params.get(name, "").strip()
 
     def asked_id(self, name: str) -> int | None:
-        """A number of the address; None when it is none that an id can be."""
+        """A number of the address; None when it cannot be an id."""
         return id_of(self.asked(name))
 
     async def form(self) -> Mapping[str, str]:
@@ -91,7 +91,7 @@ Page = Callable[[Visit], Awaitable[Response]]
 
 
 def moment_of(text: str) -> datetime | None:
-    """An aware moment, as an address carries it; None for what is none, or lies beyond the calendar."""
+    """An aware moment, as an address carries it; None for anything else, or beyond the calendar."""
     try:
         moment = datetime.fromisoformat(text)
         return moment.astimezone(UTC) if moment.tzinfo else None

@@ -35,7 +35,7 @@ class Endpoints:
 def embedded_servers(data_dir: Path, *, postgres: bool, redis: bool, durable: bool = True) -> Iterator[Endpoints]:
     """Run the wanted servers below `data_dir` for as long as the context is open.
 
-    Call it from the main thread: a server is told to end when the thread that started it is gone.
+    Call it from the main thread: a server gets the signal to end when the thread that started it is gone.
 
     Args:
         data_dir: Folder of all their files; made when missing, kept afterwards.

@@ -26,7 +26,7 @@ _THROW_AWAY = {"fsync": "off", "full_page_writes": "off"}
 class PostgresServer(EmbeddedServer):
     """PostgreSQL with its data in `DATA_DIR/postgres/data`, on a Unix socket.
 
-    Whoever connects must be the system user that started it (peer authentication): there is no password to keep, and
+    A client must be the system user that started it (peer authentication): there is no password to keep, and
     no other user of the machine comes in. Commits are durable (fsync) unless `durable` is False.
     """
 

@@ -34,7 +34,7 @@ DUPLICATE = b'{"status":"duplicate","event_id":%d}'
 
 
 class RejectedDeliveryError(Exception):
-    """The request is refused: `status` and `reason` are what the sender is told and what is counted."""
+    """The request is refused: `status` and `reason` are sent to the sender and counted."""
 
     def __init__(self, status: int, reason: str, message: str, body: bytes = b"") -> None:
         super().__init__(message)

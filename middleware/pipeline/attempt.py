@@ -21,7 +21,7 @@ HANDED_BACK = "handed back: the worker was stopped"
 class EndedAttempt:
     """An attempt that ended: everything its settlement needs. `attempt` is None when it is not worth a row.
 
-    `doubt` tells that a request of it may still be carried out.
+    `doubt`: a request of it may still be carried out.
     """
 
     claim: Claim

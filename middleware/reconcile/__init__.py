@@ -1,1 +1,1 @@
-"""Reconciling: sweeps over the remote systems that find what no webhook told."""
+"""Reconciling: sweeps over the remote systems that find what no webhook reported."""

@@ -32,7 +32,7 @@ class StripePlan:
 
 
 async def plan_stripe(stripe: Stripe, public_url: str, keep_secret: KeepSecret, *, has_secret: bool) -> StripePlan:
-    """What is missing. `keep_secret` gets the signing secret of a new endpoint: it is told this once."""
+    """What is missing. `keep_secret` gets the signing secret of a new endpoint: Stripe shows it only once."""
     if not public_url:
         return StripePlan(remarks=("Without PUBLIC_URL no webhook of Stripe is registered.",))
     try:

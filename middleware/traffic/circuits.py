@@ -30,7 +30,7 @@ class Circuits:
         return self._known.get(system, CLOSED)
 
     def paused(self) -> dict[str, Circuit]:
-        """The systems that are left alone at this moment: nobody may even try."""
+        """The systems that are paused now: no request may even try."""
         now = self.clock()
         return {name: one for name, one in self._known.items() if one.is_open and not one.probe_is_due(now)}
 

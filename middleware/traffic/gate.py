@@ -45,8 +45,8 @@ class TrafficLimits:
 class Gate:
     """The gate of one process to one system.
 
-    `interactive`: the process is the command of a person. It waits for its turn however long, and asks a system that is
-    paused all the same: an answer closes the circuit for all, a failure leaves everything as it is.
+    `interactive`: the process is the command of a person. It waits for its turn however long, and tries a system that
+    is paused anyway: an answer closes the circuit for all, a failure leaves everything as it is.
     """
 
     def __init__(

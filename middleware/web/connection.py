@@ -178,7 +178,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(TINY_CHUNKS)
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of the body, and stand in line when there are too many big ones."""
+        """Take a piece of the body, and wait in line when there are too many big ones."""
         super().on_body(body)
         self._body_bytes += len(body)
         if self._body_bytes > FREE_BYTES and not self.cycle.response_complete:

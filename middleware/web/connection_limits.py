@@ -1,4 +1,4 @@
-"""How many connections there may be, of one address and of all: whoever keeps us waiting the longest goes first."""
+"""Limits of connections, of one address and of all: the connection that has kept us waiting longest is closed first."""
 
 import ipaddress
 from typing import Protocol

@@ -19,7 +19,7 @@ def listen_on(host: str, port: int) -> socket.socket:
     `::` listens on IPv4 as well.
 
     Raises:
-        OSError: the address is taken, or is none of this machine.
+        OSError: the address is taken, or does not belong to this machine.
     """
     is_six = ":" in host
     family = socket.AF_INET6 if is_six else socket.AF_INET

@@ -19,7 +19,7 @@ MAX_CONNECTIONS = 400
 
 
 class QuietServer(uvicorn.Server):
-    """A server that leaves the signals of the process alone: they belong to whoever owns the loop."""
+    """A server that leaves the signals of the process alone: they belong to the owner of the loop."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -12,8 +12,8 @@ from middleware.metrics import REMOTE_SECONDS
 class Call:
     """One request and how it ended. `status` is None when no answer came; `ms` is the time in milliseconds.
 
-    Never holds headers or bodies, and so no secret. `is_unsettled`: it was to change something, and nobody told whether
-    it did, or still will.
+    Never holds headers or bodies, and so no secret. `is_unsettled`: it should change something, and it is
+    not known whether it did or still will.
     """
 
     system: str

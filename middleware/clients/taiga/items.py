@@ -25,7 +25,7 @@ LISTS: Mapping[WorkKind, str] = {"task": "/tasks", "userstory": "/userstories", 
 
 @dataclass(frozen=True, slots=True)
 class _Definitions:
-    """The attributes of a project, and ids seen on its items that are none of its (any more)."""
+    """The attributes of a project, and ids seen on its items that do not (or no longer) belong to it."""
 
     known: tuple[AttributeDefinition, ...]
     foreign: frozenset[str] = frozenset()

@@ -43,7 +43,7 @@ class Credentials:
     A plain token is sent as `Bearer`; one that carries its scheme (`Application eyJ...`, `Bearer eyJ...`) as it is.
 
     Raises:
-        ValueError: there is neither, or the token cannot stand in a header.
+        ValueError: there is neither, or the token contains what a header cannot.
     """
 
     token: str = field(default="", repr=False)

@@ -1,4 +1,4 @@
-"""`taiga-billing reconcile`: finds what no webhook told, and puts it in. One sub-command for each source."""
+"""`taiga-billing reconcile`: finds what no webhook reported, and enqueues it. One sub-command for each source."""
 
 from datetime import datetime
 

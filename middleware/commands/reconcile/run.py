@@ -49,7 +49,7 @@ class PrintableReport(runs.RunReport, Protocol):
 
 _Report = TypeVar("_Report", bound=PrintableReport)
 Look = Callable[[Settings, Pool, Traffic, EventSink | None, Tell], Coroutine[Any, Any, _Report]]
-"""One run, told with what is open for it; the ingest is None in a dry run."""
+"""One run with what is open for it; the sink is None in a dry run."""
 
 
 def carry_out(

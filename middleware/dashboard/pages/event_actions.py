@@ -19,7 +19,7 @@ LONGEST_WHY = 500
 
 
 async def preview_replay(visit: Visit) -> Response:
-    """Which events would be put back to work."""
+    """Which events would be processed again."""
     return await _preview(visit, "replay", REPLAYABLE)
 
 

@@ -22,7 +22,7 @@ LONGEST = 500
 
 
 async def show(visit: Visit) -> Response:
-    """Payments, newest first; those without an invoice stand above with their candidates."""
+    """Payments, newest first; those without an invoice come first, with their candidates."""
     pool, status = visit.services.pool, visit.asked("status")
     after = read_place(visit.asked("after"))
     places = await Reports(pool).newest_payments(status, after, LIMIT + 1)

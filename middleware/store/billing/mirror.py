@@ -54,7 +54,7 @@ READING = "read the books"
 
 @dataclass(frozen=True, slots=True)
 class BookInvoice:
-    """An invoice as Invoice Ninja told it last. `payments` are our words for the payments of it."""
+    """An invoice as it was last read from Invoice Ninja. `payments` are our words for the payments of it."""
 
     invoice_id: str
     number: str

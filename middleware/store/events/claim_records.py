@@ -1,4 +1,4 @@
-"""The records of claims, and how they stand in rows."""
+"""The records of claims, and their rows."""
 
 import json
 from collections.abc import Mapping, Sequence
