@@ -40,10 +40,10 @@ _UNPAID: dict[str, TargetStatus] = {
 class PaymentTarget:
     """What Invoice Ninja should hold. Amounts are minor units of `currency` (upper case), `paid_at` unix seconds.
 
-    `key` becomes `number`, `idempotency_key` and `transaction_reference`; Invoice Ninja may already hold the money under
-    any of `references`. `refunded` is what is to be shown as given back: succeeded refunds and what disputes took (`lost`).
-    `status` is our word for how the payment leaves its invoice. `partial`: less arrived than was asked for; whether the
-    invoice is covered is for the caller to see. `problems` must go to a person.
+    `key` becomes `number`, `idempotency_key` and `transaction_reference`; Invoice Ninja may already hold the money
+    under any of `references`. `refunded` is what is to be shown as given back: succeeded refunds and what disputes
+    took (`lost`). `status` is our word for how the payment leaves its invoice. `partial`: less arrived than was
+    asked for; whether the invoice is covered is for the caller to see. `problems` must go to a person.
     """
 
     key: str
