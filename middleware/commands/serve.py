@@ -9,8 +9,7 @@ import structlog
 
 from middleware.app import create_app
 from middleware.commands.common import FailedError, run, servers_behind, settings_or_exit
-from middleware.garbage import spare_what_stays
-from middleware.process import on_hangup, stop_on_signals
+from middleware.process import on_hangup, spare_what_stays, stop_on_signals
 from middleware.settings import Settings
 from middleware.store.database import migrate
 from middleware.version import VERSION

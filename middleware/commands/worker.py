@@ -3,7 +3,7 @@
 import click
 
 from middleware.commands.common import run, servers_behind, settings_or_exit
-from middleware.garbage import spare_what_stays
+from middleware.process import spare_what_stays
 from middleware.settings import Settings
 from middleware.store.database import migrate
 from middleware.worker import run_worker

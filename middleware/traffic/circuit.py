@@ -4,54 +4,15 @@ One subject alone never opens it: a record that a server stumbles over each time
 pause grows while nothing changes, so that hours of outage cost few requests; the first answer closes the circuit.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
+
+from middleware.store.operations.circuits import LONGEST_PAUSE, Circuit
 
 FAILURES = 5
 """Failures in a row, of at least two subjects, that open the circuit."""
 
 FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Circuit:
-    """What all workers together know of one system. `probes` counts the attempts that failed since it is open."""
-
-    failures: int = 0
-    subject: str = ""
-    is_mixed: bool = False
-    open_since: datetime | None = None
-    probe_at: datetime | None = None
-    probes: int = 0
-    message: str = ""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the system is left alone."""
-        return self.open_since is not None
-
-    @property
-    def is_calm(self) -> bool:
-        """Whether there is nothing to forget."""
-        return self == CLOSED
-
-    @property
-    def in_words(self) -> str:
-        """Since when the system is left alone, and why; "" while it is not."""
-        return f"away since {self.open_since:%Y-%m-%d %H:%M:%S} UTC ({self.message})" if self.open_since else ""
-
-    def probe_is_due(self, now: datetime) -> bool:
-        """Whether somebody may try again."""
-        # One that is too far away was set by a machine whose clock is wrong.
-        return self.probe_at is not None and not now < self.probe_at <= now + 2 * timedelta(seconds=LONGEST_PAUSE)
-
-    def seconds_to_probe(self, now: datetime) -> float:
-        """How long until somebody may try again."""
-        return max(0.0, (self.probe_at - now).total_seconds()) if self.probe_at else 0.0
-
-
-CLOSED = Circuit()
 
 
 def pause(probes: int, jitter: float) -> float:

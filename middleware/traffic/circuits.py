@@ -5,8 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from middleware.store.database import StoreUnavailableError
-from middleware.store.operations.circuits import CircuitStore
-from middleware.traffic.circuit import CLOSED, Circuit
+from middleware.store.operations.circuits import CLOSED, Circuit, CircuitStore
 
 
 def utc_now() -> datetime:

@@ -13,7 +13,8 @@ import structlog
 
 from handlers.errors import Doubtful, RemoteError, ServerError, Suspended, Throttled, Unreachable
 from middleware.clients.http.calls import acting_for
-from middleware.traffic.circuit import CLOSED, Circuit, after_failed_probe, after_failure, with_probe_taken
+from middleware.store.operations.circuits import CLOSED, Circuit
+from middleware.traffic.circuit import after_failed_probe, after_failure, with_probe_taken
 from middleware.traffic.circuits import Circuits
 from middleware.traffic.limits import LowPriority, RateLimiter
 

@@ -11,9 +11,8 @@ from middleware.accounts.passwords import hash_password
 from middleware.dashboard import live_systems as remote
 from middleware.dashboard.mount import CONNECTIONS
 from middleware.lab.sandbox.faults import Rule
-from middleware.store.operations.circuits import CircuitStore
+from middleware.store.operations.circuits import CLOSED, Circuit, CircuitStore
 from middleware.store.operations.users import UserStore
-from middleware.traffic.circuit import CLOSED, Circuit
 from tests.support.dashboard.seed import PASSWORD as ADAS
 from tests.support.dashboard.world import World, running_world
 from tests.support.pipeline import until

@@ -19,9 +19,8 @@ from middleware.lab.sandbox.serve import serve
 from middleware.lab.sandbox.taiga import create_app
 from middleware.lab.sandbox.taiga.people import BRIDGE, PASSWORD, Place, Team
 from middleware.store.database import migrate, open_pool
-from middleware.store.operations.circuits import CircuitStore
+from middleware.store.operations.circuits import Circuit, CircuitStore
 from middleware.store.operations.reconcile import RunStore
-from middleware.traffic.circuit import Circuit
 
 ROOT = Path(__file__).parents[2]
 

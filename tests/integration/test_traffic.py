@@ -20,9 +20,8 @@ from middleware.pipeline.processor import Limits, Processor
 from middleware.sources.table import sources_by_system
 from middleware.store.database import open_pool
 from middleware.store.events.events import EventStore
-from middleware.store.operations.circuits import CircuitStore
+from middleware.store.operations.circuits import LONGEST_PAUSE, CircuitStore
 from middleware.store.operations.workers import WorkerStore
-from middleware.traffic.circuit import LONGEST_PAUSE
 from middleware.traffic.gate import TrafficLimits
 from middleware.traffic.traffic import Traffic
 from middleware.web.health import check_remotes

@@ -14,9 +14,8 @@ from middleware.jobs.periodic import NotNowError, unless_away
 from middleware.jobs.reconcile import taiga_jobs
 from middleware.settings import Settings
 from middleware.store.database import Pool, open_pool
-from middleware.store.operations.circuits import CircuitStore
+from middleware.store.operations.circuits import CLOSED, Circuit, CircuitStore
 from middleware.traffic import gate
-from middleware.traffic.circuit import CLOSED, Circuit
 from middleware.traffic.gate import TrafficLimits
 from middleware.traffic.traffic import Traffic
 from tests.support.in_process_bridge import Bridge, running_bridge

@@ -1,15 +1,59 @@
 """The circuits of all remote systems, shared by all workers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
+from datetime import datetime, timedelta
 
 import asyncpg
 
 from middleware.store.database import away_is_unavailable
 from middleware.store.text import storable
-from middleware.traffic.circuit import CLOSED, Circuit
 
 COLUMNS = "failures, subject, is_mixed, open_since, probe_at, probes, message"
+
+
+LONGEST_PAUSE = 60.0
+"""Seconds between two tries of a system that fails everybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """What all workers together know of one system. `probes` counts the attempts that failed since it is open."""
+
+    failures: int = 0
+    subject: str = ""
+    is_mixed: bool = False
+    open_since: datetime | None = None
+    probe_at: datetime | None = None
+    probes: int = 0
+    message: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the system is left alone."""
+        return self.open_since is not None
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether there is nothing to forget."""
+        return self == CLOSED
+
+    @property
+    def in_words(self) -> str:
+        """Since when the system is left alone, and why; "" while it is not."""
+        return f"away since {self.open_since:%Y-%m-%d %H:%M:%S} UTC ({self.message})" if self.open_since else ""
+
+    def probe_is_due(self, now: datetime) -> bool:
+        """Whether somebody may try again."""
+        # One that is too far away was set by a machine whose clock is wrong.
+        return self.probe_at is not None and not now < self.probe_at <= now + 2 * timedelta(seconds=LONGEST_PAUSE)
+
+    def seconds_to_probe(self, now: datetime) -> float:
+        """How long until somebody may try again."""
+        return max(0.0, (self.probe_at - now).total_seconds()) if self.probe_at else 0.0
+
+
+CLOSED = Circuit()
 
 
 class CircuitStore:

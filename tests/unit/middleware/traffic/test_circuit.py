@@ -7,16 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from middleware.traffic.circuit import (
-    CLOSED,
-    FAILURES,
-    LONGEST_PAUSE,
-    Circuit,
-    after_failed_probe,
-    after_failure,
-    pause,
-    with_probe_taken,
-)
+from middleware.store.operations.circuits import CLOSED, LONGEST_PAUSE, Circuit
+from middleware.traffic.circuit import FAILURES, after_failed_probe, after_failure, pause, with_probe_taken
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
