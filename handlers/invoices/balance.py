@@ -3,13 +3,15 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+from handlers.event import own_event
 from handlers.invoices.cancelled import LOST, LostEntry, ask_about_cancelled, ask_about_lost
+from handlers.invoices.events import TASK_INVOICED
 from handlers.invoices.unbilled import read_work
 from handlers.ports.context import Context
-from handlers.ports.invoice_world import BillingBooks, InvoiceWorld
+from handlers.ports.invoice_world import BillingBooks, Invoiced, InvoiceWorld
 from mappings.invoiceninja.models import NOT_OWED
 from mappings.invoices.balance import (
     DELETED,
@@ -21,6 +23,7 @@ from mappings.invoices.balance import (
     HourBalance,
     Placed,
     PresentTask,
+    Stand,
     balance,
     stand_of,
 )
@@ -34,6 +37,9 @@ _TO_DO: Mapping[str, str] = {
     DELETED: "restore it in Invoice Ninja to bill it, or untick Billable in Taiga",
     NO_PLAN: "enter its time in Invoice Ninja again, or replay the newest event of this work",
 }
+_BEFORE_THE_WORK = timedelta(days=1)
+"""Our own events about an item are dated before it: its newest event must stay the one that tells its state."""
+
 _FAR = 9999
 """The year in which the period ends for which the next plan is asked: all that is unbilled belongs to it."""
 
@@ -62,7 +68,12 @@ async def hour_balance(world: InvoiceWorld, context: Context, closed_in: Period 
 
 
 async def ask_people(found: HourBalance, world: InvoiceWorld, context: Context) -> None:
-    """Open a review for each entry that waits without one, and close those whose hours stand somewhere again."""
+    """Open a review for each entry that waits without one, and close those whose hours stand somewhere again.
+
+    Work that does not add up is looked at once more: as a rule its hours are on an invoice that Invoice Ninja does not
+    show at the task, such as one of a person that was deleted and restored.
+    """
+    await _look_at_mismatches(found, world, context)
     lost: set[str] = set()
     for one in found.waiting:
         if one.reason in _TO_DO or one.reason == NO_LINE:
@@ -73,6 +84,29 @@ async def ask_people(found: HourBalance, world: InvoiceWorld, context: Context) 
         await context.reviews.close(subject, LOST, "its hours are billed or in a plan again")
     for invoice_id, client_id, name in _cancelled(found):
         await ask_about_cancelled(invoice_id, name, client_id, context.reviews)
+
+
+async def _look_at_mismatches(found: HourBalance, world: InvoiceWorld, context: Context) -> None:
+    billed = [one for off in found.mismatches for one in off.entries if one.stand is Stand.BILLED]
+    await world.plans.remember_invoiced([_invoiced(one) for one in billed])
+    day = context.clock().date().isoformat()
+    events = [
+        own_event(
+            TASK_INVOICED,
+            key=f"balance:{day}:{off.subject}",
+            subject=off.subject,
+            occurred_at=datetime.fromtimestamp(off.ended_at, UTC) - _BEFORE_THE_WORK,
+            payload={"invoice_id": "", "invoice_number": "", "task_number": ""},
+        )
+        for off in found.mismatches
+    ]
+    if context.taiga is not None and events:
+        await world.events.enqueue(events)
+
+
+def _invoiced(one: Placed) -> Invoiced:
+    state = {"invoice_number": one.invoice, "client_id": one.client_id, "hours": str(one.hours)}
+    return Invoiced(one.subject, one.number, one.invoice_id, state)
 
 
 def _lost(one: Placed) -> LostEntry:

@@ -47,7 +47,7 @@ class ClosedWork:
 class Placed:
     """Hours of one entry and where they stand; `reason` is for those that are neither billed nor billable.
 
-    `invoice_id` and `invoice` (its name) are of the cancelled invoice about which a person has to decide.
+    `invoice_id` and `invoice` (its name) are of the invoice that bills them, or of the cancelled one that waits.
     """
 
     subject: str
@@ -70,6 +70,7 @@ class Mismatch:
     closed: Decimal
     found: Decimal
     entries: tuple[Placed, ...]
+    ended_at: int = 0
 
 
 @dataclass(slots=True)
@@ -125,7 +126,9 @@ def balance(works: Iterable[ClosedWork], placed: Iterable[Placed]) -> HourBalanc
         _add(of_client, work, parts)
         found = sum((one.hours for one in parts), _NOTHING)
         if abs(work.hours - found) > _UNSEEN:
-            mismatches.append(Mismatch(work.subject, work.name, client_id, work.hours, found, tuple(own)))
+            mismatches.append(
+                Mismatch(work.subject, work.name, client_id, work.hours, found, tuple(own), work.ended_at)
+            )
     ordered = sorted(clients.values(), key=lambda one: one.client_id)
     mismatches.sort(key=lambda one: (one.client_id, one.subject))
     waiting = tuple(one for own in entries.values() for one in own if one.stand is Stand.WAITING)
@@ -158,7 +161,10 @@ def _add(of_client: ClientBalance, work: ClosedWork, parts: Iterable[Placed]) ->
 
 @dataclass(frozen=True, slots=True)
 class RecordedEntry:
-    """What we remember of an entry. `hours` are those that we sent, `spans` what Invoice Ninja stored of them."""
+    """What we remember of an entry. `hours` are those that we sent, `spans` what Invoice Ninja stored of them.
+
+    `is_pending`: it was asked for, and is not known to be there; its hours are not known either.
+    """
 
     subject: str
     number: str
@@ -168,6 +174,7 @@ class RecordedEntry:
     spans: tuple[tuple[int, int], ...] = ()
     is_removed: bool = False
     ended_at: int = 0
+    is_pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +213,8 @@ def known_works(
     ends: dict[str, int] = {}
     for entry in entries:
         ends[entry.subject] = max(ends.get(entry.subject, 0), entry.ended_at)
+        if entry.is_pending and entry.subject in works:
+            works[entry.subject] = replace(works[entry.subject], is_waiting=PENDING)
     return [replace(work, ended_at=ends.get(subject, 0)) for subject, work in works.items()]
 
 
@@ -250,6 +259,8 @@ class Books:
 
 
 CHANGED = "changed in Invoice Ninja by a person"
+PENDING = "its entry was asked for and is not there: its event says why"
+RESTORED = "restored in Invoice Ninja by a person"
 GONE = "gone from Invoice Ninja"
 DELETED = "deleted in Invoice Ninja"
 NO_LINE = "called invoiced in Invoice Ninja, and no invoice line bills it"
@@ -258,10 +269,16 @@ NO_PLAN = "no plan sees it: it has no time any more"
 
 def stand_of(entry: RecordedEntry, task: PresentTask | None, books: Books) -> list[Placed]:
     """Where the hours of an entry stand; several places when more than one invoice bills it, or a person changed it."""
+    if entry.is_pending:
+        return []
     client_id = task.client_id if task is not None and task.client_id else entry.client_id
     live = [line for line in books.lines.get(entry.task_id, ()) if not line.is_cancelled]
     if live:
-        return [_placed(entry, client_id, _billed_hours(entry, line, books), Stand.BILLED) for line in live]
+        billed = [_placed(entry, client_id, _billed_hours(entry, line, books), Stand.BILLED) for line in live]
+        return [
+            replace(one, invoice_id=line.invoice_id, invoice=line.invoice)
+            for one, line in zip(billed, live, strict=True)
+        ]
     if task is None or task.is_deleted:
         if entry.is_removed:
             return []
@@ -269,6 +286,11 @@ def stand_of(entry: RecordedEntry, task: PresentTask | None, books: Books) -> li
     if task.invoice_id:
         return [_dead(entry, client_id, task.invoice_id, books)]
     return _free(entry, task, client_id, books)
+
+
+def _billed(entry: RecordedEntry, client_id: str, line: BillingLine, books: Books) -> Placed:
+    placed = _placed(entry, client_id, _billed_hours(entry, line, books), Stand.BILLED)
+    return replace(placed, invoice_id=line.invoice_id, invoice=line.invoice)
 
 
 def _dead(entry: RecordedEntry, client_id: str, invoice_id: str, books: Books) -> Placed:
@@ -284,6 +306,11 @@ def _dead(entry: RecordedEntry, client_id: str, invoice_id: str, books: Books) -
 
 
 def _free(entry: RecordedEntry, task: PresentTask, client_id: str, books: Books) -> list[Placed]:
+    if entry.is_removed:
+        # We took it out; a person who brings it back wants it billed.
+        again = books.billable.get(task.id, _NOTHING)
+        back = _placed(entry, client_id, again, Stand.BILLABLE)
+        return [back, _placed(entry, client_id, -again, Stand.LEFT_OUT, RESTORED)] if again else []
     if (why := books.left_out.get(task.id)) is not None:
         return [_placed(entry, client_id, entry.hours, Stand.LEFT_OUT, why)]
     if (hours := books.billable.get(task.id)) is None:

@@ -12,7 +12,7 @@ _ENTRIES = """
 SELECT subject, number, remote_id, state -> 'sent' ->> 'hours' AS hours, state -> 'sent' ->> 'client_id' AS client_id,
     state -> 'stored' -> 'time_log' AS time_log, coalesce((state ->> 'is_removed')::boolean, false) AS is_removed,
     coalesce((state -> 'sent' ->> 'ended_at')::bigint, 0) AS ended_at
-FROM links WHERE kind = 'time_entry' AND state ? 'sent' ORDER BY subject, number
+FROM links WHERE kind = 'time_entry' ORDER BY subject, number
 """
 _INVOICED = "SELECT number, remote_id, state ->> 'hours' AS hours FROM links WHERE kind = 'invoiced'"
 _CLOSED = """
@@ -63,8 +63,9 @@ def _entry(row: asyncpg.Record) -> RecordedEntry:
         number=row["number"],
         task_id=row["remote_id"],
         client_id=row["client_id"] or "",
-        hours=Decimal(row["hours"]),
+        hours=Decimal(row["hours"] or 0),
         spans=tuple((start, end) for start, end in row["time_log"] or ()),
         is_removed=row["is_removed"],
         ended_at=row["ended_at"],
+        is_pending=row["hours"] is None,
     )

@@ -191,7 +191,10 @@ def memory_of(links: Iterable[Link], reviews: FakeReviews) -> HourMemory:
     invoiced: dict[tuple[str, str], Decimal] = {}
     for link in links:
         state = link.state
-        if link.kind == "time_entry" and "sent" in state:
+        if link.kind == "time_entry" and "sent" not in state:
+            pending = RecordedEntry(link.subject, link.number, link.remote_id, "", Decimal(0), is_pending=True)
+            entries.append(pending)
+        elif link.kind == "time_entry":
             spans = tuple((start, end) for start, end in state["stored"]["time_log"])
             sent = state["sent"]
             known = (link.subject, link.number, link.remote_id, sent["client_id"], Decimal(sent["hours"]), spans)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from handlers.event import Work
 from handlers.invoices.balance import ask_people, hour_balance
@@ -67,6 +68,13 @@ class Desk:
     def invoice(self) -> Row:
         """The newest invoice."""
         return list(self.office.state.tables["invoices"])[-1]
+
+    async def bill_by_hand(self, task: Row) -> None:
+        """A person bills an entry, with the time that it shows."""
+        hours = Decimal(sum(end - start for start, end, *_rest in json.loads(task["time_log"]))) / 3600
+        line = {"type_id": "2", "task_id": task.id, "quantity": hours, "cost": 80}
+        day = self.office.clock().date().isoformat()
+        await self.act("POST", "/invoices", client_id=task["client_id"], line_items=[line], date=day)
 
     async def act(self, method: str, path: str, **body: object) -> None:
         """A person does something in Invoice Ninja."""
