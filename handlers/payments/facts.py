@@ -7,7 +7,7 @@ invoice that name no payment (API versions since 2025-03-31) are joined by the l
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from handlers.errors import NeedsPerson
 from handlers.event import Event
@@ -20,12 +20,14 @@ from mappings.stripe import BadStripeObject, PaymentFacts, Relevant, classify, f
 PAYMENT, INVOICE = "stripe:payment:", "stripe:invoice:"
 OPERATOR = "operator"
 
+Action = Literal["match", "ignore", "unmatch"]
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What a person decided about a payment; `invoice` is an id or a number."""
 
-    action: Literal["match", "ignore"]
+    action: Action
     invoice: str
     who: str
     why: str
@@ -34,11 +36,15 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The facts about one payment, the newest decision of a person, and everything the facts were read from."""
+    """The facts about one payment, the newest decisions of people, and everything the facts were read from.
+
+    `take_off`: the newest decision to unmatch it, also when a later one matched it again.
+    """
 
     facts: PaymentFacts
     decision: Decision | None
     sources: tuple[Json, ...]
+    take_off: Decision | None = None
 
 
 async def gather(subject: str, world: PaymentWorld) -> Told | None:
@@ -63,7 +69,8 @@ async def gather(subject: str, world: PaymentWorld) -> Told | None:
     if later:
         events += await world.history.of_subjects(later)
         facts = _facts(objects, events, world) or facts
-    return Told(facts, newest_decision(own), (*objects, *_payloads(events, world)))
+    sources = (*objects, *_payloads(events, world))
+    return Told(facts, newest_decision(own), sources, take_off=newest_decision(own, among=("unmatch",)))
 
 
 def _demand_all(subject: str, events: Iterable[Event], objects: Sequence[Json]) -> None:
@@ -121,14 +128,15 @@ def _counts(payload: Json, world: PaymentWorld) -> bool:
         return True
 
 
-def newest_decision(events: Iterable[Event]) -> Decision | None:
+def newest_decision(events: Iterable[Event], among: Sequence[Action] = get_args(Action)) -> Decision | None:
     """The newest decision of a person among the events of a payment."""
-    made = [event for event in events if event.source == OPERATOR and event.type in {"payment.match", "payment.ignore"}]
+    actions = {f"payment.{action}": action for action in among}
+    made = [event for event in events if event.source == OPERATOR and event.type in actions]
     if not made:
         return None
     last = max(made, key=lambda event: (event.occurred_at, event.id))
     return Decision(
-        action="match" if last.type == "payment.match" else "ignore",
+        action=actions[last.type],
         invoice=_text(last.payload, "invoice"),
         who=_text(last.payload, "by") or "a person",
         why=_text(last.payload, "why"),

@@ -61,6 +61,9 @@ class InvoiceMatcher:
         decision = self._told.decision
         if decision is not None and decision.action == "match":
             return await self._decided(decision.invoice, decision.who)
+        if decision is not None and decision.action == "unmatch":
+            why = decision.why or "no reason was given"
+            return Unmatched(f"{decision.who} took it off its invoice: {why}", await self._proposals())
         reference = await self._reference()
         if reference is None:
             return await self._unnamed()
@@ -168,16 +171,10 @@ class InvoiceMatcher:
         return await propose(self._facts, self._amount, self._world, self._mapping)
 
     async def _by_id(self, invoice_id: str) -> Invoice | None:
-        if not _ID.fullmatch(invoice_id):
-            return None
-        try:
-            return await self._world.books.invoice(invoice_id)
-        except NotFound:
-            return None
+        return await _invoice_by_id(invoice_id, self._world)
 
     async def _by_text(self, text: str) -> Invoice | None:
-        """A text may be a number or an id; a number comes first, because people see numbers."""
-        return await self._world.books.find_invoice(text) or await self._by_id(text)
+        return await invoice_by_text(text, self._world)
 
     async def _obstacle(self, invoice: Invoice) -> str:
         """Why this invoice cannot take the money at all; "" when it can."""
@@ -202,6 +199,20 @@ class InvoiceMatcher:
             f"invoice {invoice.number} belongs to client {invoice.client_id}, but {customer} has paid for client "
             f"{', '.join(sorted(known))}"
         )
+
+
+async def invoice_by_text(text: str, world: PaymentWorld) -> Invoice | None:
+    """The invoice that a person names: a number or an id; a number comes first, because people see numbers."""
+    return await world.books.find_invoice(text) or await _invoice_by_id(text, world)
+
+
+async def _invoice_by_id(invoice_id: str, world: PaymentWorld) -> Invoice | None:
+    if not _ID.fullmatch(invoice_id):
+        return None
+    try:
+        return await world.books.invoice(invoice_id)
+    except NotFound:
+        return None
 
 
 def decided_by(who: str, text: str) -> str:

@@ -1,25 +1,27 @@
 """Where the money of a payment belongs: where it is recorded already, else where it should be."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from handlers.errors import NeedsPerson
-from handlers.payments.facts import Told
+from handlers.payments.facts import Decision, Told
 from handlers.payments.ledger_rows import find_recorded
 from handlers.payments.matching import InvoiceMatcher, Matched, Unmatched, decided_by
 from handlers.ports.billing import PaymentRecord, PaymentWorld
-from mappings.codes import Code
 from mappings.invoiceninja.models import Invoice, Payment
 from mappings.stripe import PaymentTarget
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where the money belongs. `invoice` is None for money that a person recorded on no invoice."""
+    """Where the money belongs. `invoice` is None for money that a person recorded on no invoice.
+
+    `refusal` says why a decision for another invoice was not carried out.
+    """
 
     client_id: str
     invoice: Invoice | None
     how: str
     remarks: tuple[str, ...] = ()
+    refusal: str = ""
 
 
 async def place(
@@ -28,7 +30,7 @@ async def place(
     """Where it is recorded, else where it should be.
 
     Raises:
-        NeedsPerson: a person decided on an invoice that cannot have it.
+        CannotMatch: a person decided on an invoice that cannot have it.
     """
     if record.payment_id:
         placed = await _as_recorded(told, record, world)
@@ -58,15 +60,17 @@ async def _as_recorded(told: Told, record: PaymentRecord, world: PaymentWorld) -
     # The number may have changed since the decision was carried out.
     if decision is None or record.matched_by == decided_by(decision.who, decision.invoice):
         return placed
-    if decision.invoice in {invoice.id, invoice.number}:
+    if decision.action != "match" or decision.invoice in {invoice.id, invoice.number}:
         return placed
     payment = await world.books.payment(record.payment_id)
     if payment.is_deleted:
         return None
-    raise NeedsPerson(
-        Code.PAYMENT_RECORDED_ELSEWHERE,
-        f"{decision.who} matched payment {record.identity} with invoice {decision.invoice}, but it is recorded as "
-        f"payment {payment.number} of invoice {invoice.number} already",
-        f"delete payment {payment.number} in Invoice Ninja, then replay this event; or leave it there: "
-        f"taiga-billing payments match {record.identity} {invoice.number}",
+    return replace(placed, refusal=_not_moved(decision, record, payment, invoice))
+
+
+def _not_moved(decision: Decision, record: PaymentRecord, payment: Payment, invoice: Invoice) -> str:
+    return (
+        f"{decision.who} matched it with invoice {decision.invoice}, but it is recorded as payment {payment.number} of "
+        f"invoice {invoice.number} already, and nothing was moved; to move it: taiga-billing payments unmatch "
+        f"{record.identity} --why REASON, then match it again"
     )

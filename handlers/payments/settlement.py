@@ -1,6 +1,7 @@
 """One convergence of one payment: from its facts to Invoice Ninja's books and our record of it."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from handlers.errors import NeedsPerson
@@ -26,6 +27,7 @@ from mappings.stripe import PaymentFacts, target
 from mappings.values.money import money
 
 UNMATCHED = "unmatched_payment"
+_ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)
 
 _UNPAID = (Code.PAYMENT_UNPAID, "nothing was paid yet")
 _NO_MONEY = {
@@ -47,15 +49,17 @@ class Settlement:
         self._context = context
         self._world = world
         self._record = refreshed(record, told)
+        self._decided_at: datetime | None = None
         self.paid_invoice = ""
         """The id of the invoice that the money was recorded for; "" when it was not recorded."""
 
     async def run(self) -> Outcome:
         """Make Invoice Ninja hold what it should."""
-        decision = self._told.decision
         if self._facts.own_gateway:
             await self._save(status="own_gateway", reason="recorded by Invoice Ninja's own Stripe gateway")
             return Ignored(Code.OWN_GATEWAY, "Invoice Ninja's own Stripe gateway records this payment itself")
+        await self._take_off()
+        decision = self._told.decision
         if decision is not None and decision.action == "ignore":
             if not await self._is_recorded():
                 return await self._ignored(
@@ -86,6 +90,24 @@ class Settlement:
         except PaymentGone as gone:
             await self._save(payment_id="", payment_number="", covered=None)
             return await self._unmatched(Unmatched(str(gone)), amounts)
+
+    async def _take_off(self) -> None:
+        """Carry out the newest decision to unmatch it, once."""
+        decision = self._told.take_off
+        if decision is None or self._record.unmatched_at == decision.at:
+            return
+        rows = await rows_by_hand(self._goal, self._record, self._world)
+        if rows and (self._goal.refunded or any(row.refunded for row in rows)):
+            # Invoice Ninja cannot undo a refund: the money is followed as if nobody had decided so.
+            self._told = replace(self._told, decision=None if self._told.decision == decision else self._told.decision)
+            return
+        for row in rows:
+            async with self._world.exclusive(f"client {row.client_id}"):
+                await self._world.books.delete_payment(row.id)
+        # Whoever matched it since then meant the money that is free now.
+        self._decided_at = _ALWAYS if rows else None
+        free = {"payment_id": "", "payment_number": "", "invoice_id": "", "invoice_number": "", "matched_by": ""}
+        await self._save(**free, covered=None, unmatched_at=decision.at)
 
     async def needs_person(self, error: NeedsPerson) -> None:
         """Remember that the event died of this, so that the payment is found among those that wait for a person."""
@@ -216,7 +238,7 @@ class Settlement:
             demand_precision(self._goal.key, amounts, await self._world.books.client_currency(placement.client_id))
             ledger = self._ledger(placement, amounts.paid, rules)
             decision = self._told.decision
-            await ledger.load(self._goal.references, decision.at if decision else None)
+            await ledger.load(self._goal.references, self._decided_at or (decision.at if decision else None))
             disagreement = await self._disagreement(ledger, amounts)
             notes = await keep_due_date(ledger, self._facts.overdue_since, rules.timezone)
             await ledger.pay(amounts)
@@ -236,6 +258,8 @@ class Settlement:
                 **forgotten(self._facts.overdue_since),
             )
         await self._close_review(f"recorded as payment {ledger.record.payment_number}")
+        if placement.refusal:
+            return Processed(Code.PAYMENT_RECORDED_ELSEWHERE, placement.refusal)
         held = f"payment {ledger.record.payment_number} of invoice {ledger.record.invoice_number or 'none'}"
         return Processed(
             Code.PAYMENT_RECORDED,
@@ -251,7 +275,7 @@ class Settlement:
         what_to_do = (
             f"{said}; the money stays on invoice {number}. "
             f"`taiga-billing payments match {self._record.identity} {number}` says that this is right; "
-            "else delete the payment in Invoice Ninja and match it with the other invoice"
+            f"else `taiga-billing payments unmatch {self._record.identity} --why REASON`, then match it with the other"
         )
         await self._report_problems(what_to_do if said else "")
         return [said] if said else []

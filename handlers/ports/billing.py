@@ -188,7 +188,7 @@ class PaymentRecord:
 
     `amount`, `refunded` and `fee` are minor units of their currencies; `covered`, `posted_amount` are units of the
     currency. `status` is one of the words of `mappings.stripe.target`, or `unmatched`, `ignored`, `needs_person`,
-    `settled_otherwise`.
+    `settled_otherwise`. `unmatched_at`: the newest decision to unmatch it that was carried out.
     """
 
     identity: str
@@ -218,6 +218,7 @@ class PaymentRecord:
     due_date_set: str | None = None
     notes: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    unmatched_at: datetime | None = None
 
 
 class PaymentMemory(Protocol):

@@ -1,8 +1,9 @@
 """`taiga-billing payments`: what became of Stripe's payments, and decisions about those that wait for a person."""
 
 import asyncio
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,11 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from handlers.ports.billing import PaymentRecord
-from mappings.values.money import money
+from mappings.values.money import MoneyError, money, to_major
 from mappings.values.text import one_line
 from middleware.commands.actor import cli_actor
 from middleware.commands.common import (
     FailedError,
+    WrongUseError,
     json_option,
     print_json,
     run,
@@ -27,6 +29,7 @@ from middleware.commands.common import (
 from middleware.commands.interactive import warn_of_paused_systems
 from middleware.intake.decisions import Decision, decision_event
 from middleware.intake.ingest import open_ingest
+from middleware.replay.decision_preview import decision_preview
 from middleware.settings import Settings
 from middleware.store.billing.payments import STATUSES, PaymentStore
 from middleware.store.database import Pool
@@ -40,6 +43,7 @@ LOOK_SECONDS = 0.05
 _wait = click.option(
     "--wait", type=click.FloatRange(0, 600), default=10, show_default=True, help="Seconds to wait for a worker."
 )
+_yes = click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
 _limit = click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
 _after = click.option("--after", default="", help="Only payments behind this one: the next page.")
 
@@ -94,11 +98,15 @@ def unmatched(*, limit: int, after: str, as_json: bool) -> None:
 @click.argument("payment")
 @click.argument("invoice")
 @click.option("--why", default="", help="The reason, kept with the event.")
+@_yes
 @_wait
 @json_option
-def match(*, payment: str, invoice: str, why: str, wait: float, as_json: bool) -> None:
-    """Say which invoice (number or id) a payment (pi_..., ch_...) is for; the worker records it."""
-    _decide("match", payment, {"invoice": invoice, "why": why}, wait, as_json=as_json)
+def match(*, payment: str, invoice: str, why: str, is_sure: bool, wait: float, as_json: bool) -> None:
+    """Say which invoice (number or id) a payment (pi_..., ch_...) is for; the worker records it.
+
+    Shows the client, the open balance and the result first.
+    """
+    _decide("match", payment, {"invoice": invoice, "why": why}, wait, is_sure=is_sure, as_json=as_json)
 
 
 @command.command("ignore")
@@ -107,12 +115,31 @@ def match(*, payment: str, invoice: str, why: str, wait: float, as_json: bool) -
 @_wait
 @json_option
 def ignore(*, payment: str, why: str, wait: float, as_json: bool) -> None:
-    """Say that a payment is for no invoice; a later `match` takes that back."""
-    _decide("ignore", payment, {"why": why}, wait, as_json=as_json)
+    """Say that a payment is for no invoice; a later `match` takes that back. Recorded money cannot be ignored."""
+    _decide("ignore", payment, {"why": why}, wait, is_sure=True, as_json=as_json)
 
 
-def _decide(action: Decision, payment: str, words: Mapping[str, str], wait: float, *, as_json: bool) -> None:
+@command.command("unmatch")
+@click.argument("payment")
+@click.option("--why", required=True, help="The reason, kept with the event.")
+@_yes
+@_wait
+@json_option
+def unmatch(*, payment: str, why: str, is_sure: bool, wait: float, as_json: bool) -> None:
+    """Take a recorded payment off its invoice, so that it can be matched with another one.
+
+    Shows first what is deleted in Invoice Ninja, and which invoice is owed again.
+    """
+    _decide("unmatch", payment, {"why": why}, wait, is_sure=is_sure, as_json=as_json)
+
+
+def _decide(
+    action: Decision, payment: str, words: Mapping[str, str], wait: float, *, is_sure: bool, as_json: bool
+) -> None:
     with servers_behind(settings_or_exit()) as settings:
+        lines = run(_preview(settings, action, payment, words.get("invoice", "")))
+        if not is_sure:
+            _confirm(action, lines)
         row = run(_store_decision(settings, action, payment, words, wait))
     if as_json:
         print_json(row)
@@ -125,13 +152,38 @@ def _decide(action: Decision, payment: str, words: Mapping[str, str], wait: floa
         raise click.exceptions.Exit(FailedError.exit_code)
 
 
+def _confirm(action: Decision, lines: Sequence[str]) -> None:
+    for line in lines:
+        click.echo(line, err=True)
+    if not sys.stdin.isatty():
+        raise WrongUseError("this is not a terminal, so nobody can confirm: add --yes")
+    click.confirm(f"{action} it?", abort=True, err=True)
+
+
+async def _preview(settings: Settings, action: Decision, payment: str, invoice: str) -> Sequence[str]:
+    """What the decision would do, in sentences."""
+    async with store(settings) as pool:
+        record = await _found(pool, payment)
+        if not settings.invoice_ninja_api:
+            return ("INVOICE_NINJA_API is not set here, so the result cannot be shown first",)
+        shown = await decision_preview(settings, pool, action, record, invoice)
+    if shown.refusal:
+        raise FailedError(shown.refusal)
+    return shown.lines
+
+
+async def _found(pool: Pool, payment: str) -> PaymentRecord:
+    record = await PaymentStore(pool).find(payment)
+    if record is None:
+        raise FailedError(f"there is no payment {payment}: see `taiga-billing payments list`")
+    return record
+
+
 async def _store_decision(
     settings: Settings, action: Decision, payment: str, words: Mapping[str, str], wait: float
 ) -> EventRow:
     async with store(settings) as pool:
-        record = await PaymentStore(pool).find(payment)
-        if record is None:
-            raise FailedError(f"there is no payment {payment}: see `taiga-billing payments list`")
+        record = await _found(pool, payment)
         async with open_ingest(settings, pool) as sink:
             event = decision_event(action, record, words, cli_actor(), datetime.now(UTC))
             (stored,) = await sink.enqueue([event])
@@ -160,10 +212,23 @@ async def _read(settings: Settings, status: str | None, limit: int, after: str) 
 
 
 def shown(record: PaymentRecord) -> dict[str, Any]:
-    """A record as JSON shows it: without what only we need."""
-    names = ("identity", "status", "reason", "currency", "amount", "refunded", "fee", "fee_currency", "customer")
+    """A record as JSON shows it: without what only we need; amounts are decimal strings in units of the currency."""
+    names = ("identity", "status", "reason", "currency", "fee_currency", "customer")
     more = ("payer", "paid_at", "livemode", "client_id", "invoice_id", "invoice_number", "payment_number", "matched_by")
-    return {name: getattr(record, name) for name in (*names, *more, "candidates")}
+    return {
+        **{name: getattr(record, name) for name in (*names, *more, "candidates")},
+        "amount": _decimal(record.amount, record.currency),
+        "refunded": _decimal(record.refunded, record.currency),
+        "fee": None if record.fee is None else _decimal(record.fee, record.fee_currency),
+    }
+
+
+def _decimal(minor: int, currency: str) -> str:
+    """The amount as a decimal string; as Stripe sent it, with the word for that, where nobody can read it."""
+    try:
+        return str(to_major(minor, currency))
+    except MoneyError:
+        return money(minor, currency)
 
 
 def _print_table(records: list[PaymentRecord]) -> None:

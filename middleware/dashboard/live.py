@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from handlers.ports.billing import PaymentRecord
 from middleware.dashboard.services import Services
+from middleware.intake.decisions import Decision
 
 if TYPE_CHECKING:
     from handlers.payment_links.link import PaymentLink
+    from handlers.payments.decisions import DecisionPreview
     from middleware.dashboard.live_systems import Remote
     from middleware.replay.dry_run import Effect
 
@@ -47,6 +50,10 @@ class Asking:
             CannotAskError: there is none, and why.
         """
         return await (await self._opened()).make_link(invoice_id)
+
+    async def decision_preview(self, action: Decision, record: PaymentRecord, invoice: str) -> "DecisionPreview":
+        """What a decision about a payment would do; what cannot be asked is said in its place."""
+        return await (await self._opened()).preview_decision(action, record, invoice)
 
     async def _opened(self) -> "Remote":
         module = await asyncio.to_thread(importlib.import_module, REMOTE)

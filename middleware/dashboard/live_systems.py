@@ -12,10 +12,14 @@ from pydantic import SecretStr
 
 from handlers.errors import NeedsPerson, RemoteError
 from handlers.payment_links.link import PaymentLink, payment_link
+from handlers.payments.decisions import DecisionPreview
+from handlers.ports.billing import PaymentRecord
 from handlers.ports.context import Context
 from mappings.errors import MappingErrors
 from middleware.bootstrap import load_mapping, open_context, open_traffic
 from middleware.dashboard.live import CannotAskError, DryRunResult
+from middleware.intake.decisions import Decision
+from middleware.replay.decision_preview import decision_preview
 from middleware.replay.dry_run import Effect, dry_run
 from middleware.settings import Settings, SettingsError
 from middleware.store.database import Pool
@@ -78,6 +82,16 @@ class Remote:
             raise CannotAskError(f"{error.reason}; {error.hint}" if error.hint else error.reason) from error
         except RemoteError as error:
             raise CannotAskError(f"{error}. Nothing is lost: try again, and it continues where it stopped.") from error
+
+    async def preview_decision(self, action: Decision, record: PaymentRecord, invoice: str) -> DecisionPreview:
+        """What it would do; when Invoice Ninja cannot be asked within some seconds, that is what is shown."""
+        try:
+            async with asyncio.timeout(DRY_RUN_SECONDS):
+                return await decision_preview(self._settings, self._pool, action, record, invoice)
+        except TimeoutError:
+            return DecisionPreview(("the result cannot be shown first: Invoice Ninja is slow",))
+        except SettingsError as error:
+            return DecisionPreview((f"the result cannot be shown first: {'; '.join(error.problems)}",))
 
     @asynccontextmanager
     async def _context(self) -> AsyncIterator[Context]:

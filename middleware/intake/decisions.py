@@ -9,7 +9,7 @@ from uuid import uuid4
 from handlers.event import NewEvent
 from handlers.ports.billing import PaymentRecord
 
-Decision = Literal["match", "ignore"]
+Decision = Literal["match", "ignore", "unmatch"]
 
 
 def decision_event(

@@ -87,6 +87,7 @@ async def test_a_payment_is_matched(open_seat: OpenSeat, receiver: str, seeded_u
         await page.get_by_role("link", name="A payment names no invoice").click()
         await page.get_by_label("2026-011").check()
         await page.get_by_role("button", name="Match").click()
+        await page.get_by_role("button", name="Yes, match it").click()
         await expect(page.get_by_role("status")).to_contain_text("a worker carries it out")
     async with open_pool(seeded_url, size=1) as pool:
         assert await pool.fetchval("SELECT type FROM events WHERE source = 'operator'") == "payment.match"

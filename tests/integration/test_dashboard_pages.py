@@ -283,8 +283,12 @@ async def test_forms_are_bounded(ada: Visitor) -> None:
 
 
 async def test_matching_a_payment(ada: Visitor, pool: asyncpg.Pool) -> None:
-    """The decision becomes an event of the payment's subject, due at once, with its author."""
-    response = await ada.send("/payments/decide", payment=UNMATCHED, action="match", invoice="inv1", other="")
+    """Asked once more, the decision becomes an event of the payment's subject, due at once, with its author."""
+    asked = await ada.send("/payments/decide", payment=UNMATCHED, action="match", invoice="inv1", other="")
+    assert (asked.status_code, "Match this payment?" in asked.text) == (200, True)
+    assert "the result cannot be shown first" in asked.text
+    assert await pool.fetchval("SELECT count(*) FROM events WHERE source = 'operator'") == 0
+    response = await ada.send("/payments/decide", payment=UNMATCHED, action="match", invoice="inv1", sure="yes")
     assert response.headers["location"] == f"/payments/{UNMATCHED}?said=decided-1"
     row = await pool.fetchrow("SELECT type, subject, status, body FROM events WHERE source = 'operator'")
     assert row is not None

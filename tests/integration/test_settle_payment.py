@@ -160,6 +160,8 @@ class TestCommands:
             "REDIS_URL": stack.settings.redis_url.get_secret_value(),
             "STRIPE_WEBHOOK_SECRETS": SECRET,
             "TAIGA_WEBHOOK_SECRETS": "key",
+            "INVOICE_NINJA_API": stack.settings.invoice_ninja_api,
+            "INVOICE_NINJA_TOKEN": stack.settings.invoice_ninja_token.get_secret_value(),
             "LOG_LEVEL": "warning",
         }.items():
             monkeypatch.setenv(name, value)
@@ -177,10 +179,18 @@ class TestCommands:
             assert "invoice R-1 (open: 33): it is over exactly this amount" in shown
             told = json.loads((await run("unmatched", "--json")).output)
             assert told[0]["candidates"][0]["number"] == "R-1"
-            done = await run("match", identity, "R-1", "--why", "she called")
+            asked = await run("match", identity, "R-1")
+            assert (asked.exit_code, "add --yes" in asked.output) == (2, True)
+            assert "afterwards the invoice is paid" in asked.output
+            done = await run("match", identity, "R-1", "--why", "she called", "--yes")
+            kept = await run("ignore", identity, "--why", "a mistake")
+            assert (kept.exit_code, "so it cannot be ignored" in kept.output) == (1, True), kept.output
+            assert await stack.pool.fetchval("SELECT count(*) FROM events WHERE type = 'payment.ignore'") == 0
         assert done.exit_code == 0
         assert "processed: 33.00 EUR recorded as payment" in done.output
         assert books(stack.ninja)["R-1"] == (33, 0, "4", 0)
+        (row,) = json.loads((await run("list", "--json")).output)
+        assert (row["amount"], row["refunded"], row["currency"]) == ("33.00", "0.00", "EUR")
         assert (await run("unmatched")).output == "no payment is waiting for an invoice\n"
         assert "R-1" in (await run("list")).output
         assert await stack.pool.fetchval("SELECT count(*) FROM audit WHERE action = 'payment.match'") == 1
@@ -194,16 +204,34 @@ class TestCommands:
         async with receiver(stack.settings) as client, worker(stack.settings):
             await deliver(client, events)
             await until(lambda: drained(stack.pool))
-            failed = await run("match", identity, "X-9")
+            failed = await run("match", identity, "X-9", "--yes")
             assert failed.exit_code == 1
-            assert "hint: choose another invoice" in failed.output
+            assert 'there is no invoice "X-9" in Invoice Ninja' in failed.output
+            assert await stack.pool.fetchval("SELECT count(*) FROM events WHERE status = 'dead'") == 0
             done = await run("ignore", identity, "--why", "a test", "--json")
         assert json.loads(done.output)["status"] == "ignored"
         listed = json.loads((await run("list", "--status", "ignored", "--json")).output)
         assert [row["identity"] for row in listed] == [identity]
 
-    async def test_without_a_worker_it_waits(self, stack: Stack) -> None:
-        """The decision is stored; what is unknown is refused."""
+    async def test_a_wrong_match_is_undone(self, stack: Stack) -> None:
+        """Taken off its invoice, which is owed again; then it waits for another decision."""
+        await stack.invoice("33", "R-1")
+        events = list(story("g_foreign_no_metadata").events)
+        identity = events[0]["data"]["object"]["id"]
+        async with receiver(stack.settings) as client, worker(stack.settings):
+            await deliver(client, events)
+            await until(lambda: drained(stack.pool))
+            assert (await run("match", identity, "R-1", "--yes")).exit_code == 0
+            asked = await run("unmatch", identity, "--why", "wrong")
+            assert f"payment {identity} over 33 EUR is deleted in Invoice Ninja" in asked.output
+            undone = await run("unmatch", identity, "--why", "wrong", "--yes")
+        assert (undone.exit_code, "took it off its invoice: wrong" in undone.output) == (0, True), undone.output
+        assert identity in (await run("unmatched")).output
+        assert "there is no match" in (await run("unmatch", identity, "--why", "wrong", "--yes")).output
+
+    async def test_without_a_worker_it_waits(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The decision is stored; what is unknown is refused. Nothing is shown first where Invoice Ninja is not set."""
+        monkeypatch.setenv("INVOICE_NINJA_API", "")
         insert = "INSERT INTO payments (identity, subject, status) VALUES ('pi_1', 'stripe:payment:pi_1', 'unmatched')"
         await stack.pool.execute(insert)
         waiting = await run("ignore", "pi_1", "--why", "x", "--wait", "0")

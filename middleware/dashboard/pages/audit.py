@@ -17,6 +17,7 @@ ACTIONS = (
     "review.closed",
     "payment.match",
     "payment.ignore",
+    "payment.unmatch",
     "plan.applied",
     "invoice.linked",
     "user.added",

@@ -55,17 +55,23 @@ async def show_one(visit: Visit) -> Response:
 
 
 async def decide(visit: Visit) -> Response:
-    """Match a payment to an invoice, or ignore it: stored as an event, which a worker carries out."""
+    """Match, unmatch or ignore a payment: shown first, then stored as an event, which a worker carries out."""
     fields = await visit.form()
     record = await _known(visit, fields.get("payment", ""))
     action, why = fields.get("action", ""), fields.get("why", "").strip()[:LONGEST]
     invoice = (fields.get("other", "").strip() or fields.get("invoice", "").strip())[:LONGEST]
-    if action not in {"match", "ignore"}:
+    if action not in {"match", "ignore", "unmatch"}:
         raise RefusedError(422, "Choose what to do with this payment.")
     if action == "match" and not invoice:
         raise RefusedError(422, "Choose an invoice, or write its number. Go back and try again.")
-    if action == "ignore" and not why:
-        raise RefusedError(422, "Say why it is for no invoice: the reason is kept. Go back and fill it in.")
+    if action != "match" and not why:
+        raise RefusedError(422, "Say why: the reason is kept. Go back and fill it in.")
+    preview = await visit.desk.asking.decision_preview(cast("Decision", action), record, invoice)
+    if preview.refusal:
+        raise RefusedError(409, f"{preview.refusal}.")
+    if fields.get("sure") != "yes":
+        shown = {"action": action, "invoice": invoice, "why": why, "lines": preview.lines}
+        return visit.page("payment_sure.html", record=record, **shown)
     words = {"invoice": invoice, "why": why} if action == "match" else {"why": why}
     event = decision_event(cast("Decision", action), record, words, visit.session.name, visit.now)
     (stored,) = await visit.services.sink.enqueue([event])

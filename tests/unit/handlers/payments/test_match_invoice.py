@@ -157,10 +157,10 @@ class TestDisagreement:
     async def test_a_person_may_move_it(self, desk: Bench, recorded: str) -> None:
         """Deleted in Invoice Ninja and matched with the other one, it is recorded there."""
         await settled(desk, paid(invoice_number="R-2"))
-        error = await desk.decide("pi_1", "match", invoice="R-2")
-        assert isinstance(error, NeedsPerson)
-        assert "delete payment pi_1 in Invoice Ninja" in error.hint
-        await desk.ninja.delete_payment(desk.payments()[0].id)
+        refused = await desk.decide("pi_1", "match", invoice="R-2")
+        assert isinstance(refused, Processed)
+        assert "taiga-billing payments unmatch pi_1" in refused.reason
+        await desk.decide("pi_1", "unmatch", why="it is for R-2")
         await desk.decide("pi_1", "match", invoice="R-2")
         assert (desk.memory.records["pi_1"].invoice_number, desk.reviews.kinds) == ("R-2", [])
         assert [row["number"] for row in desk.payments()] == ["pi_1-2"]
@@ -399,11 +399,10 @@ class TestDecisions:
         await desk.invoice(client, "100", "R-1")
         second = await desk.invoice(client, "100", "R-2")
         await desk.deliver(paid(invoice_number="R-1"))
-        error = await desk.decide("pi_1", "match", invoice="R-2")
-        assert isinstance(error, NeedsPerson)
-        assert "recorded as payment pi_1 of invoice R-1 already" in error.reason
-        assert desk.memory.records["pi_1"].status == "needs_person"
-        assert error.hint.endswith("or leave it there: taiga-billing payments match pi_1 R-1")
+        refused = await desk.decide("pi_1", "match", invoice="R-2")
+        assert isinstance(refused, Processed)
+        assert "recorded as payment pi_1 of invoice R-1 already, and nothing was moved" in refused.reason
+        assert desk.memory.records["pi_1"].status == "paid"
         await desk.decide("pi_1", "match", invoice="R-1")
         assert desk.memory.records["pi_1"].status == "paid"
         await desk.decide("pi_1", "match", invoice="R-2")
