@@ -1,10 +1,11 @@
 """Reads Invoice Ninja's clients and changed invoices now and then, so that pages show them without asking."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from handlers.errors import RemoteError
+from handlers.invoices.watch import look_at_items_of
 from handlers.ports.context import Context
 from mappings.invoiceninja.models import Company, Invoice, Statics
 from mappings.time.models import NinjaClient
@@ -40,8 +41,15 @@ class MirrorSource(Protocol):
         ...
 
 
-async def keep_books(books: MirrorSource, store: BookStore, now: datetime) -> str:
+async def keep_books(
+    books: MirrorSource,
+    store: BookStore,
+    now: datetime,
+    look: Callable[[Sequence[Invoice]], Awaitable[int]] | None = None,
+) -> str:
     """Bring what is remembered up to date; returns what was read, in words. A read that fails is begun anew.
+
+    `look` is given the invoices that were cancelled, deleted or restored since the last read.
 
     Raises:
         RemoteError: Invoice Ninja failed; what was read before is kept.
@@ -56,12 +64,18 @@ async def keep_books(books: MirrorSource, store: BookStore, now: datetime) -> st
     since = max(0, await store.changed_through() - OVERLAP_SECONDS)
     batch: list[Invoice] = []
     number = 0
+
+    async def keep() -> None:
+        if look is not None and (changed := await store.changed_standing(batch)):
+            await look(changed)
+        await store.save_invoices(batch)
+
     async for invoice in books.invoices_changed_since(since):
         batch.append(invoice)
         if len(batch) >= ROWS:
-            await store.save_invoices(batch)
+            await keep()
             number, batch = number + len(batch), []
-    await store.save_invoices(batch)
+    await keep()
     await store.read_to_the_end(now)
     return f"{len(clients)} clients, {number + len(batch)} changed invoices"
 
@@ -75,7 +89,9 @@ def mirror_jobs(context: Callable[[], Context], pool: Pool) -> list[Job]:
         if not isinstance(books, InvoiceNinja):
             return "Invoice Ninja is not configured"
         try:
-            return await keep_books(books, store, datetime.now(UTC))
+            return await keep_books(
+                books, store, datetime.now(UTC), lambda changed: look_at_items_of(changed, context())
+            )
         except RemoteError as error:
             message = f"not read: {error}"
             if await store.read_at() is None:

@@ -6,11 +6,15 @@ from decimal import Decimal
 import asyncpg
 
 from handlers.invoices.events import client_subject
+from handlers.invoices.watch import look_at_items_of
 from middleware.alerts.conditions import balances
 from middleware.jobs.balance import balance_jobs, balance_run
+from middleware.jobs.mirror import keep_books
+from middleware.lab.sandbox.invoiceninja import ledger
 from middleware.lab.sandbox.invoiceninja.invoice_actions import cancel
 from middleware.store.billing.balances import BalanceStore
 from middleware.store.billing.links import LinkStore, ReviewStore
+from middleware.store.billing.mirror import BookStore
 from middleware.store.billing.plans import PlanStore
 from middleware.store.database import open_pool
 from middleware.store.operations.circuits import CircuitStore
@@ -100,3 +104,27 @@ async def test_a_number_that_came_with_the_mail(fresh_database: str) -> None:
         links += await LinkStore(pool).of_subject(client_subject(at.client_id))
         numbers = {link.state["invoice_number"] for link in links if link.kind in {"invoice", "invoiced"}}
         assert numbers == {"0042"}
+
+
+async def test_an_invoice_that_was_cancelled_is_noticed(fresh_database: str) -> None:
+    """The next read of the invoices lets its items be looked at: the question is asked long before the night."""
+    async with desk() as at, open_pool(fresh_database, size=2) as pool:
+        store = BookStore(pool)
+
+        async def read() -> None:
+            now = at.office.clock()
+            await keep_books(at.office.ninja, store, now, lambda changed: look_at_items_of(changed, at.office.context))
+
+        await at.office.bill()
+        at.office.events.waiting.clear()
+        await read()
+        assert not at.office.events.waiting
+        ledger.mark_sent(at.office.state, at.invoice())
+        cancel(at.office.state, at.invoice())
+        await read()
+        (event,) = at.office.events.waiting.values()
+        assert event.subject == "taiga:task:7"
+        assert event.occurred_at < at.stories[0].events[0].occurred_at
+        await read()
+        assert len(at.office.events.keys) == len({*at.office.events.keys})
+        assert await look_at_items_of([], replace(at.office.context, taiga=None)) == 0

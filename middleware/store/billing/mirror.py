@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import asyncpg
 
-from mappings.invoiceninja.models import Invoice
+from mappings.invoiceninja.models import NOT_OWED, Invoice
 from middleware.store.database import away_is_unavailable
 from middleware.store.text import storable
 
@@ -80,6 +80,10 @@ class OpenSum:
     invoices: int
 
 
+def _is_dead(invoice: Invoice) -> bool:
+    return invoice.is_deleted or invoice.status_id in NOT_OWED
+
+
 class BookStore:
     """Raises `StoreUnavailableError` while PostgreSQL is away."""
 
@@ -121,6 +125,17 @@ class BookStore:
                 [storable(name) for _, name, _ in clients],
                 [currency for _, _, currency in clients],
             )
+
+    async def changed_standing(self, invoices: Sequence[Invoice]) -> list[Invoice]:
+        """Those that are known and bill something now that they did not bill before, or the other way round."""
+        with away_is_unavailable():
+            rows = await self._pool.fetch(
+                "SELECT invoice_id, is_deleted OR status_id IN ('5', '6') AS is_dead FROM book_invoices"
+                " WHERE invoice_id = ANY ($1)",
+                [one.id for one in invoices],
+            )
+        was_dead = {row["invoice_id"]: row["is_dead"] for row in rows}
+        return [one for one in invoices if was_dead.get(one.id, _is_dead(one)) != _is_dead(one)]
 
     async def save_invoices(self, invoices: Sequence[Invoice]) -> None:
         """Remember how these invoices are."""

@@ -14,6 +14,7 @@ from handlers.errors import NeedsPerson
 from handlers.invoices.balance import hour_balance
 from handlers.invoices.cancelled import CANCELLED, LOST
 from handlers.invoices.release import decide
+from handlers.invoices.watch import look_at_items_of
 from mappings.invoiceninja.models import Invoice, InvoiceDraft
 from mappings.invoices.balance import CHANGED, CREDIT_WAITS, DELETED, GONE, NO_LINE, RESTORED, ClientBalance, Stand
 from mappings.invoices.models import LoggedTask
@@ -430,3 +431,15 @@ async def test_an_entry_that_a_person_brings_back(at: Desk) -> None:
     assert _sums(of_client) == _h(billable=5) | {RESTORED: Decimal(-5)}
     await _archive(at)
     assert (await at.balance()).difference == 0
+
+
+async def test_items_of_an_invoice_are_looked_at_once_for_each_change(at: Desk) -> None:
+    """A cancelled invoice lets its item be looked at; without Taiga's credentials nobody could look."""
+    await _cancel(at)
+    (invoice,) = await at.office.invoices()
+    at.office.events.waiting.clear()
+    assert await look_at_items_of([invoice], at.office.context) == 1
+    assert await look_at_items_of([invoice], at.office.context) == 1
+    assert [event.subject for event in at.office.events.waiting.values()] == ["taiga:task:7"]
+    assert await look_at_items_of([], at.office.context) == 0
+    assert await look_at_items_of([invoice], replace(at.office.context, taiga=None)) == 0
