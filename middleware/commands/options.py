@@ -1,5 +1,7 @@
-"""Moments as people write them at the command line."""
+"""What commands share: moments as people write them, and the name of the person at the command line."""
 
+import getpass
+import os
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -26,3 +28,11 @@ class Ago(click.ParamType[datetime]):
         except ValueError:
             self.fail(f"{text!r} is neither an age such as 30d, 12h, 90m nor a date such as 2026-11-01", param, ctx)
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def cli_actor() -> str:
+    """`cli:` and the name of the operating system's user for the audit; the number, where the user has no name."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return f"cli:{os.getuid()}"

@@ -15,7 +15,6 @@ from rich.text import Text
 from handlers.ports.billing import PaymentRecord
 from mappings.values.money import MoneyError, money, to_major
 from mappings.values.text import one_line
-from middleware.commands.actor import cli_actor
 from middleware.commands.common import (
     FailedError,
     WrongUseError,
@@ -27,6 +26,7 @@ from middleware.commands.common import (
     store,
 )
 from middleware.commands.interactive import warn_of_paused_systems
+from middleware.commands.options import cli_actor
 from middleware.intake.decisions import Decision, decision_event
 from middleware.intake.ingest import open_ingest
 from middleware.replay.decision_preview import decision_preview

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from middleware.accounts.passwords import WeakPasswordError, check_strength, hash_password
 from middleware.accounts.service import NAME_PATTERN
-from middleware.commands.actor import cli_actor
 from middleware.commands.common import FailedError, WrongUseError, in_store, json_option, print_json
+from middleware.commands.options import cli_actor
 from middleware.store.database import Pool
 from middleware.store.operations.audit import AuditEntry, AuditStore
 from middleware.store.operations.users import Role, UserStore

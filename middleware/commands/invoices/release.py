@@ -6,7 +6,6 @@ from handlers.errors import NeedsPerson, RemoteError
 from handlers.invoices.cancelled import Decision
 from handlers.invoices.release import Released, decide
 from middleware.bootstrap import load_mapping, open_context
-from middleware.commands.actor import cli_actor
 from middleware.commands.common import (
     FailedError,
     json_option,
@@ -17,6 +16,7 @@ from middleware.commands.common import (
     store,
 )
 from middleware.commands.interactive import interactive_traffic
+from middleware.commands.options import cli_actor
 from middleware.settings import Settings
 from middleware.store.operations.audit import AuditEntry, AuditStore
 
