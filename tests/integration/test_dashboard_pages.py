@@ -369,6 +369,7 @@ ALERTS = {
     "plan_to_review": ("1", "waits for you"),
     "unmatched_payment": ("1", "Ignore this payment"),
     "review": ("1", "credit 1.5 h?"),
+    "balance": ("2026-11", "Waiting"),
     "work_waits": ("queue", "Waiting"),
     "mapping_broken": ("host", "Which Taiga project is billed to which client"),
 }
