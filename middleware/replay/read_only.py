@@ -42,11 +42,11 @@ BOOK_READS = frozenset(
 )
 MEMORY_READS = frozenset(
     {
-        *("find", "clients_of", "last_posted", "payments_of", "invoices_of", "our_links"),
+        *("find", "clients_of", "last_posted", "payments_of", "invoices_of", "of_invoice", "our_links"),
         *("planned", "time_links", "unresolved", "credit_proposals", "hour_memory"),
     }
 )
-VERBS = (("create", "create"), ("delete", "delete"), ("refund", "update"), ("email", "send"), ("put", "create"))
+VERBS = (("create", "create"), ("delete", "delete"), ("refund", "update"), ("email", "send"), ("enqueue", "create"))
 
 
 class WouldWriteError(Exception):

@@ -180,6 +180,21 @@ async def test_event_tells_its_story(ada: Visitor, pool: asyncpg.Pool) -> None:
         assert text in page, text
 
 
+async def test_event_of_a_payment_shows_the_payment(ada: Visitor, pool: asyncpg.Pool) -> None:
+    """A payment that is recorded is what its events made; one that is not known made nothing."""
+    event = (
+        "INSERT INTO events (source, type, key, subject, occurred_at, body, status) VALUES"
+        " ('stripe', 'charge.updated', 'of ' || $1, 'stripe:payment:' || $1, now(), '{}', 'processed') RETURNING id"
+    )
+    identity = await pool.fetchval(
+        "UPDATE payments SET payment_id = 'p1' WHERE identity = 'pi_3SeedPayment0001' RETURNING identity"
+    )
+    page = await ada.get(f"/events/{await pool.fetchval(event, identity)}")
+    assert f'href="/payments/{identity}"' in page
+    assert "Nothing for this subject." not in page
+    assert "Nothing for this subject." in await ada.get(f"/events/{await pool.fetchval(event, 'pi_unknown')}")
+
+
 async def test_payloads_are_shown_and_never_run(ada: Visitor, pool: asyncpg.Pool) -> None:
     """Markup in payloads, reasons and subjects is text on the page; a permalink that is no address is no link."""
     evil = '{"data": {"subject": "<script>alert(1)</script>", "permalink": "javascript:alert(1)"}}'

@@ -5,12 +5,16 @@ from typing import Any
 
 from starlette.responses import Response
 
+from handlers.payments.facts import PAYMENT
+from handlers.ports.billing import PaymentRecord
 from mappings.errors import NotUnderstood
 from mappings.values.fields import take_optional
 from middleware.clients.invoiceninja.web_pages import NinjaPages
 from middleware.dashboard.filters import event_filter, read_filter
 from middleware.dashboard.visit import RefusedError, Visit
 from middleware.store.billing.links import LinkStore
+from middleware.store.billing.payments import PaymentStore
+from middleware.store.database import Pool
 from middleware.store.events.actions import DISCARDABLE, REPLAYABLE
 from middleware.store.events.events import STATUSES, EventStore
 from middleware.store.events.search import WINDOW, EventFilter, EventSearch
@@ -63,6 +67,7 @@ async def show_one(visit: Visit) -> Response:
         event=event,
         timeline=timeline_of(await store.attempts(event_id), await AuditStore(pool).of_event(event_id)),
         links=await LinkStore(pool).of_subject(event.subject),
+        payment=await _payment(pool, event.subject),
         around=[row for row in around.rows if row.id != event_id],
         payload=shown[:LONGEST_PAYLOAD],
         payload_is_cut=len(shown) > LONGEST_PAYLOAD,
@@ -74,6 +79,14 @@ async def show_one(visit: Visit) -> Response:
         may_discard=event.status in DISCARDABLE,
         ninja=NinjaPages(visit.services.settings.invoice_ninja_api),
     )
+
+
+async def _payment(pool: Pool, subject: str) -> PaymentRecord | None:
+    """The payment that the subject is about, once it is recorded."""
+    if not subject.startswith(PAYMENT):
+        return None
+    record = await PaymentStore(pool).find(subject.removeprefix(PAYMENT))
+    return record if record is not None and record.payment_id else None
 
 
 def _decoded(body: bytes) -> Any:

@@ -62,12 +62,23 @@ async def test_a_payment_without_invoice_would_wait_for_a_person() -> None:
 
 def test_every_part_of_the_context_is_known() -> None:
     """A new part must be made read-only in `read_only.read_only` before it is added here."""
-    known = {"mapping", "clock", "ninja", "links", "reviews", "taiga", "payments", "payment_links", "invoicing"}
-    only_read = {"history"}
+    known = {
+        "mapping",
+        "clock",
+        "ninja",
+        "links",
+        "reviews",
+        "taiga",
+        "payments",
+        "payment_links",
+        "invoicing",
+        "events",
+    }
+    only_read = {"history", "write_back_quiet"}
     assert {each.name for each in fields(Context)} == known | only_read
 
 
 def test_no_read_is_a_write() -> None:
     """What is named as a read begins like none of the writes."""
-    verbs = ("create", "update", "delete", "apply", "refund", "annotate", "add", "email", "replace", "save", "put")
+    verbs = ("create", "update", "delete", "apply", "refund", "annotate", "add", "email", "replace", "save", "enqueue")
     assert not [name for name in BOOK_READS if name.startswith(verbs)]
