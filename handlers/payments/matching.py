@@ -25,11 +25,15 @@ class Matched:
 
 @dataclass(frozen=True, slots=True)
 class Unmatched:
-    """Why no invoice was taken. `is_named` tells that the payment names one which cannot be taken."""
+    """Why no invoice was taken. `is_named`: the payment names one which cannot be taken.
+
+    `by_hand`: only a person can enter it, because its currency is another one.
+    """
 
     reason: str
     candidates: tuple[Candidate, ...] = ()
     is_named: bool = True
+    by_hand: bool = False
 
 
 Match = Matched | Unmatched
@@ -125,10 +129,11 @@ class InvoiceMatcher:
         invoice, remarks = await self._resolve(reference)
         if invoice is None:
             return Unmatched(f"{reference.found_in}: {remarks[0]}", await self._proposals())
-        obstacle = await self._obstacle(invoice) or await self._stranger(invoice)
+        foreign = "" if unpayable(invoice) else await self._other_currency(invoice)
+        obstacle = unpayable(invoice) or foreign or await self._stranger(invoice)
         if obstacle:
-            named = candidate(invoice, obstacle)
-            return Unmatched(f"{reference.found_in}: {obstacle}", (named, *await self._proposals(but=invoice.id)))
+            candidates = (candidate(invoice, obstacle), *await self._proposals(but=invoice.id))
+            return Unmatched(f"{reference.found_in}: {obstacle}", candidates, by_hand=bool(foreign))
         return Matched(invoice, reference.found_in, (*reference.remarks, *remarks))
 
     async def _resolve(self, reference: InvoiceRef) -> tuple[Invoice | None, tuple[str, ...]]:
@@ -178,9 +183,9 @@ class InvoiceMatcher:
 
     async def _obstacle(self, invoice: Invoice) -> str:
         """Why this invoice cannot take the money at all; "" when it can."""
-        state = unpayable(invoice)
-        if state:
-            return state
+        return unpayable(invoice) or await self._other_currency(invoice)
+
+    async def _other_currency(self, invoice: Invoice) -> str:
         currency = await self._world.books.client_currency(invoice.client_id)
         if self._facts.currency and currency.code != self._facts.currency:
             return (

@@ -27,6 +27,7 @@ from mappings.stripe import PaymentFacts, target
 from mappings.values.money import money
 
 UNMATCHED = "unmatched_payment"
+_MOST_OF = Decimal("0.9")
 _ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)
 
 _UNPAID = (Code.PAYMENT_UNPAID, "nothing was paid yet")
@@ -226,16 +227,23 @@ class Settlement:
             f"{amounts.shown(amounts.paid)} of {record.payer or record.customer or 'an unknown payer'} are for no "
         )
         await self._context.reviews.open(record.subject, UNMATCHED, f"{summary}invoice yet: {match.reason}", details)
+        what_to_do = (
+            f"enter it in Invoice Ninja by hand with {record.identity} as transaction reference"
+            if match.by_hand
+            else f"taiga-billing payments match {record.identity} INVOICE"
+        )
         return Processed(
             Code.PAYMENT_UNMATCHED,
-            f"{amounts.shown(amounts.paid)} wait for a person: {match.reason} "
-            f"(taiga-billing payments match {record.identity} INVOICE)",
+            f"{amounts.shown(amounts.paid)} wait for a person: {match.reason} ({what_to_do})",
         )
 
     async def _recorded(self, placement: Placement, amounts: Amounts) -> Outcome:
         rules = self._context.mapping.client(placement.client_id)
         async with self._world.exclusive(f"client {placement.client_id}"):
-            demand_precision(self._goal.key, amounts, await self._world.books.client_currency(placement.client_id))
+            currency = await self._world.books.client_currency(placement.client_id)
+            if currency.code != amounts.currency:
+                return await self._entered_in(currency.code, amounts)
+            demand_precision(self._goal.key, amounts, currency)
             ledger = self._ledger(placement, amounts.paid, rules)
             decision = self._told.decision
             await ledger.load(self._goal.references, self._decided_at or (decision.at if decision else None))
@@ -265,6 +273,24 @@ class Settlement:
             Code.PAYMENT_RECORDED,
             "; ".join([*(ledger.done or ["Invoice Ninja holds it already"]), held, *disagreement, *credit]),
         )
+
+    async def _entered_in(self, currency: str, amounts: Amounts) -> Outcome:
+        """A person entered it in another currency: that amount is theirs, and so is what goes back of it."""
+        rows = await rows_by_hand(self._goal, self._record, self._world)
+        total = sum((row.amount for row in rows), Decimal(0))
+        back = sum((row.refunded for row in rows), Decimal(0))
+        said = f"a person entered it in Invoice Ninja as payment {rows[0].number} over {total} {currency}"
+        # The rate of a refund may be another one than that of the payment.
+        is_noted = back * amounts.paid >= total * amounts.refunded * _MOST_OF
+        to_note = (
+            f"{amounts.shown(amounts.refunded)} of {amounts.shown(amounts.paid)} went back, but Invoice Ninja shows "
+            f"{back} of {total} {currency} as refunded: note the refund of payment {rows[0].number} there by hand"
+        )
+        await self._report_problems("" if is_noted else to_note)
+        held = {"payment_id": rows[0].id, "payment_number": rows[0].number, "client_id": rows[0].client_id}
+        await self._save(**held, status=self._goal.status, reason=f"{said}: nothing is converted", candidates=())
+        await self._close_review(said)
+        return Processed(Code.PAYMENT_ENTERED_BY_PERSON, said)
 
     async def _disagreement(self, ledger: PaymentLedger, amounts: Amounts) -> list[str]:
         """What is written on the payment about another invoice than its own goes to a person: no money is moved."""

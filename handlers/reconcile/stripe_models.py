@@ -192,5 +192,5 @@ class Moves:
 
 _KEPT = (
     *("id", "object", "amount", "currency", "status", "created", "payment_intent", "charge", "reason"),
-    *("failure_reason", "livemode"),
+    *("failure_reason", "livemode", "balance_transactions"),
 )

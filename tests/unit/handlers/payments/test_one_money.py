@@ -342,3 +342,51 @@ class TestOtherAccounts:
         error = await desk.deliver({**paid(10000, **NUMBER), "context": "acct_other"})
         assert isinstance(error, NeedsPerson)
         assert (error.code, held(desk)) == (Code.STRIPE_ACCOUNT_UNKNOWN, {})
+
+
+class TestOtherCurrencies:
+    """S9: a payment in another currency than its invoice has a way that ends; nothing is converted."""
+
+    async def test_hint_can_work(self, desk: Bench) -> None:
+        """It waits, and what is advised is possible: to enter it by hand."""
+        await open_invoice(desk)
+        outcome = await desk.deliver(paid(9500, currency="chf", **NUMBER))
+        assert isinstance(outcome, Processed)
+        assert "enter it in Invoice Ninja by hand with pi_1 as transaction reference" in outcome.reason
+        assert "payments match" not in outcome.reason
+
+    @pytest.mark.parametrize("is_first", [True, False])
+    @pytest.mark.parametrize("back", [4000, 9500])
+    async def test_entered_by_hand(self, desk: Bench, back: int, *, is_first: bool) -> None:
+        """Entered in euros by a person it is theirs; a refund that the books do not show is told until they do."""
+        invoice = await open_invoice(desk)
+        client = str(desk.invoice_row(invoice)["client_id"])
+        body = {"client_id": client, "amount": 100, "transaction_reference": "pi_1"}
+        body["invoices"] = [{"invoice_id": invoice, "amount": 100}]
+        if is_first:
+            await desk.post("/payments", body)
+        await desk.deliver(paid(9500, currency="chf", **NUMBER))
+        if not is_first:
+            await desk.post("/payments", body)
+        outcome = await desk.deliver(paid(9500, currency="chf", created=DAY + 9, **NUMBER))
+        assert isinstance(outcome, Processed)
+        assert outcome.code == Code.PAYMENT_ENTERED_BY_PERSON
+        assert (desk.memory.records["pi_1"].status, desk.reviews.kinds) == ("paid", [])
+        await desk.deliver(refund("re_1", back, currency="chf"))
+        assert desk.reviews.kinds == ["payment_problem"]
+        assert held(desk) == {row["number"]: (100, 0) for row in desk.payments()}
+        parts = [{"invoice_id": invoice, "amount": back // 95}]
+        (row,) = desk.payments()
+        await desk.post("/payments/refund", {"id": row["id"], "date": "2026-11-01", "invoices": parts})
+        await desk.deliver(refund("re_1", back, currency="chf", again=True) | {"id": "evt_again"})
+        assert desk.reviews.kinds == []
+
+    async def test_a_refund_of_ignored_money_in_the_books(self, desk: Bench) -> None:
+        """It was ignored, then entered by hand: its refund is told."""
+        client = await desk.client()
+        await desk.deliver(paid(9500, currency="chf"))
+        await desk.decide("pi_1", "ignore", why="adaptive pricing")
+        await desk.post("/payments", {"client_id": client, "amount": 100, "transaction_reference": "pi_1"})
+        await desk.deliver(refund("re_1", 9500, currency="chf"))
+        assert desk.reviews.kinds == ["payment_problem"]
+        assert desk.memory.records["pi_1"].status == "refunded"

@@ -76,6 +76,22 @@ class TestAddsUp:
         assert (one.identity, one.difference, report.is_balanced) == (intent["id"], Decimal(100), False)
         assert one.sentence == "100.00 EUR stayed at Stripe, and Invoice Ninja holds nothing of it"
 
+    async def test_a_dispute_that_took_a_part(self, desk: ReconcileBench, *, has_key: bool) -> None:
+        """What moved decides, in the lists as in the events: nothing differs, and reconciling finds nothing."""
+        intent = await _paid(desk)
+        made = desk.people.dispute(intent["id"])
+        moves = [{"id": f"txn_{n}", "object": "balance_transaction", "currency": "eur", "fee": 0} for n in (1, 2)]
+        for move, amount in zip(moves, (-10000, 7000), strict=True):
+            move |= {"amount": amount, "created": made["created"]}
+        desk.account.find("dispute", made["id"])["balance_transactions"] = moves
+        desk.people.dispute_lost(made["id"])
+        desk.account.find("dispute", made["id"])["balance_transactions"] = moves
+        await desk.deliver_webhooks()
+        await desk.reconcile()
+        report = await desk.balance(has_key=has_key)
+        assert (_sums(report).returned, report.differing) == (Decimal(30), [])
+        assert (await desk.reconcile(dry_run=True)).differences == ()
+
     async def test_an_event_that_is_under_way(self, desk: ReconcileBench, *, has_key: bool) -> None:
         """What an unfinished event will settle does not differ."""
         intent = await _paid(desk)
