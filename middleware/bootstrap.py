@@ -169,10 +169,11 @@ async def open_context(
                 taiga=taiga,
                 payments=payments,
                 payment_links=payment_links(payments, pool),
-                invoicing=InvoiceWorld(ninja, PlanStore(pool), events),
+                invoicing=InvoiceWorld(ninja, PlanStore(pool), events, settings.taiga_number_prefix),
                 history=EventHistoryStore(pool),
                 events=events,
                 write_back_quiet=settings.write_back_quiet_seconds,
+                number_prefix=settings.taiga_number_prefix,
             )
     finally:
         await ninja.aclose()

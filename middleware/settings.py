@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     taiga_password: SecretStr = SecretStr("")
     taiga_webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
 
+    taiga_number_prefix: str = Field(default="TAIGA-", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,19}$")
+
     invoice_ninja_api: str = ""
     invoice_ninja_token: SecretStr = SecretStr("")
 

@@ -15,7 +15,7 @@ from handlers.invoices.events import TASK_INVOICED
 from handlers.invoices.plan import world_of
 from handlers.ports.context import Context
 from handlers.ports.invoice_world import BillingBooks, InvoiceWorld
-from handlers.time.ledger import KIND as TIME_ENTRY
+from handlers.time.adoption import KIND as TIME_ENTRY
 from mappings.invoiceninja.models import NOT_OWED, Invoice
 from mappings.invoiceninja.settings import Rounding, effective_settings
 from mappings.invoices.models import LogEntry, LoggedTask

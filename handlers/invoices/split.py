@@ -19,7 +19,7 @@ from handlers.invoices.events import client_subject
 from handlers.invoices.intents import STILL_ON_ITS_WAY
 from handlers.ports.context import Context, Link
 from handlers.ports.invoice_world import BillingBooks
-from handlers.time.ledger import KIND as TIME_ENTRY
+from handlers.time.adoption import KIND as TIME_ENTRY
 from mappings.codes import Code
 from mappings.invoices.models import Entry, LogEntry, LoggedTask, spans_of
 from mappings.invoices.splitting import split_log

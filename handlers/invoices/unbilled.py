@@ -50,6 +50,7 @@ async def read_work(world: InvoiceWorld, period: Period, client_id: str = "", *,
         credits=await plans.credit_proposals() if is_told else (),
         billed_by=await _billed_by(books, begun, period, client_id),
         groups=groups,
+        number_prefix=world.number_prefix,
     )
 
 

@@ -11,6 +11,7 @@ from handlers.ports.billing import EventHistory, PaymentWorld
 from handlers.ports.events import EventSink
 from handlers.ports.invoice_world import InvoiceWorld
 from mappings.config.file import MappingFile
+from mappings.time.entry import NUMBER_PREFIX
 from mappings.time.models import AttributeDefinition, AttributeValues, NinjaTask, TimeEntry, WorkItem, WorkKind
 
 
@@ -160,6 +161,7 @@ class Context:
     history: EventHistory | None = None
     events: EventSink | None = None
     write_back_quiet: float = 0.0
+    number_prefix: str = NUMBER_PREFIX
 
 
 __all__ = [

@@ -18,6 +18,7 @@ from mappings.invoices.models import (
     TimeLink,
     Unresolved,
 )
+from mappings.time.entry import NUMBER_PREFIX
 from mappings.time.models import NinjaClient
 
 
@@ -223,3 +224,4 @@ class InvoiceWorld:
     books: BillingBooks
     plans: Plans
     events: EventSink
+    number_prefix: str = NUMBER_PREFIX

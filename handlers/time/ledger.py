@@ -10,16 +10,16 @@ from typing import Any
 
 from handlers.errors import Doubtful, NeedsPerson, NotFound, Rejected, RemoteError, RetryLater, ServerError
 from handlers.ports.context import Context, Link
+from handlers.time.adoption import KIND, intent_of, is_ours, number_taken
 from handlers.time.billed import billed_by
 from handlers.time.dead_lines import LIVE, ask_about, words_for
 from handlers.time.held import Held, has_stored_log, is_as_sent, place_of, sent_as_json, stored_as_json
 from mappings.codes import Code
 from mappings.config.rules import InvoiceStatusValues
-from mappings.time.entry import correction
+from mappings.time.entry import correction, entry_number
 from mappings.time.models import NinjaTask, TimeEntry, WorkItem
 from mappings.time.recorded import Recorded, read_recorded, shown_assignee
 
-KIND = "time_entry"
 INVOICED = "invoiced"
 CREDIT = "credit_proposal"
 CLOSED_WORK = "closed_work"
@@ -37,6 +37,7 @@ class TimeLedger:
         self._subject = subject
         self._item = item
         self._clock = context.clock
+        self._prefix = context.number_prefix
         self._ninja = context.ninja
         self._links = context.links
         self._reviews = context.reviews
@@ -56,12 +57,13 @@ class TimeLedger:
 
     async def _present(self, link: Link) -> NinjaTask | None:
         # An intent without an id: the answer to its creation was lost, or never asked for.
-        if not link.remote_id:
-            return await self._ninja.find_task(link.number)
-        try:
-            return await self._ninja.task(link.remote_id)
-        except NotFound:
-            return await self._ninja.find_task(link.number)
+        if link.remote_id:
+            try:
+                return await self._ninja.task(link.remote_id)
+            except NotFound:
+                pass
+        task = await self._ninja.find_task(link.number)
+        return task if task is not None and is_ours(link, task) else None
 
     @property
     def known_end(self) -> int | None:
@@ -141,6 +143,10 @@ class TimeLedger:
         return [words for words in asked if words]
 
     async def _settle(self, desired: TimeEntry) -> str:
+        # An entry keeps the number under which it was recorded, whatever TAIGA_NUMBER_PREFIX is by now.
+        own = entry_number(self._item.kind, self._item.id, self._prefix)
+        number = next((held.link.number for held in self._held if held.link.remote_id), own)
+        desired = replace(desired, number=number)
         client_id = await self._client_id(desired)
         await self._remember_closed(desired, client_id, "")
         locked = self.locked_hours
@@ -205,21 +211,26 @@ class TimeLedger:
         return await self._update(held, held.task, entry, client_id, "updated") + remark
 
     async def _create(self, entry: TimeEntry, client_id: str) -> str:
-        await self._save(Link(self._subject, KIND, entry.number, "", {}), None)
+        known = next((held.link for held in self._held if held.link.number == entry.number), None)
+        intent = intent_of(self._subject, entry, known)
+        await self._save(intent, None)
         try:
             task = await self._ninja.create_task(entry, client_id)
         except (Rejected, Doubtful, ServerError) as error:
             if isinstance(error, Rejected) and not error.names("number"):
                 raise self._explained(error, entry) from error
-            return await self._adopt(entry, client_id, error)
+            return await self._adopt(intent, entry, client_id, error)
         await self._remember(entry, client_id, task)
         await self._check_echo(task, entry, client_id)
         return f"{entry.number} created: {entry.hours} h at {entry.rate}"
 
-    async def _adopt(self, entry: TimeEntry, client_id: str, error: RemoteError) -> str:
+    async def _adopt(self, intent: Link, entry: TimeEntry, client_id: str, error: RemoteError) -> str:
         task = await self._ninja.find_task(entry.number)
         if task is None:
             raise error
+        if not is_ours(intent, task):
+            await self._links.remove(intent)
+            raise number_taken(self._named(), task, entry, client_id)
         held = Held(Link(self._subject, KIND, entry.number, task.id, {}), task)
         await self._save(held.link, task)
         if task.is_invoiced:

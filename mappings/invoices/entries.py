@@ -15,7 +15,6 @@ from mappings.invoices.totals import COST, quantity_of
 from mappings.values.hours import hours_to_seconds, seconds_to_hours
 from mappings.values.text import one_line
 
-_OURS = "TAIGA-"
 _ARCHIVED = "it is archived in Invoice Ninja"
 
 
@@ -54,7 +53,7 @@ class _Selector:
         if task.is_deleted or task.invoice_id or not task.log or task.started_at >= self._end:
             return
         link = self.work.links.get(task.id)
-        is_ours = link is not None or task.number.startswith(_OURS)
+        is_ours = link is not None or task.number.startswith(self.work.number_prefix)
         if task.is_archived:
             # People archive tasks to tidy up. Of their own nothing is said; of ours money is owed.
             if is_ours and task.id not in self.work.billed_by:

@@ -120,7 +120,7 @@ class CreditProposal:
 class PeriodWork:
     """Everything that a plan looks at. `billed_by` names the live invoice whose lines bill an unlinked task.
 
-    `groups` are the settings of client groups by id.
+    `groups` are the settings of client groups by id. Numbers that begin with `number_prefix` are of entries of ours.
     """
 
     period: Period
@@ -135,6 +135,7 @@ class PeriodWork:
     credits: Sequence[CreditProposal] = ()
     billed_by: Mapping[str, str] = field(default_factory=dict)
     groups: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    number_prefix: str = "TAIGA-"
 
     def settings(self, client_id: str) -> EffectiveSettings:
         """What Invoice Ninja's settings are for a client; those of the company for one that is not known."""

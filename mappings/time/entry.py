@@ -17,6 +17,7 @@ from mappings.time.rounding import round_hours
 from mappings.values.hours import hours_to_seconds, parse_checkbox, parse_hours, seconds_to_hours
 from mappings.values.text import one_line, shortened
 
+NUMBER_PREFIX = "TAIGA-"
 _LETTERS: Mapping[WorkKind, str] = {"task": "T", "userstory": "US", "issue": "I"}
 _WORDS: Mapping[WorkKind, str] = {"task": "Task", "userstory": "User story", "issue": "Issue"}
 _LONGEST_DESCRIPTION = 500
@@ -24,7 +25,11 @@ _LONGEST_CLIENT = 100
 
 
 def plan_time(
-    item: WorkItem, rules: ProjectRules | None, *, existing_end: int | None, recorded: Recorded | None = None
+    item: WorkItem,
+    rules: ProjectRules | None,
+    *,
+    existing_end: int | None,
+    recorded: Recorded | None = None,
 ) -> TimeEntry | NotBillable:
     """What should be billed for the item as it is now.
 
@@ -55,9 +60,9 @@ def plan_time(
     return _entry(item, effective, hours, own_client, rate, existing_end=existing_end)
 
 
-def entry_number(kind: WorkKind, item_id: int) -> str:
+def entry_number(kind: WorkKind, item_id: int, prefix: str = NUMBER_PREFIX) -> str:
     """The exactly-once key of an item's time entry: `TAIGA-T12`, `TAIGA-US12`, `TAIGA-I12`."""
-    return f"TAIGA-{_LETTERS[kind]}{item_id}"
+    return f"{prefix}{_LETTERS[kind]}{item_id}"
 
 
 def correction(desired: TimeEntry, billed_hours: Decimal, suffix: int) -> TimeEntry:

@@ -332,6 +332,7 @@ class World:
     links: FakeLinks = field(default_factory=FakeLinks)
     reviews: FakeReviews = field(default_factory=FakeReviews)
     taiga: FakeTaiga | None = None
+    number_prefix: str = "TAIGA-"
 
     @property
     def context(self) -> Context:
@@ -343,6 +344,7 @@ class World:
             links=self.links,
             reviews=self.reviews,
             taiga=self.taiga,
+            number_prefix=self.number_prefix,
         )
 
 
