@@ -24,7 +24,7 @@ password_option = click.option(
 
 @click.group("users")
 def command() -> None:
-    """Add, list and disable users of the dashboard, and set their passwords."""
+    """Add, list, change and remove users of the dashboard, and set their passwords."""
 
 
 @command.command("add")
@@ -73,6 +73,31 @@ def disable(*, name: str, enable: bool) -> None:
     click.echo(f"{name} is {word}")
 
 
+@command.command("role")
+@click.argument("name")
+@click.argument("role", type=click.Choice(["viewer", "admin"]))
+def set_role(*, name: str, role: Role) -> None:
+    """Make a user a viewer or an admin, and end all their sessions."""
+    _change(
+        AuditEntry(cli_actor(), "user.role_set", f"made {name} {_article(role)} {role}", {"name": name, "role": role}),
+        lambda users: users.set_role(name, role),
+        _unknown(name),
+    )
+    click.echo(f"{name} is {_article(role)} {role}; all sessions of {name} ended")
+
+
+@command.command("remove")
+@click.argument("name")
+def remove(*, name: str) -> None:
+    """Remove a user and end all their sessions; what they did stays in the audit."""
+    _change(
+        AuditEntry(cli_actor(), "user.removed", f"removed {name}", {"name": name}),
+        lambda users: users.remove(name),
+        _unknown(name),
+    )
+    click.echo(f"{name} is removed")
+
+
 @command.command("password")
 @click.argument("name")
 @password_option
@@ -106,6 +131,10 @@ def _new_password(name: str, *, from_stdin: bool) -> str:
     except WeakPasswordError as error:
         raise WrongUseError(str(error)) from error
     return hash_password(text)
+
+
+def _article(role: Role) -> str:
+    return "an" if role == "admin" else "a"
 
 
 def _unknown(name: str) -> str:

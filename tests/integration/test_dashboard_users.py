@@ -74,6 +74,26 @@ async def test_new_password(users: Line, pool: asyncpg.Pool) -> None:
     assert is_right(await pool.fetchval("SELECT password_hash FROM users"), "another horse battery")
 
 
+async def test_role_and_removal(users: Line, pool: asyncpg.Pool) -> None:
+    """A role is changed, a user removed; both end the sessions, and stay in the audit."""
+    await users("add", "ada", "--password-stdin")
+    session = (
+        "INSERT INTO sessions (token_hash, user_id, csrf_token, expires_at)"
+        " SELECT '\\x00', id, 'x', 'infinity' FROM users"
+    )
+    await pool.execute(session)
+    assert "ada is an admin" in (await users("role", "ada", "admin")).output
+    assert await pool.fetchval("SELECT role FROM users") == "admin"
+    assert await pool.fetchval("SELECT count(*) FROM sessions") == 0
+    await pool.execute(session)
+    assert "ada is removed" in (await users("remove", "ada")).output
+    assert await pool.fetchval("SELECT (SELECT count(*) FROM users) + (SELECT count(*) FROM sessions)") == 0
+    rows = await pool.fetch("SELECT action FROM audit ORDER BY id")
+    assert [row["action"] for row in rows] == ["user.added", "user.role_set", "user.removed"]
+    for arguments in (("remove", "ada"), ("role", "ada", "viewer")):
+        assert "no user" in (await users(*arguments, code=1)).output
+
+
 async def test_what_is_refused(users: Line) -> None:
     """Names that are taken, odd or unknown, and passwords that are guessed."""
     await users("add", "ada", "--password-stdin")

@@ -95,6 +95,15 @@ class UserStore:
         """Allow or forbid signing in; ends all sessions. False for an unknown name."""
         return await self._change(name, "is_disabled = $2", is_disabled)
 
+    async def set_role(self, name: str, role: Role) -> bool:
+        """Let a person act, or only look; ends all sessions. False for an unknown name."""
+        return await self._change(name, "role = $2", role)
+
+    async def remove(self, name: str) -> bool:
+        """Take a person away with their sessions; what they did stays in the audit. False for an unknown name."""
+        with away_is_unavailable():
+            return await self._pool.fetchval("DELETE FROM users WHERE name = $1 RETURNING id", name) is not None
+
     async def rehash(self, user_id: int, password_hash: str) -> None:
         """Keep the same password under newer parameters; sessions stay."""
         with away_is_unavailable():
