@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from handlers.errors import NeedsPerson, NotFound, Rejected
 from handlers.payment_links.models import LinkPlan, LinkRecord, LinkWorld
-from handlers.payment_links.steps import Pages
+from handlers.payment_links.steps import LinkSteps
 from handlers.ports.billing import InvoiceBooks
 from handlers.ports.context import Context
 from mappings.codes import Code
@@ -48,17 +48,17 @@ async def payment_link(reference: str, context: Context) -> PaymentLink:
     world = links_of(context)
     invoice = await find_invoice(reference, world.payments.books)
     async with world.payments.exclusive(lock_of(invoice.id)):
-        return await Keeper(invoice.id, context, world).link()
+        return await LinkKeeper(invoice.id, context, world).link()
 
 
-class Keeper:
+class LinkKeeper:
     """Keeps the payment page of one invoice as it should be; its caller holds the lock of that invoice."""
 
     def __init__(self, invoice_id: str, context: Context, world: LinkWorld) -> None:
         self._invoice_id = invoice_id
         self._context = context
         self._world = world
-        self._pages = Pages(world, context.clock)
+        self._pages = LinkSteps(world, context.clock)
 
     async def link(self) -> PaymentLink:
         """The one link that may be paid.

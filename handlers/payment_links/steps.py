@@ -21,7 +21,7 @@ _ON_ITS_WAY = frozenset({"processing", "succeeded", "requires_capture"})
 
 
 @dataclass(frozen=True, slots=True)
-class Pages:
+class LinkSteps:
     """The payment pages of one invoice."""
 
     world: LinkWorld

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from handlers.errors import Refused, RemoteError
-from handlers.payment_links.link import Keeper, lock_of
+from handlers.payment_links.link import LinkKeeper, lock_of
 from handlers.payment_links.models import LinkRecord, LinkWorld
 from handlers.ports.context import Context
 from mappings.invoiceninja.models import InvoiceStatus
@@ -42,7 +42,7 @@ async def tend(invoice_id: str, context: Context, world: LinkWorld) -> str:
     if not any(record.is_live for record in await world.memory.of_invoice(invoice_id)):
         return ""
     async with world.payments.exclusive(lock_of(invoice_id)):
-        return await Keeper(invoice_id, context, world).tend()
+        return await LinkKeeper(invoice_id, context, world).tend()
 
 
 async def tend_all(context: Context) -> Upkeep:

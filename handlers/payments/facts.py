@@ -35,7 +35,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PaymentEvidence:
     """The facts about one payment, the newest decisions of people, and everything the facts were read from.
 
     `take_off`: the newest decision to unmatch it, also when a later one matched it again.
@@ -47,7 +47,7 @@ class Told:
     take_off: Decision | None = None
 
 
-async def gather(subject: str, world: PaymentWorld) -> Told | None:
+async def gather(subject: str, world: PaymentWorld) -> PaymentEvidence | None:
     """Everything known about the payment (or Stripe invoice) of a subject; None when nothing of it is for us.
 
     Raises:
@@ -70,7 +70,7 @@ async def gather(subject: str, world: PaymentWorld) -> Told | None:
         events += await world.history.of_subjects(later)
         facts = _facts(objects, events, world) or facts
     sources = (*objects, *_payloads(events, world))
-    return Told(facts, newest_decision(own), sources, take_off=newest_decision(own, among=("unmatch",)))
+    return PaymentEvidence(facts, newest_decision(own), sources, take_off=newest_decision(own, among=("unmatch",)))
 
 
 def _demand_all(subject: str, events: Iterable[Event], objects: Sequence[Json]) -> None:
@@ -116,8 +116,8 @@ def _facts(objects: Sequence[Json], events: Iterable[Event], world: PaymentWorld
 
 
 def _payloads(events: Iterable[Event], world: PaymentWorld) -> list[Json]:
-    told = (event.payload for event in events if event.source != OPERATOR and event.payload)
-    return [payload for payload in told if _counts(payload, world)]
+    payloads = (event.payload for event in events if event.source != OPERATOR and event.payload)
+    return [payload for payload in payloads if _counts(payload, world)]
 
 
 def _counts(payload: Json, world: PaymentWorld) -> bool:

@@ -106,13 +106,13 @@ class PaymentLedger(PaymentRows):
         """One step: money of no invoice first, then what invoices hold, then what is left beside an invoice."""
         for row in self.live:
             if not any(part.invoice_id for part in row.paymentables) and spare(row):
-                await self.give_back(row, date, (), min(due, spare(row)))
+                await self.note_refund(row, date, (), min(due, spare(row)))
                 return
         for row in self.live:
             for part in row.paymentables:
                 left = min(due, part.amount - part.refunded)
                 if part.invoice_id and left > 0:
-                    await self.give_back(row, date, (Allocation(part.invoice_id, left),), left)
+                    await self.note_refund(row, date, (Allocation(part.invoice_id, left),), left)
                     return
         await self._use_for_refund(due)
 

@@ -189,7 +189,7 @@ class PaymentRows:
             raise
         return after
 
-    async def give_back(self, row: Payment, date: str, parts: tuple[Allocation, ...], amount: Decimal) -> None:
+    async def note_refund(self, row: Payment, date: str, parts: tuple[Allocation, ...], amount: Decimal) -> None:
         """Note that a part of a payment went back; `parts` are empty for money of no invoice."""
         try:
             after = await self._refunded(row, date, parts, amount)

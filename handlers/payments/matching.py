@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from handlers.errors import NeedsPerson, NotFound
 from handlers.payments.candidates import Proposals, candidate, propose
-from handlers.payments.facts import Told
+from handlers.payments.facts import PaymentEvidence
 from handlers.ports.billing import Candidate, PaymentWorld
 from mappings.codes import Code
 from mappings.config.file import MappingFile
@@ -49,9 +49,9 @@ class CannotMatch(NeedsPerson):
 class InvoiceMatcher:
     """Finds the invoice of one payment; `amount` is what arrived, in units of its currency."""
 
-    def __init__(self, told: Told, amount: Decimal, world: PaymentWorld, mapping: MappingFile) -> None:
-        self._told = told
-        self._facts: PaymentFacts = told.facts
+    def __init__(self, evidence: PaymentEvidence, amount: Decimal, world: PaymentWorld, mapping: MappingFile) -> None:
+        self._evidence = evidence
+        self._facts: PaymentFacts = evidence.facts
         self._amount = amount
         self._world = world
         self._mapping = mapping
@@ -62,7 +62,7 @@ class InvoiceMatcher:
         Raises:
             CannotMatch: the invoice that a person decided on cannot be paid.
         """
-        decision = self._told.decision
+        decision = self._evidence.decision
         if decision is not None and decision.action == "match":
             return await self._decided(decision.invoice, decision.who)
         if decision is not None and decision.action == "unmatch":
@@ -94,7 +94,7 @@ class InvoiceMatcher:
         A decision of a person outweighs it.
         """
         reference = await self._reference()
-        if reference is None or self._told.decision is not None:
+        if reference is None or self._evidence.decision is not None:
             return ""
         written = reference.candidates if isinstance(reference, InvoiceConflict) else (reference,)
         others = [(ref, await self._other(ref, recorded)) for ref in written]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from handlers.payments.facts import Decision, Told
+from handlers.payments.facts import Decision, PaymentEvidence
 from handlers.payments.ledger_rows import find_recorded
 from handlers.payments.matching import InvoiceMatcher, Matched, Unmatched, decided_by
 from handlers.ports.billing import PaymentRecord, PaymentWorld
@@ -25,7 +25,7 @@ class Placement:
 
 
 async def place(
-    told: Told, goal: PaymentTarget, record: PaymentRecord, matcher: InvoiceMatcher, world: PaymentWorld
+    evidence: PaymentEvidence, goal: PaymentTarget, record: PaymentRecord, matcher: InvoiceMatcher, world: PaymentWorld
 ) -> Placement | Unmatched:
     """Where it is recorded, else where it should be.
 
@@ -33,7 +33,7 @@ async def place(
         CannotMatch: a person decided on an invoice that cannot have it.
     """
     if record.payment_id:
-        placed = await _as_recorded(told, record, world)
+        placed = await _as_recorded(evidence, record, world)
         if placed is not None:
             return placed
     match = await matcher.match()
@@ -50,9 +50,9 @@ async def rows_by_hand(goal: PaymentTarget, record: PaymentRecord, world: Paymen
     return [row for row in await find_recorded(record, goal.references, world) if not row.is_deleted]
 
 
-async def _as_recorded(told: Told, record: PaymentRecord, world: PaymentWorld) -> Placement | None:
+async def _as_recorded(evidence: PaymentEvidence, record: PaymentRecord, world: PaymentWorld) -> Placement | None:
     """Where our record says it is; a person's decision for another invoice cannot move money that is recorded."""
-    decision = told.decision
+    decision = evidence.decision
     if not record.invoice_id:
         return None
     invoice = await world.books.invoice(record.invoice_id)

@@ -5,15 +5,15 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from handlers.payments.amounts import Amounts, spare
-from handlers.payments.facts import Told
+from handlers.payments.facts import PaymentEvidence
 from handlers.payments.ledger import PaymentLedger
 from handlers.ports.billing import PaymentRecord
 from mappings.stripe import target
 
 
-def refreshed(record: PaymentRecord, told: Told) -> PaymentRecord:
+def refreshed(record: PaymentRecord, evidence: PaymentEvidence) -> PaymentRecord:
     """The record with what the facts say; what they do not say stays as it was known."""
-    facts, goal = told.facts, target(told.facts)
+    facts, goal = evidence.facts, target(evidence.facts)
     return replace(
         record,
         currency=facts.currency or record.currency,
@@ -26,6 +26,15 @@ def refreshed(record: PaymentRecord, told: Told) -> PaymentRecord:
         paid_at=datetime.fromtimestamp(facts.paid_at, UTC) if facts.paid_at is not None else record.paid_at,
         livemode=facts.livemode if facts.livemode is not None else record.livemode,
     )
+
+
+def what_became(ledger: PaymentLedger, amounts: Amounts) -> str:
+    """In one sentence what came, where it went and why."""
+    numbers = ", ".join(row.number for row in ledger.live)
+    where = f"invoice {ledger.invoice_number}" if ledger.invoice_number else "no invoice"
+    back = f"; {amounts.shown(amounts.refunded)} of it went back" if amounts.refunded else ""
+    why = f" ({ledger.record.matched_by})" if ledger.record.matched_by else ""
+    return f"{amounts.shown(amounts.paid)} came, recorded as payment {numbers} on {where}{why}{back}"
 
 
 def credit_note(ledger: PaymentLedger, amounts: Amounts) -> list[str]:

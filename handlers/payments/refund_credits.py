@@ -23,7 +23,7 @@ _CLOSING = "-C"
 
 
 @dataclass(frozen=True, slots=True)
-class Closer:
+class RefundCredit:
     """A credit of ours and the payment that uses it; either may be missing or deleted after a crash."""
 
     number: str
@@ -76,7 +76,7 @@ async def settle_reopened(ledger: PaymentLedger, amounts: Amounts, zone: str, *,
         await _close_missing(ledger, closers, amounts, settled, zone)
 
 
-async def _find(ledger: PaymentLedger, amounts: Amounts) -> list[Closer]:
+async def _find(ledger: PaymentLedger, amounts: Amounts) -> list[RefundCredit]:
     """All credits that were ever made for this payment, and all that may be made next."""
     found = [await _closer(ledger, move) for move in amounts.moves]
     count = 1
@@ -86,12 +86,12 @@ async def _find(ledger: PaymentLedger, amounts: Amounts) -> list[Closer]:
     return [*found, extra]
 
 
-async def _closer(ledger: PaymentLedger, number: str) -> Closer:
+async def _closer(ledger: PaymentLedger, number: str) -> RefundCredit:
     credit = await ledger.world.books.find_credit(number)
-    return Closer(number, credit, await ledger.world.books.find_payment(number))
+    return RefundCredit(number, credit, await ledger.world.books.find_payment(number))
 
 
-async def _take_back(ledger: PaymentLedger, closers: list[Closer], amounts: Amounts, allowed: Decimal) -> None:
+async def _take_back(ledger: PaymentLedger, closers: list[RefundCredit], amounts: Amounts, allowed: Decimal) -> None:
     """Delete the credits of refunds that did not last, and whatever else is settled twice."""
     present = {key for key, move in amounts.moves.items() if move.amount}
     for only_stale in (True, False):
@@ -105,7 +105,7 @@ async def _take_back(ledger: PaymentLedger, closers: list[Closer], amounts: Amou
 
 
 async def _close_missing(
-    ledger: PaymentLedger, closers: list[Closer], amounts: Amounts, settled: Decimal, zone: str
+    ledger: PaymentLedger, closers: list[RefundCredit], amounts: Amounts, settled: Decimal, zone: str
 ) -> None:
     for closer in closers:
         if closer.is_live or (closer.is_known and not closer.is_half_made):
@@ -121,12 +121,12 @@ async def _close_missing(
             closers[closers.index(closer)] = await _close(ledger, closer, part, amounts, zone)
 
 
-def _closed(closers: Sequence[Closer], invoice_id: str) -> Decimal:
+def _closed(closers: Sequence[RefundCredit], invoice_id: str) -> Decimal:
     payments = (closer.payment for closer in closers if closer.is_live)
     return sum((used_for(payment, invoice_id) for payment in payments if payment is not None), _ZERO)
 
 
-async def _undo(closer: Closer, ledger: PaymentLedger) -> Closer:
+async def _undo(closer: RefundCredit, ledger: PaymentLedger) -> RefundCredit:
     """Delete the payment first: a credit that is in use would leave its invoice settled by nothing."""
     if closer.payment is not None and not closer.payment.is_deleted:
         await ledger.world.books.delete_payment(closer.payment.id)
@@ -135,7 +135,9 @@ async def _undo(closer: Closer, ledger: PaymentLedger) -> Closer:
     return await _closer(ledger, closer.number)
 
 
-async def _close(ledger: PaymentLedger, closer: Closer, missing: Decimal, amounts: Amounts, zone: str) -> Closer:
+async def _close(
+    ledger: PaymentLedger, closer: RefundCredit, missing: Decimal, amounts: Amounts, zone: str
+) -> RefundCredit:
     moves = [amounts.moves[closer.number]] if closer.number in amounts.moves else list(amounts.moves.values())
     date = day_of(max(move.created for move in moves), zone) if moves else ledger.draft.date
     credit = closer.credit if closer.is_half_made else None
@@ -162,7 +164,7 @@ async def _close(ledger: PaymentLedger, closer: Closer, missing: Decimal, amount
         )
     )
     ledger.done.append(f"{amounts.shown(missing)} settled by credit {credit.number}: not owed again")
-    return Closer(closer.number, credit, payment)
+    return RefundCredit(closer.number, credit, payment)
 
 
 async def _make_credit(ledger: PaymentLedger, amount: Decimal, date: str, number: str) -> Invoice:

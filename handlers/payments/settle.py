@@ -14,7 +14,7 @@ from handlers.event import Event, Work
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.payment_links.upkeep import follow_payment
 from handlers.payments.account import knowing_account
-from handlers.payments.facts import INVOICE, OPERATOR, PAYMENT, Told, gather
+from handlers.payments.facts import INVOICE, OPERATOR, PAYMENT, PaymentEvidence, gather
 from handlers.payments.paid_elsewhere import PROBLEM
 from handlers.payments.settlement import Settlement
 from handlers.ports.billing import PaymentRecord, PaymentWorld, lock_of
@@ -84,21 +84,21 @@ def _refusal(event: Event, world: PaymentWorld) -> Ignored | None:
 
 async def _settle_stripe_invoice(subject: str, context: Context, world: PaymentWorld) -> Outcome:
     """The events of a Stripe invoice tell about its payments; those paid past Stripe are a payment of their own."""
-    told = await gather(subject, world)
-    if told is None:
+    evidence = await gather(subject, world)
+    if evidence is None:
         return Ignored(Code.NO_PAYMENT_EVENT, "no event of this Stripe invoice is for us")
     if world.stripe is not None:
-        await _link_payments(subject, told, world)
-    identity = told.facts.identity
+        await _link_payments(subject, evidence, world)
+    identity = evidence.facts.identity
     is_own = f"{INVOICE}{identity}" == subject
     if not is_own:
-        # It is told of under its own name, and its own lock.
+        # Its money has a subject and a lock of its own.
         await world.memory.link(subject, f"{PAYMENT}{identity}")
     outcomes, paid_invoice = [], ""
     async with world.exclusive(lock_of(subject)):
         payments = await world.memory.payments_of(subject)
-        if is_own and (not payments or told.facts.received):
-            outcome, paid_invoice = await _converge(subject, told, context, world)
+        if is_own and (not payments or evidence.facts.received):
+            outcome, paid_invoice = await _converge(subject, evidence, context, world)
             outcomes.append(outcome)
     await _cover_refunded(subject, paid_invoice, context, world)
     outcomes += [await _settle(payment, context, world) for payment in payments]
@@ -111,9 +111,9 @@ def _together(outcomes: Sequence[Outcome]) -> Outcome:
     return replace(lead, reason="; ".join(outcome.reason for outcome in outcomes))
 
 
-async def _link_payments(subject: str, told: Told, world: PaymentWorld) -> None:
+async def _link_payments(subject: str, evidence: PaymentEvidence, world: PaymentWorld) -> None:
     """Remember the payments that Stripe itself names for its invoice."""
-    for source in told.sources:
+    for source in evidence.sources:
         payment = source.get("payment") if source.get("object") == "invoice_payment" else None
         intent = payment.get("payment_intent") if payment else None
         if isinstance(intent, str) and intent:
@@ -122,10 +122,10 @@ async def _link_payments(subject: str, told: Told, world: PaymentWorld) -> None:
 
 async def _settle(subject: str, context: Context, world: PaymentWorld) -> Outcome:
     async with world.exclusive(lock_of(subject)):
-        told = await gather(subject, world)
-        if told is None:
+        evidence = await gather(subject, world)
+        if evidence is None:
             return Ignored(Code.NO_PAYMENT_EVENT, "no event of this payment is for us")
-        outcome, paid_invoice = await _converge(subject, told, context, world)
+        outcome, paid_invoice = await _converge(subject, evidence, context, world)
     await _cover_refunded(subject, paid_invoice, context, world)
     return outcome
 
@@ -141,20 +141,22 @@ async def _cover_refunded(subject: str, invoice_id: str, context: Context, world
         if record.subject == subject or not (record.refunded and record.payment_id):
             continue
         async with world.exclusive(lock_of(record.subject)):
-            told = await gather(record.subject, world)
-            if told is not None:
+            evidence = await gather(record.subject, world)
+            if evidence is not None:
                 # What needs a person there is remembered there: it is no reason to stop here.
                 with contextlib.suppress(NeedsPerson):
-                    await _converge(record.subject, told, context, world)
+                    await _converge(record.subject, evidence, context, world)
 
 
-async def _converge(subject: str, told: Told, context: Context, world: PaymentWorld) -> tuple[Outcome, str]:
+async def _converge(
+    subject: str, evidence: PaymentEvidence, context: Context, world: PaymentWorld
+) -> tuple[Outcome, str]:
     """The outcome, and the id of the invoice that the money was recorded for ("" when it was not)."""
-    record = await world.memory.find(told.facts.identity) or PaymentRecord(told.facts.identity, subject)
-    for invoice in told.facts.stripe_invoices:
+    record = await world.memory.find(evidence.facts.identity) or PaymentRecord(evidence.facts.identity, subject)
+    for invoice in evidence.facts.stripe_invoices:
         if f"{INVOICE}{invoice}" != subject:
-            record = await _take_over(record, invoice, told.facts, context, world)
-    settlement = Settlement(told, record, context, world)
+            record = await _take_over(record, invoice, evidence.facts, context, world)
+    settlement = Settlement(evidence, record, context, world)
     try:
         outcome = await settlement.run()
     except NeedsPerson as error:

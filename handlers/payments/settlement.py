@@ -7,7 +7,7 @@ from decimal import Decimal
 from handlers.errors import NeedsPerson
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.payments.amounts import Amounts, amounts_of, demand_precision
-from handlers.payments.facts import Told
+from handlers.payments.facts import PaymentEvidence
 from handlers.payments.ledger import PaymentLedger
 from handlers.payments.ledger_rows import PaymentGone
 from handlers.payments.matching import CannotMatch, InvoiceMatcher, Matched, Unmatched
@@ -15,7 +15,7 @@ from handlers.payments.notes import keep_private_notes, notes_of, private_notes,
 from handlers.payments.overdue import day_of, forgotten, keep_due_date
 from handlers.payments.paid_elsewhere import MISSED, PROBLEM, SETTLED_OTHERWISE, still_charging, why_settled
 from handlers.payments.placing import Placement, place, rows_by_hand
-from handlers.payments.record import credit_note, refreshed
+from handlers.payments.record import credit_note, refreshed, what_became
 from handlers.payments.refund_credits import settle_reopened
 from handlers.ports.billing import PaymentRecord, PaymentWorld
 from handlers.ports.context import Context
@@ -43,13 +43,13 @@ _NO_MONEY = {
 class Settlement:
     """Brings one payment to its end; every step may be done again."""
 
-    def __init__(self, told: Told, record: PaymentRecord, context: Context, world: PaymentWorld) -> None:
-        self._told = told
-        self._facts = told.facts
-        self._goal = target(told.facts)
+    def __init__(self, evidence: PaymentEvidence, record: PaymentRecord, context: Context, world: PaymentWorld) -> None:
+        self._evidence = evidence
+        self._facts = evidence.facts
+        self._goal = target(evidence.facts)
         self._context = context
         self._world = world
-        self._record = refreshed(record, told)
+        self._record = refreshed(record, evidence)
         self._decided_at: datetime | None = None
         self.paid_invoice = ""
         """The id of the invoice that the money was recorded for; "" when it was not recorded."""
@@ -60,14 +60,14 @@ class Settlement:
             await self._save(status="own_gateway", reason="recorded by Invoice Ninja's own Stripe gateway")
             return Ignored(Code.OWN_GATEWAY, "Invoice Ninja's own Stripe gateway records this payment itself")
         await self._take_off()
-        decision = self._told.decision
+        decision = self._evidence.decision
         if decision is not None and decision.action == "ignore":
             if not await self._is_recorded():
                 return await self._ignored(
                     f"{decision.who} decided to ignore it: {decision.why or 'it gave no reason'}"
                 )
             # Money that is in the books is followed on: refunds and disputes of it must not vanish.
-            self._told = replace(self._told, decision=None)
+            self._evidence = replace(self._evidence, decision=None)
         if self._facts.unexplained:
             if decision is None or decision.action != "match":
                 return await self._unexplained()
@@ -76,14 +76,14 @@ class Settlement:
 
     async def _with_money(self) -> Outcome:
         if self._goal.problems:
-            # Told first: what follows may fail of just that.
+            # PaymentEvidence first: what follows may fail of just that.
             await self._report_problems()
         amounts = await self._readable()
         if amounts is None:
             return Processed(
                 Code.PAYMENT_ENTERED_BY_PERSON, f"entered by a person as payment {self._record.payment_number}"
             )
-        placement = await place(self._told, self._goal, self._record, self._matcher(amounts.paid), self._world)
+        placement = await place(self._evidence, self._goal, self._record, self._matcher(amounts.paid), self._world)
         if isinstance(placement, Unmatched):
             return await self._unmatched(placement, amounts)
         try:
@@ -94,13 +94,15 @@ class Settlement:
 
     async def _take_off(self) -> None:
         """Carry out the newest decision to unmatch it, once."""
-        decision = self._told.take_off
+        decision = self._evidence.take_off
         if decision is None or self._record.unmatched_at == decision.at:
             return
         rows = await rows_by_hand(self._goal, self._record, self._world)
         if rows and (self._goal.refunded or any(row.refunded for row in rows)):
             # Invoice Ninja cannot undo a refund: the money is followed as if nobody had decided so.
-            self._told = replace(self._told, decision=None if self._told.decision == decision else self._told.decision)
+            self._evidence = replace(
+                self._evidence, decision=None if self._evidence.decision == decision else self._evidence.decision
+            )
             return
         for row in rows:
             async with self._world.exclusive(f"client {row.client_id}"):
@@ -118,9 +120,9 @@ class Settlement:
         await self._save(status="unmatched" if waits_still else "needs_person", reason=error.reason)
 
     def _believe(self, facts: PaymentFacts) -> None:
-        self._told = replace(self._told, facts=facts)
+        self._evidence = replace(self._evidence, facts=facts)
         self._facts, self._goal = facts, target(facts)
-        self._record = refreshed(self._record, self._told)
+        self._record = refreshed(self._record, self._evidence)
 
     async def _unexplained(self) -> Outcome:
         """A Stripe invoice that is paid, and nothing shows by what: a receipt, or money that came past Stripe."""
@@ -245,7 +247,7 @@ class Settlement:
                 return await self._entered_in(currency.code, amounts)
             demand_precision(self._goal.key, amounts, currency)
             ledger = self._ledger(placement, amounts.paid, rules)
-            decision = self._told.decision
+            decision = self._evidence.decision
             await ledger.load(self._goal.references, self._decided_at or (decision.at if decision else None))
             disagreement = await self._disagreement(ledger, amounts)
             notes = await keep_due_date(ledger, self._facts.overdue_since, rules.timezone)
@@ -261,7 +263,7 @@ class Settlement:
             await write_notes(ledger, notes_of(self._goal, remarks))
             await ledger.save(
                 status=self._goal.status,
-                reason="; ".join([*disagreement, *credit]),
+                reason="; ".join([what_became(ledger, amounts), *disagreement, *credit]),
                 candidates=(),
                 **forgotten(self._facts.overdue_since),
             )
@@ -314,14 +316,14 @@ class Settlement:
             amount=amount,
             date=self._paid_day(rules.timezone),
             transaction_reference=record.identity,
-            type_id=payment_type(self._told.sources),
+            type_id=payment_type(self._evidence.sources),
             private_notes="\n".join(private_notes(self._goal, record.customer)),
             email_receipt=rules.email_receipt,
         )
         return PaymentLedger(record, draft, placement.invoice, self._world, self._context.clock)
 
     def _matcher(self, amount: Decimal) -> InvoiceMatcher:
-        return InvoiceMatcher(self._told, amount, self._world, self._context.mapping)
+        return InvoiceMatcher(self._evidence, amount, self._world, self._context.mapping)
 
     def _paid_day(self, zone: str) -> str:
         moment = self._facts.paid_at

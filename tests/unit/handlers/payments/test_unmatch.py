@@ -50,6 +50,10 @@ class TestUnmatch:
         assert desk.misfits() == []
         await desk.deliver(refund("re_1", 4000))
         assert [row["refunded"] for row in desk.payments()] == [40]
+        assert desk.memory.records["pi_1"].reason == (
+            "100.00 EUR came, recorded as payment pi_1-2 on invoice R-2 (decided by eva: invoice R-2); "
+            "40.00 EUR of it went back"
+        )
 
     async def test_decided_twice_before_a_worker_came(self, desk: Bench) -> None:
         """Unmatched and matched again at once: both are carried out."""
