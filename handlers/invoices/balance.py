@@ -54,9 +54,9 @@ async def hour_balance(world: InvoiceWorld, context: Context, closed_in: Period 
     ids = {entry.task_id for entry in memory.entries}
     today = context.clock().date()
     period = Period(today.replace(day=1), date(_FAR, 1, 1), context.mapping.billing_rules.timezone)
-    tasks, lines, work = await asyncio.gather(
-        _tasks(ids, world.books), _lines(ids, world.books), read_work(world, period)
-    )
+    tasks, lines = await asyncio.gather(_tasks(ids, world.books), _lines(ids, world.books))
+    live = {task_id: line.invoice for task_id, of_task in lines.items() for line in of_task if not line.is_cancelled}
+    work = await read_work(world, period, billed_by=live)
     made = plan(work, context.mapping)
     books = Books(lines, _billable(made), _left_out(made), memory.invoiced, memory.left)
     placed = [one for entry in memory.entries for one in stand_of(entry, tasks.get(entry.task_id), books)]

@@ -15,10 +15,18 @@ _MARGIN = timedelta(days=31)
 """An invoice may be dated before the work that it bills, but hardly by more than this."""
 
 
-async def read_work(world: InvoiceWorld, period: Period, client_id: str = "", *, is_told: bool = True) -> PeriodWork:
+async def read_work(
+    world: InvoiceWorld,
+    period: Period,
+    client_id: str = "",
+    *,
+    is_told: bool = True,
+    billed_by: Mapping[str, str] | None = None,
+) -> PeriodWork:
     """The present unbilled work, of one client when given.
 
     What only a person wants to know (credits, events whose hours are not recorded) is left away unless `is_told`.
+    Invoices are not read where `billed_by` says which ones bill what.
 
     Raises:
         RemoteError: Invoice Ninja failed.
@@ -48,7 +56,7 @@ async def read_work(world: InvoiceWorld, period: Period, client_id: str = "", *,
         links=links,
         unresolved=await plans.unresolved(None if is_told else {link.subject for link in links.values()}),
         credits=await plans.credit_proposals() if is_told else (),
-        billed_by=await _billed_by(books, begun, period, client_id),
+        billed_by=await _billed_by(books, begun, period, client_id) if billed_by is None else billed_by,
         groups=groups,
         number_prefix=world.number_prefix,
     )

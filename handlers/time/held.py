@@ -113,6 +113,14 @@ def is_as_sent(held: Held, task: NinjaTask, entry: TimeEntry, client_id: str) ->
     )
 
 
+def rounding_remark(task: NinjaTask, entry: TimeEntry) -> str:
+    """What to say where Invoice Ninja stored another time than was sent; the hours that were sent are billed."""
+    sent, stored = entry.ended_at - entry.started_at, sum(end - start for start, end in task.time_log)
+    if stored == sent:
+        return ""
+    return f" (Invoice Ninja shows {seconds_to_hours(stored)} h, because it rounds; {entry.hours} h are billed)"
+
+
 def sent_as_json(entry: TimeEntry, client_id: str) -> dict[str, Any]:
     """What we asked for, as it is kept in a link."""
     return {

@@ -13,7 +13,15 @@ from handlers.ports.context import Context, Link
 from handlers.time.adoption import KIND, intent_of, is_ours, number_taken
 from handlers.time.billed import billed_by
 from handlers.time.dead_lines import LIVE, ask_about, words_for
-from handlers.time.held import Held, has_stored_log, is_as_sent, place_of, sent_as_json, stored_as_json
+from handlers.time.held import (
+    Held,
+    has_stored_log,
+    is_as_sent,
+    place_of,
+    rounding_remark,
+    sent_as_json,
+    stored_as_json,
+)
 from mappings.codes import Code
 from mappings.config.rules import InvoiceStatusValues
 from mappings.time.entry import correction, entry_number
@@ -222,7 +230,7 @@ class TimeLedger:
             return await self._adopt(intent, entry, client_id, error)
         await self._remember(entry, client_id, task)
         await self._check_echo(task, entry, client_id)
-        return f"{entry.number} created: {entry.hours} h at {entry.rate}"
+        return f"{entry.number} created: {entry.hours} h at {entry.rate}{rounding_remark(task, entry)}"
 
     async def _adopt(self, intent: Link, entry: TimeEntry, client_id: str, error: RemoteError) -> str:
         task = await self._ninja.find_task(entry.number)
@@ -257,7 +265,7 @@ class TimeLedger:
             raise RetryLater(Code.CHANGED_MEANWHILE, f"{entry.number} was invoiced just now; retrying", 1)
         await self._remember(entry, client_id, updated, is_moved=place.is_moved)
         await self._check_echo(updated, placed, place.client_id)
-        return f"{entry.number} {word}: {entry.hours} h at {entry.rate}"
+        return f"{entry.number} {word}: {entry.hours} h at {entry.rate}{rounding_remark(updated, entry)}"
 
     async def _has_changed(self, task: NinjaTask) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""`taiga-billing bench`, with `abuse`, `scale`, `soak` and `chaos`."""
+"""`taiga-billing bench`, with `abuse`, `scale`, `balance`, `soak` and `chaos`."""
 
 import logging
 import random
@@ -14,6 +14,7 @@ from middleware.commands.common import FailedError, json_option, print_json, run
 from middleware.embedded import EmbeddedServerError, embedded_servers
 from middleware.lab.bench import stack
 from middleware.lab.bench.abuse import Endured, endure
+from middleware.lab.bench.balance import measure_balance
 from middleware.lab.bench.report import QUICK, Plan, print_result, run_bench
 from middleware.lab.bench.scale import measure_scale
 from middleware.lab.bench.scale import soak as measure_soak
@@ -96,6 +97,27 @@ def scale(*, events: int, as_json: bool) -> None:
             f"{what}: {empty:,.0f} a second on an empty store, {full:,.0f} with {events:,} finished events"
             f" ({full / empty:.0%})"
         )
+
+
+@command.command("balance")
+@click.option(
+    "--entries", type=click.IntRange(10), default=50_000, show_default=True, help="Entries, most of them billed."
+)
+@json_option
+def balance(*, entries: int, as_json: bool) -> None:
+    """Measure what a balance of many hours costs; exit code 1 when it does not add up."""
+    configure_logs("console", "error")
+    with _own_ground() as ground:
+        result = run(measure_balance(ground, entries))
+    if as_json:
+        print_json(result)
+    else:
+        click.echo(
+            f"{entries:,} entries in {result.seconds:.1f} s ({result.cpu_seconds:.1f} s of its own processor time),"
+            f" at most {result.peak_mb:.0f} MB: {result.said}"
+        )
+    if not result.said.endswith("add up"):
+        raise FailedError(result.said)
 
 
 @command.command("soak")

@@ -330,3 +330,11 @@ async def test_below_the_minimum() -> None:
     await feed.told(story)
     assert "below the minimum of 1 h; TAIGA-T7 removed" in await change(feed, story, hours=0.5)
     assert await feed.told(story) == Ignored(Code.BELOW_MINIMUM, "below the minimum of 1 h")
+
+
+async def test_what_invoice_ninja_rounded_is_said(story: Story) -> None:
+    """It shows another time than was sent: the outcome names both, and which one is billed."""
+    fed = Feed(world())
+    fed.world.ninja.rounds_to = 3 * 3600
+    outcome = await fed.told(story)
+    assert "2 h at 75.00 (Invoice Ninja shows 3 h, because it rounds; 2 h are billed)" in outcome.reason
