@@ -16,6 +16,7 @@ class Code(StrEnum):
     TAKEN_TOGETHER = "taken_together"
     NOTHING_TO_RECHECK = "nothing_to_recheck"
     HANDED_BACK = "handed_back"
+    WORKER_DIED = "worker_died"
     DISCARDED = "discarded"
     NOT_UNDERSTOOD = "not_understood"
     GAVE_UP = "gave_up"

@@ -8,9 +8,10 @@ from contextlib import suppress
 import asyncpg
 import pytest
 
+from mappings.codes import Code
 from middleware.store.events import claims as claims_module
 from middleware.store.events.actions import EventActions
-from middleware.store.events.claims import CLAIM, Claims, ClaimsLostError
+from middleware.store.events.claims import CLAIM, ORPHANED, Claims, ClaimsLostError
 from tests.support.pipeline import BASE_TIME, claims, event_store, finish, new_event, settlement, statuses, until
 
 
@@ -166,6 +167,9 @@ async def test_orphans_of_a_killed_connection(clean_database: str) -> None:
         assert await other.release_orphans([living.subject]) == 0
         await cut(pool, one)
         await until(lambda: releases_one(other, living.subject))
+        row = await store.find(dying.due[0].id)
+        assert row is not None
+        assert (row.status, row.outcome_code, row.reason) == ("retrying", Code.WORKER_DIED, ORPHANED)
         (taken,) = await other.claim(5, [living.subject])
         assert (taken.subject, taken.due[0].attempts) == ("dies", 2)
         with pytest.raises(ClaimsLostError):

@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 
+from mappings.codes import Code
 from middleware.store.database import STORE_ERRORS, StoreUnavailableError, connect
 from middleware.store.events.claim_records import (
     AttemptRecord,
@@ -29,7 +30,7 @@ from middleware.store.events.rechecks import remember_doubts
 CLOSE_SECONDS = 5
 # Events in one attempt: beyond, the newest go first and the others follow, so that no burst fills the memory.
 MOST_OF_A_SUBJECT = 100
-ORPHANED = "its worker died in the middle of it"
+ORPHANED = "its worker died during the attempt"
 
 EVENT_COLUMNS = (
     "e.id, e.source, e.type, e.key, e.subject, e.occurred_at, e.received_at, e.series_started_at, e.attempts, e.body"
@@ -96,13 +97,15 @@ UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(subject, 0)) FROM unnest($1
 
 # `processing` rows whose lock nobody holds: their worker is gone. Taking the lock is the proof; it ends with the
 # transaction. A row that its worker settled meanwhile is no longer `processing` when the update comes to it.
-RELEASE_ORPHANS = """
+RELEASE_ORPHANS = f"""
 WITH suspects AS MATERIALIZED (
     SELECT DISTINCT subject FROM events WHERE status = 'processing' AND subject <> ALL ($1::text[])
 ), orphans AS MATERIALIZED (
     SELECT subject FROM suspects WHERE pg_try_advisory_xact_lock(hashtextextended(subject, 0))
 )
-UPDATE events SET status = 'retrying', next_attempt_at = now() FROM orphans
+UPDATE events SET status = 'retrying', next_attempt_at = now(), outcome_code = '{Code.WORKER_DIED}',
+    reason = '{ORPHANED}', hint = ''
+FROM orphans
 WHERE events.subject = orphans.subject AND events.status = 'processing'
 RETURNING events.id, events.subject
 """
