@@ -10,6 +10,7 @@ import pytest
 from handlers.errors import NeedsPerson
 from handlers.outcome import Ignored, Processed
 from mappings.codes import Code
+from tests.support.payments.money_stories import payment_record, session, stripe_invoice
 from tests.support.payments.payment_bench import Bench, bench, dispute, open_invoice, paid, refund, stripe_event
 from tests.support.payments.stripe_story import Json
 
@@ -21,27 +22,6 @@ async def desk() -> AsyncIterator[Bench]:
     """A bench with an empty Invoice Ninja."""
     async with bench() as one:
         yield one
-
-
-def session(**more: object) -> Json:
-    """A Checkout Session of pi_1 that is paid, with a receipt invoice."""
-    body = {"id": "cs_1", "object": "checkout.session", "payment_status": "paid", "amount_total": 10000}
-    body |= {"currency": "eur", "status": "complete", "created": DAY, "payment_intent": "pi_1", "invoice": "in_1"}
-    return stripe_event("checkout.session.completed", DAY + 1, {**body, **more})
-
-
-def stripe_invoice(kind: str = "invoice.paid", **more: object) -> Json:
-    """A Stripe invoice over 100 that is paid, and that nobody attempted to charge."""
-    body = {"id": "in_1", "object": "invoice", "status": "paid", "amount_due": 10000, "amount_paid": 10000}
-    body |= {"currency": "eur", "attempted": False, "attempt_count": 0, "created": DAY, "metadata": {}}
-    return stripe_event(kind, DAY + 2, {**body, **more})
-
-
-def payment_record(amount: int, *, key: str = "inpay_1") -> Json:
-    """Money that came past Stripe, as the newest versions tell of it."""
-    body = {"id": key, "object": "invoice_payment", "invoice": "in_1", "status": "paid", "amount_paid": amount}
-    body |= {"currency": "eur", "payment": {"type": "payment_record", "payment_record": "pr_1"}, "created": DAY}
-    return stripe_event("invoice_payment.paid", DAY + 3, body)
 
 
 NUMBER: Any = {"invoice_number": "R-1"}
