@@ -54,7 +54,7 @@ class BodyBudget:
             return
         self._active[sender] = asyncio.get_running_loop().time()
         self._active.move_to_end(sender)
-        if self._total > self._most and len(self._active) > 1:
+        if self._total > self._most and self._who_goes_on > 1:
             del self._active[sender]
             self._line[sender] = None
             sender.hold()
@@ -78,8 +78,13 @@ class BodyBudget:
         self._line.pop(sender, None)
         self._admit()
 
+    @property
+    def _who_goes_on(self) -> int:
+        """How many are being read or answered: when there is none, the next in line must go on, whatever the sum."""
+        return len(self._taken) - len(self._line)
+
     def _admit(self) -> None:
-        while self._line and (self._total <= self._most or not self._active):
+        while self._line and (self._total <= self._most or not self._who_goes_on):
             sender, _ = self._line.popitem(last=False)
             self._active[sender] = asyncio.get_running_loop().time()
             sender.proceed()

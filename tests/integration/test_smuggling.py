@@ -195,7 +195,7 @@ async def test_big_bodies_wait_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = Seen()
     body = b"a" * 200_000
     head = f"POST /big HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-    async with running(seen, body_seconds=30) as port:
+    async with running(seen, body_seconds=10) as port:
         stalled = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
         for _, writer in stalled:
             writer.write(head + body[:-1])
