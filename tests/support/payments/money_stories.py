@@ -6,12 +6,13 @@ events that Stripe sends. All sums are cents.
 
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.support.payments.payment_bench import DAY, dispute, paid, refund, stripe_event
 from tests.support.payments.stripe_story import Json
 
 WHOLE = 10_000
-NUMBER = {"invoice_number": "R-1"}
+NUMBER: Any = {"invoice_number": "R-1"}
 
 
 def session(**more: object) -> Json:
