@@ -86,7 +86,7 @@ def _pay(made: MoneyStory, chance: random.Random) -> None:
     made.events.append(paid(WHOLE, **NUMBER))
     made.received = {"pi_1": WHOLE}
     if kind == "receipt":
-        where = chance.choice(({}, NUMBER))
+        where: Any = chance.choice(({}, NUMBER))
         made.events += [session(metadata=where), stripe_invoice(metadata=where)]
     elif kind == "twice":
         second = chance.choice((WHOLE, chance.randrange(1, WHOLE)))
