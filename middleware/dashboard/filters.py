@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from middleware.store.events.search import EventFilter
 
-TEXTS = ("source", "type", "status", "subject", "text")
+TEXTS = ("source", "type", "status", "subject", "code", "text")
 LONGEST = 200
 
 
@@ -19,6 +19,7 @@ class AskedFilter:
     type: str = ""
     status: str = ""
     subject: str = ""
+    code: str = ""
     text: str = ""
     since: str = ""
     until: str = ""
@@ -52,6 +53,7 @@ def event_filter(asked: AskedFilter, zone: tzinfo) -> EventFilter:
         type=asked.type,
         status=asked.status,
         subject=asked.subject,
+        code=asked.code,
         text=asked.text,
         since=datetime.combine(since, time(0), zone) if since else None,
         until=datetime.combine(until + timedelta(days=1), time(0), zone) if until else None,

@@ -180,6 +180,14 @@ async def test_event_tells_its_story(ada: Visitor, pool: asyncpg.Pool) -> None:
         assert text in page, text
 
 
+async def test_events_by_outcome_code(ada: Visitor, pool: asyncpg.Pool) -> None:
+    """The address of the list may name a code: only the events that ended with it are shown, marked with it."""
+    one = await pool.fetchval("UPDATE events SET outcome_code = 'no_rate' WHERE id = 1 RETURNING id")
+    page = await ada.get("/events?code=no_rate")
+    assert f'href="/events/{one}"' in page
+    assert page.count('data-code="no_rate"') == page.count('<th scope="row"') == 1
+
+
 async def test_event_of_a_payment_shows_the_payment(ada: Visitor, pool: asyncpg.Pool) -> None:
     """A payment that is recorded is what its events made; one that is not known made nothing."""
     event = (
