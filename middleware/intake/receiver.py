@@ -67,6 +67,8 @@ class Receiver:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         address = scope["client"][0] if scope["client"] else ""
         try:
+            if len(headers) != len(scope["headers"]):
+                self._refuse_two_signatures(scope)
             stored = await self._take(receive, headers)
         except RejectedDeliveryError as rejection:
             warn_unless_believed(scope)
@@ -74,6 +76,13 @@ class Receiver:
             return
         self._ack_seconds.observe(time.perf_counter() - started)
         await self._acknowledged(stored)(scope, receive, send)
+
+    def _refuse_two_signatures(self, scope: Scope) -> None:
+        """Which of two is meant, a proxy and we might see differently."""
+        names = [name.decode("latin-1") for name, _ in scope["headers"]]
+        twice = next((name for name in self._rules.signature_headers if names.count(name) > 1), None)
+        if twice is not None:
+            raise RejectedDeliveryError(403, "malformed_signature", f"the request has two headers {twice}")
 
     async def _take(self, receive: Receive, headers: Mapping[str, str]) -> Enqueued:
         now = time.monotonic()

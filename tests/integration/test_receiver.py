@@ -220,3 +220,16 @@ async def test_a_key_of_another_project(clean_database: str, store: EventStore) 
 
 
 _ids = count(100)
+
+
+async def test_two_signatures(receiver: httpx.AsyncClient, store: EventStore) -> None:
+    """A request with a signature header twice is refused, even when one of them is right; other headers may repeat."""
+    body = body_of()
+    right = list(signed(body).items())
+    twice = [*right, ("X-Hub-Signature", "sha1=" + "0" * 40)]
+    assert (await receiver.post("/webhooks/taiga", content=body, headers=twice)).json()[
+        "reason"
+    ] == "malformed_signature"
+    assert await store.list() == []
+    other = [*right, ("X-Forwarded-For", "1.2.3.4"), ("X-Forwarded-For", "5.6.7.8")]
+    assert (await receiver.post("/webhooks/taiga", content=body, headers=other)).status_code == 202
