@@ -35,10 +35,11 @@ from handlers.ports.invoice_world import InvoiceWorld
 from handlers.recheck import is_recheck
 from mappings.codes import Code
 from mappings.invoiceninja.models import Invoice
+from mappings.invoiceninja.tasks import Task
 from mappings.invoices.difference import changes
 from mappings.invoices.draft import draft_of
 from mappings.invoices.identity import fingerprint
-from mappings.invoices.models import LoggedTask, PeriodWork, PlannedInvoice
+from mappings.invoices.models import PeriodWork, PlannedInvoice
 from mappings.invoices.period import local_date
 from mappings.invoices.plan import plan
 
@@ -174,12 +175,12 @@ class _Client:
             await self._make(invoice, tasks)
         return True
 
-    async def _is_unchanged(self, invoice: PlannedInvoice, tasks: dict[str, LoggedTask]) -> bool:
+    async def _is_unchanged(self, invoice: PlannedInvoice, tasks: dict[str, Task]) -> bool:
         """Read every task once more, right before the request: nothing in Invoice Ninja prevents billing it twice."""
         present = {task.id: task for task in await self.world.books.unbilled_tasks(self.due.client_id)}
         return all(present.get(entry.task_id) == tasks[entry.task_id] for entry in invoice.entries)
 
-    async def _make(self, planned: PlannedInvoice, tasks: dict[str, LoggedTask]) -> None:
+    async def _make(self, planned: PlannedInvoice, tasks: dict[str, Task]) -> None:
         now = self.context.clock()
         logs = logs_of({entry.task_id: tasks[entry.task_id] for entry in planned.entries})
         intent = InvoiceIntent(self.due, planned, now, logs)

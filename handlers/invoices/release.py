@@ -18,7 +18,7 @@ from handlers.ports.invoice_world import BillingBooks, InvoiceWorld
 from handlers.time.adoption import KIND as TIME_ENTRY
 from mappings.invoiceninja.models import NOT_OWED, Invoice
 from mappings.invoiceninja.settings import Rounding, effective_settings
-from mappings.invoices.models import LogEntry, LoggedTask
+from mappings.invoiceninja.tasks import LogEntry, Task
 from mappings.invoices.splitting import kept_log
 from mappings.values.hours import seconds_to_hours
 
@@ -49,7 +49,7 @@ async def decide(reference: str, decision: Decision, context: Context) -> Releas
     invoice = await _find_invoice(reference, release.world.books)
     if invoice is not None:
         return await release.of_invoice(invoice, decision)
-    task = await release.world.books.find_logged_task(reference)
+    task = await release.world.books.find_task(reference)
     if task is None or task.is_deleted:
         return Released(problems=(f"Invoice Ninja has no invoice and no task {reference}",))
     return await release.of_task(task, decision)
@@ -75,7 +75,7 @@ class _Release:
             await self.context.reviews.close(subject, CANCELLED, f"decided: {decision.replace('_', ' ')}")
         return released
 
-    async def of_task(self, task: LoggedTask, decision: Decision) -> Released:
+    async def of_task(self, task: Task, decision: Decision) -> Released:
         if decision == "leave":
             return Released(problems=("an entry cannot be left: untick Billable in Taiga, or free it with bill-again",))
         if not task.invoice_id:
@@ -86,7 +86,7 @@ class _Release:
             return Released(problems=(f"{task.number} is billed by invoice {invoice.name}",))
         return await self._free([task], "the invoice that is gone")
 
-    async def _free(self, tasks: Sequence[LoggedTask], where: str) -> Released:
+    async def _free(self, tasks: Sequence[Task], where: str) -> Released:
         links = await self.world.plans.time_links([task.id for task in tasks])
         done: list[str] = []
         problems: list[str] = []
@@ -107,7 +107,7 @@ class _Release:
             done.append(f"nothing is linked to {where} any more")
         return Released(tuple(done), tuple(problems))
 
-    async def _free_one(self, task: LoggedTask, subject: str) -> str:
+    async def _free_one(self, task: Task, subject: str) -> str:
         log = await self._log_to_send(task, subject)
         try:
             freed = await self.world.books.free_task(task, log)
@@ -120,7 +120,7 @@ class _Release:
             return f"{task.number} stays linked to its invoice, though Invoice Ninja refused nothing"
         return "" if freed.spans == task.spans else f"{task.number} is free, but shows other times than before"
 
-    async def _log_to_send(self, task: LoggedTask, subject: str) -> tuple[LogEntry, ...]:
+    async def _log_to_send(self, task: Task, subject: str) -> tuple[LogEntry, ...]:
         """The log with the times that we sent, or that round to those it shows: read ones would be rounded again."""
         stored = [list(span) for span in task.spans]
         for link in await self.context.links.of_subject(subject) if subject else ():
@@ -136,7 +136,7 @@ class _Release:
         return effective_settings(client, await books.company(), groups).rounding
 
 
-def _look_again(task: LoggedTask, subject: str, now: datetime) -> NewEvent:
+def _look_again(task: Task, subject: str, now: datetime) -> NewEvent:
     """Lets `record_time` write the status back; dated before the work, as all our events about items are."""
     return own_event(
         TASK_INVOICED,

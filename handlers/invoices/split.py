@@ -21,7 +21,8 @@ from handlers.ports.context import Context, Link
 from handlers.ports.invoice_world import BillingBooks
 from handlers.time.adoption import KIND as TIME_ENTRY
 from mappings.codes import Code
-from mappings.invoices.models import Entry, LogEntry, LoggedTask, spans_of
+from mappings.invoiceninja.tasks import LogEntry, Task, spans_of
+from mappings.invoices.models import Entry
 from mappings.invoices.splitting import split_log
 from mappings.values.hours import seconds_to_hours
 
@@ -29,7 +30,7 @@ KIND = "split"
 _MOST_PARTS = 50
 
 
-async def split(entry: Entry, task: LoggedTask, books: BillingBooks, context: Context) -> None:
+async def split(entry: Entry, task: Task, books: BillingBooks, context: Context) -> None:
     """Divide the task of the entry at its border.
 
     Raises:
@@ -48,7 +49,7 @@ async def split(entry: Entry, task: LoggedTask, books: BillingBooks, context: Co
     }
     intent = Link(client_subject(task.client_id), KIND, task.number, "", state)
     await context.links.save(intent)
-    rest = await books.find_logged_task(number)
+    rest = await books.find_task(number)
     if rest is None:
         try:
             rest = await books.create_rest(task, number, rest_log)
@@ -71,7 +72,7 @@ async def finish_splits(client_id: str, books: BillingBooks, context: Context) -
     for intent in await context.links.of_subject(client_subject(client_id)):
         if intent.kind != KIND:
             continue
-        rest = await books.find_logged_task(intent.state["rest_number"])
+        rest = await books.find_task(intent.state["rest_number"])
         if rest is None:
             _wait_if_young(intent.state, context.clock())
         task = (await books.logged_tasks(client_id, [intent.state["task_id"]], 0)).get(intent.state["task_id"])
@@ -86,7 +87,7 @@ async def finish_splits(client_id: str, books: BillingBooks, context: Context) -
             await _cut_off(intent, task, rest, books, context)
 
 
-async def _cut_off(intent: Link, task: LoggedTask, rest: LoggedTask, books: BillingBooks, context: Context) -> None:
+async def _cut_off(intent: Link, task: Task, rest: Task, books: BillingBooks, context: Context) -> None:
     border: int = intent.state["border"]
     if task.ended_at > border:
         if task.invoice_id:
@@ -107,9 +108,7 @@ async def _cut_off(intent: Link, task: LoggedTask, rest: LoggedTask, books: Bill
     await context.links.remove(intent)
 
 
-async def _undone(
-    intent: Link, task: LoggedTask, rest: LoggedTask, books: BillingBooks, context: Context
-) -> NeedsPerson:
+async def _undone(intent: Link, task: Task, rest: Task, books: BillingBooks, context: Context) -> NeedsPerson:
     """Take the rest away and give the task its whole log back: a part was stored with another time than was sent.
 
     A task that came from Taiga is billed as it was sent, whatever Invoice Ninja stores of it now.
@@ -129,18 +128,18 @@ async def _undone(
     )
 
 
-def _rest_spans(task: LoggedTask, intent: Link) -> tuple[tuple[int, int], ...]:
+def _rest_spans(task: Task, intent: Link) -> tuple[tuple[int, int], ...]:
     return spans_of(split_log(task.log, intent.state["border"])[1])
 
 
-async def _remember_stored(subject: str, task: LoggedTask, context: Context) -> None:
+async def _remember_stored(subject: str, task: Task, context: Context) -> None:
     for link in await context.links.of_subject(subject):
         if link.kind == TIME_ENTRY and link.number == task.number:
             stored = {**link.state.get("stored", {}), "time_log": [list(span) for span in task.spans]}
             await context.links.save(replace(link, state={**link.state, "stored": stored}))
 
 
-async def _remember(subject: str, task: LoggedTask, rest: LoggedTask, border: int, context: Context) -> None:
+async def _remember(subject: str, task: Task, rest: Task, border: int, context: Context) -> None:
     """Let the time ledger know both parts as what was sent, and plans that they were divided here."""
     known = {link.number: link for link in await context.links.of_subject(subject) if link.kind == TIME_ENTRY}
     whole = known.get(task.number)
@@ -151,18 +150,18 @@ async def _remember(subject: str, task: LoggedTask, rest: LoggedTask, border: in
         await context.links.save(Link(subject, TIME_ENTRY, part.number, part.id, state))
 
 
-def _part_state(whole: Mapping[str, Any], part: LoggedTask) -> Mapping[str, Any]:
+def _part_state(whole: Mapping[str, Any], part: Task) -> Mapping[str, Any]:
     hours = str(seconds_to_hours(part.seconds))
     times = {"hours": hours, "raw_hours": hours, "started_at": part.started_at, "ended_at": part.ended_at}
     stored = {**whole.get("stored", {}), "time_log": [list(span) for span in part.spans]}
     return {**whole, "sent": {**whole.get("sent", {}), **times}, "stored": stored}
 
 
-async def _free_number(task: LoggedTask, rest_log: tuple[LogEntry, ...], books: BillingBooks) -> str:
+async def _free_number(task: Task, rest_log: tuple[LogEntry, ...], books: BillingBooks) -> str:
     """The first free number behind that of the task, or that of a rest which is there already."""
     for suffix in range(2, _MOST_PARTS):
         number = f"{task.number}-{suffix}"
-        found = await books.find_logged_task(number)
+        found = await books.find_task(number)
         is_the_rest = found is not None and not (found.is_deleted or found.invoice_id) and found.log == rest_log
         if found is None or is_the_rest:
             return number

@@ -6,10 +6,10 @@ from datetime import date, timedelta
 
 from handlers.errors import NotFound
 from handlers.ports.invoice_world import BillingBooks, InvoiceWorld
-from mappings.invoiceninja.models import NOT_OWED, Invoice
-from mappings.invoices.models import LoggedTask, PeriodWork
+from mappings.invoiceninja.models import NOT_OWED, Invoice, NinjaClient
+from mappings.invoiceninja.tasks import Task
+from mappings.invoices.models import PeriodWork
 from mappings.invoices.period import Period, local_date
-from mappings.time.models import NinjaClient
 
 _MARGIN = timedelta(days=31)
 """An invoice may be dated before the work that it bills, but hardly by more than this."""
@@ -62,9 +62,7 @@ async def read_work(
     )
 
 
-async def overlapping(
-    books: BillingBooks, tasks: Sequence[LoggedTask], period: Period, client_id: str
-) -> list[Invoice]:
+async def overlapping(books: BillingBooks, tasks: Sequence[Task], period: Period, client_id: str) -> list[Invoice]:
     """The live invoices whose lines name one of these unlinked tasks.
 
     A task may be free though an invoice still bills it: Invoice Ninja lets a second invoice take the task over, and
@@ -85,9 +83,7 @@ async def billing(books: BillingBooks, task_ids: Collection[str], first_day: dat
     ]
 
 
-async def _billed_by(
-    books: BillingBooks, tasks: Sequence[LoggedTask], period: Period, client_id: str
-) -> Mapping[str, str]:
+async def _billed_by(books: BillingBooks, tasks: Sequence[Task], period: Period, client_id: str) -> Mapping[str, str]:
     found = await overlapping(books, tasks, period, client_id)
     return {task_id: invoice.name for invoice in found for task_id in invoice.task_ids}
 

@@ -9,10 +9,11 @@ from handlers.invoices.texts import put_texts
 from handlers.invoices.unbilled import overlapping
 from handlers.ports.invoice_world import BillingBooks
 from mappings.invoiceninja.models import Invoice
+from mappings.invoiceninja.tasks import Task
 from mappings.invoices.draft import invoice_lines
 from mappings.invoices.identity import MARK_PREFIX
 from mappings.invoices.lines import lines_of
-from mappings.invoices.models import Entry, LoggedTask, PlannedInvoice
+from mappings.invoices.models import Entry, PlannedInvoice
 from mappings.invoices.period import Period
 from mappings.invoices.totals import sums
 
@@ -151,7 +152,7 @@ def _billed_otherwise(invoice: Invoice, planned: PlannedInvoice) -> frozenset[st
     return frozenset(line.task_id for line in planned.lines if (line.task_id, line.quantity, line.cost) not in present)
 
 
-def logs_of(tasks: Mapping[str, LoggedTask]) -> Logs:
+def logs_of(tasks: Mapping[str, Task]) -> Logs:
     """When these tasks were worked on."""
     return {task_id: task.spans for task_id, task in tasks.items()}
 

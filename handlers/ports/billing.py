@@ -8,8 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 from handlers.event import Event
-from mappings.invoiceninja.models import Allocation, Currency, Invoice, InvoiceDraft, Payment, PaymentDraft
-from mappings.time.models import NinjaClient
+from mappings.invoiceninja.models import Allocation, Currency, Invoice, InvoiceDraft, NinjaClient, Payment, PaymentDraft
 
 Json = Mapping[str, Any]
 

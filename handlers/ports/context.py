@@ -11,8 +11,10 @@ from handlers.ports.billing import EventHistory, PaymentWorld
 from handlers.ports.events import EventSink
 from handlers.ports.invoice_world import InvoiceWorld
 from mappings.config.file import MappingFile
+from mappings.invoiceninja.tasks import Task
+from mappings.taiga.models import AttributeDefinition, AttributeValues, WorkItem, WorkKind
 from mappings.time.entry import NUMBER_PREFIX
-from mappings.time.models import AttributeDefinition, AttributeValues, NinjaTask, TimeEntry, WorkItem, WorkKind
+from mappings.time.models import TimeEntry
 
 
 class Clock(Protocol):
@@ -67,7 +69,7 @@ class TimeEntries(Protocol):
         """The client id for an id, a client number or an id number typed by a person; None when there is none."""
         ...
 
-    async def create_task(self, entry: TimeEntry, client_id: str) -> NinjaTask:
+    async def create_task(self, entry: TimeEntry, client_id: str) -> Task:
         """Create the task; its `number` makes a second one impossible.
 
         Raises:
@@ -75,11 +77,11 @@ class TimeEntries(Protocol):
         """
         ...
 
-    async def find_task(self, number: str) -> NinjaTask | None:
+    async def find_task(self, number: str) -> Task | None:
         """The task with exactly this number, deleted ones included."""
         ...
 
-    async def task(self, task_id: str) -> NinjaTask:
+    async def task(self, task_id: str) -> Task:
         """The task by id.
 
         Raises:
@@ -87,7 +89,7 @@ class TimeEntries(Protocol):
         """
         ...
 
-    async def update_task(self, task_id: str, entry: TimeEntry, client_id: str) -> NinjaTask:
+    async def update_task(self, task_id: str, entry: TimeEntry, client_id: str) -> Task:
         """Write the whole task: a PUT is not partial (docs/facts/invoice-ninja.md section 6)."""
         ...
 

@@ -7,29 +7,30 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from handlers.ports.events import EventSink
-from mappings.invoiceninja.models import Company, CustomField, Invoice, InvoiceDraft, InvoiceLine, Project, Statics
-from mappings.invoices.balance import ClosedWork, RecordedEntry
-from mappings.invoices.models import (
-    CreditProposal,
-    InvoicePlan,
-    LogEntry,
-    LoggedTask,
-    PlannedInvoice,
-    TimeLink,
-    Unresolved,
+from mappings.invoiceninja.models import (
+    Company,
+    CustomField,
+    Invoice,
+    InvoiceDraft,
+    InvoiceLine,
+    NinjaClient,
+    Project,
+    Statics,
 )
+from mappings.invoiceninja.tasks import LogEntry, Task
+from mappings.invoices.balance import ClosedWork, RecordedEntry
+from mappings.invoices.models import CreditProposal, InvoicePlan, PlannedInvoice, TimeLink, Unresolved
 from mappings.time.entry import NUMBER_PREFIX
-from mappings.time.models import NinjaClient
 
 
 class BillingBooks(Protocol):
     """Invoice Ninja as the making of invoices sees it."""
 
-    async def unbilled_tasks(self, client_id: str = "") -> list[LoggedTask]:
+    async def unbilled_tasks(self, client_id: str = "") -> list[Task]:
         """All tasks that no invoice bills, archived ones included; of a client when given."""
         ...
 
-    async def logged_tasks(self, client_id: str, task_ids: Collection[str], since: int) -> dict[str, LoggedTask]:
+    async def logged_tasks(self, client_id: str, task_ids: Collection[str], since: int) -> dict[str, Task]:
         """These tasks as they are now, deleted ones included; those that are purged are missing.
 
         `since` (unix seconds) lies before they were invoiced.
@@ -106,7 +107,7 @@ class BillingBooks(Protocol):
         """E-mail them with one request, and their state afterwards."""
         ...
 
-    async def all_tasks(self, task_ids: Collection[str]) -> list[LoggedTask]:
+    async def all_tasks(self, task_ids: Collection[str]) -> list[Task]:
         """Those of these tasks that are there, in whatever state; read as one long list."""
         ...
 
@@ -114,11 +115,11 @@ class BillingBooks(Protocol):
         """All invoices that are not deleted."""
         ...
 
-    async def find_logged_task(self, number: str) -> LoggedTask | None:
+    async def find_task(self, number: str) -> Task | None:
         """The task with exactly this number, deleted ones included."""
         ...
 
-    async def create_rest(self, task: LoggedTask, number: str, log: Sequence[LogEntry]) -> LoggedTask:
+    async def create_rest(self, task: Task, number: str, log: Sequence[LogEntry]) -> Task:
         """Make a task like this one, under another number and with this part of its log.
 
         Raises:
@@ -126,7 +127,7 @@ class BillingBooks(Protocol):
         """
         ...
 
-    async def free_task(self, task: LoggedTask, log: Sequence[LogEntry]) -> LoggedTask:
+    async def free_task(self, task: Task, log: Sequence[LogEntry]) -> Task:
         """Unlink the task from its invoice, and send this log with it.
 
         Raises:
@@ -134,7 +135,7 @@ class BillingBooks(Protocol):
         """
         ...
 
-    async def replace_log(self, task: LoggedTask, log: Sequence[LogEntry]) -> LoggedTask:
+    async def replace_log(self, task: Task, log: Sequence[LogEntry]) -> Task:
         """Give the task this log instead of its own; everything else stays."""
         ...
 

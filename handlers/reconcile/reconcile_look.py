@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from handlers.reconcile.taiga_models import Newest, Seen, gone
-from mappings.time.models import WorkItem, WorkKind
+from mappings.taiga.models import WorkItem, WorkKind
 
 
 def subject_of(kind: WorkKind, item_id: int) -> str:

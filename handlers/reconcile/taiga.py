@@ -19,7 +19,7 @@ from handlers.reconcile.taiga_listing import Listing
 from handlers.reconcile.taiga_models import Difference, Newest, Report, Scope, Seen, SeenItems, TaigaLists
 from mappings.config.file import MappingFile, ProjectRules
 from mappings.taiga.fingerprint import content_mark, row_mark
-from mappings.time.models import WorkItem, WorkKind
+from mappings.taiga.models import WorkItem, WorkKind
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 BATCH = 200

@@ -7,9 +7,10 @@ from mappings.codes import Code
 from mappings.config.file import ProjectRules
 from mappings.errors import BadInput
 from mappings.taiga.fingerprint import content_mark, row_mark
+from mappings.taiga.models import WorkItem
 from mappings.time.absent import seems_renamed
 from mappings.time.entry import plan_time
-from mappings.time.models import NotBillable, WorkItem
+from mappings.time.models import NotBillable
 
 
 def may_have_changed(item: WorkItem, seen: Seen | None, *, is_linked: bool) -> bool:

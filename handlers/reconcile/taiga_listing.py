@@ -8,8 +8,8 @@ from handlers.reconcile.reconcile_look import Look, subject_of
 from handlers.reconcile.taiga_compare import is_due_again, may_have_changed
 from handlers.reconcile.taiga_models import Seen
 from mappings.config.file import ProjectRules
+from mappings.taiga.models import WorkItem
 from mappings.time.entry import is_too_early
-from mappings.time.models import WorkItem
 
 
 @dataclass(slots=True)

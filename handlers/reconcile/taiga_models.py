@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
-from mappings.time.models import WorkItem, WorkKind
+from mappings.taiga.models import WorkItem, WorkKind
 
 State = Literal["closed", "open", "gone"]
 

@@ -6,9 +6,9 @@ from handlers.time.ledger import TimeLedger
 from mappings.codes import Code
 from mappings.config.file import ProjectRules
 from mappings.errors import BadInput
+from mappings.taiga.models import WorkItem
 from mappings.time.absent import check_attributes
 from mappings.time.entry import is_too_early
-from mappings.time.models import WorkItem
 
 ATTRIBUTE_MISSING = "attribute_missing"
 """The kind of the review of a project, however many of its items wait for the same attribute."""

@@ -7,7 +7,8 @@ Another Taiga that records time in the same company, one that was set up anew, o
 from handlers.errors import NeedsPerson
 from handlers.ports.context import Link
 from mappings.codes import Code
-from mappings.time.models import NinjaTask, TimeEntry
+from mappings.invoiceninja.tasks import Task
+from mappings.time.models import TimeEntry
 
 KIND = "time_entry"
 _MOST_DESCRIPTIONS = 20
@@ -31,14 +32,14 @@ def intent_of(subject: str, entry: TimeEntry, known: Link | None) -> Link:
     return Link(subject, KIND, entry.number, "", state)
 
 
-def is_ours(link: Link, task: NinjaTask) -> bool:
+def is_ours(link: Link, task: Task) -> bool:
     """Whether the task that has the number of a link was made for it."""
     if sent := link.state.get("sent"):
         return bool(task.description == sent["description"])
     return "descriptions" not in link.state or task.description in link.state["descriptions"]
 
 
-def number_taken(name: str, task: NinjaTask, entry: TimeEntry, client_id: str) -> NeedsPerson:
+def number_taken(name: str, task: Task, entry: TimeEntry, client_id: str) -> NeedsPerson:
     """The number of an entry belongs to the entry of other work; `name` names this one."""
     return NeedsPerson(
         Code.NUMBER_TAKEN,

@@ -13,11 +13,11 @@ from handlers.ports.context import Link
 from handlers.ports.invoice_world import BillingBooks
 from handlers.time.held import Billed, Standing, has_stored_log, hours_on_line
 from mappings.invoiceninja.models import NOT_OWED, Invoice
-from mappings.time.models import NinjaTask
+from mappings.invoiceninja.tasks import Task
 
 
 async def billed_by(
-    link: Link, task: NinjaTask | None, invoiced: Mapping[str, Link], books: BillingBooks | None
+    link: Link, task: Task | None, invoiced: Mapping[str, Link], books: BillingBooks | None
 ) -> Billed | None:
     """The invoice on which an entry stands; None when it is free.
 
@@ -62,7 +62,7 @@ def _standing(task_id: str, invoice: Invoice | None) -> Standing:
     return "cancelled" if invoice.status_id in NOT_OWED else "live"
 
 
-def _by_hand(link: Link, task: NinjaTask | None, invoice: Invoice | None) -> Decimal | None:
+def _by_hand(link: Link, task: Task | None, invoice: Invoice | None) -> Decimal | None:
     """Which hours an invoice of a person's bills, when a lost answer left open which ones it found."""
     if task is None or invoice is None or has_stored_log(link, task):
         return None

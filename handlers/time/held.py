@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from handlers.ports.context import Link
-from mappings.time.models import NinjaTask, TimeEntry
+from mappings.invoiceninja.tasks import Task
+from mappings.time.models import TimeEntry
 from mappings.values.hours import seconds_to_hours
 
 Standing = Literal["live", "cancelled", "lost"]
@@ -33,7 +34,7 @@ class Held:
     """
 
     link: Link
-    task: NinjaTask | None
+    task: Task | None
     billed: Billed | None = None
 
     @property
@@ -54,7 +55,7 @@ class Held:
         sent = self.link.state.get("sent")
         if sent:
             return Decimal(sent["hours"])
-        log = self.task.time_log if self.task else ()
+        log = self.task.spans if self.task else ()
         return seconds_to_hours(sum(end - start for start, end in log))
 
 
@@ -67,7 +68,7 @@ class Place:
     is_moved: bool = False
 
 
-def place_of(held: Held, task: NinjaTask, entry: TimeEntry, client_id: str) -> Place:
+def place_of(held: Held, task: Task, entry: TimeEntry, client_id: str) -> Place:
     """Where the entry belongs: where it should go, or where a person moved it since we wrote it.
 
     A move of a person stands until Taiga or mappings.json name another place than before.
@@ -80,7 +81,7 @@ def place_of(held: Held, task: NinjaTask, entry: TimeEntry, client_id: str) -> P
     return Place(client_id, entry.project_id)
 
 
-def has_stored_log(link: Link, task: NinjaTask) -> bool:
+def has_stored_log(link: Link, task: Task) -> bool:
     """Whether the entry shows the time that we know it was given; not after a write whose answer was lost."""
     stored = link.state.get("stored")
     return stored is not None and stored["time_log"] == stored_as_json(task)["time_log"]
@@ -90,16 +91,16 @@ _ROUNDED = Decimal("0.01")
 """Hours by which the quantity of a line may differ from those it stands for: Invoice Ninja and people round it."""
 
 
-def hours_on_line(link: Link, task: NinjaTask, quantity: Decimal) -> Decimal:
+def hours_on_line(link: Link, task: Task, quantity: Decimal) -> Decimal:
     """The hours that an invoice line of this quantity bills: those of the log, or those we sent, if it rounds these."""
-    of_log = seconds_to_hours(sum(end - start for start, end in task.time_log))
+    of_log = seconds_to_hours(sum(end - start for start, end in task.spans))
     sent = link.state.get("sent")
     candidates = [of_log, Decimal(sent["hours"])] if sent else [of_log]
     nearest = min(candidates, key=lambda hours: abs(hours - quantity))
     return nearest if abs(nearest - quantity) <= _ROUNDED else quantity
 
 
-def is_as_sent(held: Held, task: NinjaTask, entry: TimeEntry, client_id: str) -> bool:
+def is_as_sent(held: Held, task: Task, entry: TimeEntry, client_id: str) -> bool:
     """Whether the server holds what we want: exactly, or as it stored just this (it rounds)."""
     sent = held.link.state.get("sent")
     if sent == sent_as_json(entry, client_id) and held.link.state.get("stored") == stored_as_json(task):
@@ -109,13 +110,13 @@ def is_as_sent(held: Held, task: NinjaTask, entry: TimeEntry, client_id: str) ->
         and task.rate == entry.rate
         and task.client_id == client_id
         and task.project_id == entry.project_id
-        and task.time_log == ((entry.started_at, entry.ended_at),)
+        and task.spans == ((entry.started_at, entry.ended_at),)
     )
 
 
-def rounding_remark(task: NinjaTask, entry: TimeEntry) -> str:
+def rounding_remark(task: Task, entry: TimeEntry) -> str:
     """What to say where Invoice Ninja stored another time than was sent; the hours that were sent are billed."""
-    sent, stored = entry.ended_at - entry.started_at, sum(end - start for start, end in task.time_log)
+    sent, stored = entry.ended_at - entry.started_at, sum(end - start for start, end in task.spans)
     if stored == sent:
         return ""
     return f" (Invoice Ninja shows {seconds_to_hours(stored)} h, because it rounds; {entry.hours} h are billed)"
@@ -135,12 +136,12 @@ def sent_as_json(entry: TimeEntry, client_id: str) -> dict[str, Any]:
     }
 
 
-def stored_as_json(task: NinjaTask) -> dict[str, Any]:
+def stored_as_json(task: Task) -> dict[str, Any]:
     """What the server made of it, as it is kept in a link."""
     return {
         "description": task.description,
         "client_id": task.client_id,
         "project_id": task.project_id,
         "rate": str(task.rate.normalize()),
-        "time_log": [list(span) for span in task.time_log],
+        "time_log": [list(span) for span in task.spans],
     }

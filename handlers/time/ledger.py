@@ -24,8 +24,10 @@ from handlers.time.held import (
 )
 from mappings.codes import Code
 from mappings.config.rules import InvoiceStatusValues
+from mappings.invoiceninja.tasks import Task
+from mappings.taiga.models import WorkItem
 from mappings.time.entry import correction, entry_number
-from mappings.time.models import NinjaTask, TimeEntry, WorkItem
+from mappings.time.models import TimeEntry
 from mappings.time.recorded import Recorded, read_recorded, shown_assignee
 
 INVOICED = "invoiced"
@@ -63,7 +65,7 @@ class TimeLedger:
             task = await self._present(link)
             self._held.append(Held(link, task, await billed_by(link, task, invoiced, self._books)))
 
-    async def _present(self, link: Link) -> NinjaTask | None:
+    async def _present(self, link: Link) -> Task | None:
         # An intent without an id: the answer to its creation was lost, or never asked for.
         if link.remote_id:
             try:
@@ -249,7 +251,7 @@ class TimeLedger:
             await self._ninja.restore_task(task.id)
         return await self._update(held, task, entry, client_id, "adopted")
 
-    async def _update(self, held: Held, task: NinjaTask, entry: TimeEntry, client_id: str, word: str) -> str:
+    async def _update(self, held: Held, task: Task, entry: TimeEntry, client_id: str, word: str) -> str:
         place = place_of(held, task, entry, client_id)
         placed = replace(entry, project_id=place.project_id)
         try:
@@ -267,16 +269,16 @@ class TimeLedger:
         await self._check_echo(updated, placed, place.client_id)
         return f"{entry.number} {word}: {entry.hours} h at {entry.rate}{rounding_remark(updated, entry)}"
 
-    async def _has_changed(self, task: NinjaTask) -> bool:
+    async def _has_changed(self, task: Task) -> bool:
         try:
             present = await self._ninja.task(task.id)
         except NotFound:
             return True
         return present.is_invoiced or present.is_deleted
 
-    async def _put_back(self, held: Held, task: NinjaTask) -> None:
-        seconds = sum(end - start for start, end in task.time_log)
-        start = task.time_log[0][0] if task.time_log else 0
+    async def _put_back(self, held: Held, task: Task) -> None:
+        seconds = sum(end - start for start, end in task.spans)
+        start = task.spans[0][0] if task.spans else 0
         if (sent := held.link.state.get("sent")) and has_stored_log(held.link, task):
             # Not the log as it was read: where Invoice Ninja rounds down, that would take another step off it.
             start, seconds = sent["started_at"], sent["ended_at"] - sent["started_at"]
@@ -293,7 +295,7 @@ class TimeLedger:
         )
         await self._ninja.update_task(task.id, before, task.client_id)
 
-    async def _check_echo(self, task: NinjaTask, entry: TimeEntry, client_id: str) -> None:
+    async def _check_echo(self, task: Task, entry: TimeEntry, client_id: str) -> None:
         if task.client_id != client_id:
             await self._ninja.delete_task(task.id)
             raise NeedsPerson(
@@ -323,7 +325,7 @@ class TimeLedger:
             await self._save(removed, replace(held.task, is_deleted=True))
         return done
 
-    async def _delete(self, number: str, task: NinjaTask) -> None:
+    async def _delete(self, number: str, task: Task) -> None:
         await self._ninja.delete_task(task.id)
         if (await self._ninja.task(task.id)).is_invoiced:
             # Not even its lock keeps Invoice Ninja from deleting what an invoice bills.
@@ -357,7 +359,7 @@ class TimeLedger:
     def _named(self) -> str:
         return f"{self._item.kind} #{self._item.ref} ({self._item.permalink})"
 
-    async def _remember(self, entry: TimeEntry, client_id: str, task: NinjaTask, *, is_moved: bool = False) -> None:
+    async def _remember(self, entry: TimeEntry, client_id: str, task: Task, *, is_moved: bool = False) -> None:
         state: dict[str, Any] = {
             "sent": sent_as_json(entry, client_id),
             "stored": stored_as_json(task),
@@ -384,7 +386,7 @@ class TimeLedger:
             return {"kind": entry.rate_kind, "name": recorded.name or person, "since": recorded.since or today}
         return {"kind": entry.rate_kind, "name": person, "since": today}
 
-    async def _save(self, link: Link, task: NinjaTask | None) -> None:
+    async def _save(self, link: Link, task: Task | None) -> None:
         known = next((held for held in self._held if held.link.number == link.number), None)
         if known is None or known.link != link:
             await self._links.save(link)

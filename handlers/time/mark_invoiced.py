@@ -11,7 +11,7 @@ from handlers.ports.context import Context
 from handlers.time.ledger import TimeLedger
 from handlers.time.write_back import write_back
 from mappings.codes import Code
-from mappings.time.models import WorkKind
+from mappings.taiga.models import WorkKind
 
 _KINDS: dict[str, WorkKind] = {"task": "task", "userstory": "userstory", "issue": "issue"}
 

@@ -19,9 +19,10 @@ from handlers.time.write_back import is_write_back, write_back
 from mappings.codes import Code
 from mappings.config.file import ProjectRules
 from mappings.errors import BadInput
+from mappings.taiga.models import WorkItem
 from mappings.taiga.webhook import is_own_echo, read_webhook
 from mappings.time.entry import plan_time
-from mappings.time.models import NotBillable, WorkItem
+from mappings.time.models import NotBillable
 
 
 async def record_time(work: Work, context: Context) -> Outcome:

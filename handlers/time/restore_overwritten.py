@@ -8,9 +8,9 @@ from handlers.ports.context import Context, TaigaWork
 from handlers.time.write_back import remembered, replace_values
 from mappings.codes import Code
 from mappings.config.file import ProjectRules
+from mappings.taiga.models import AttributeValues, WorkItem
 from mappings.taiga.overwritten import Overwritten, attribute_changes, last_words, overwritten
 from mappings.taiga.webhook import actor_id
-from mappings.time.models import AttributeValues, WorkItem
 
 
 async def give_back(work: Work, told: WorkItem, rules: ProjectRules, taiga: TaigaWork, context: Context) -> str:

@@ -17,8 +17,8 @@ from handlers.event import SCHEDULE, Event, NewEvent, Work, own_event
 from handlers.ports.context import Context, Link, TaigaWork
 from mappings.codes import Code
 from mappings.config.file import ProjectRules
+from mappings.taiga.models import AttributeValues, WorkItem
 from mappings.taiga.overwritten import Written, as_text
-from mappings.time.models import AttributeValues, WorkItem
 
 WRITE_BACK = "task.write_back"
 """The type of the event that a write-back waits as."""

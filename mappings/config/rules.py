@@ -22,7 +22,7 @@ from mappings.config.types import (
     TaxName,
     TimeZone,
 )
-from mappings.time.models import WorkKind
+from mappings.taiga.models import WorkKind
 
 Rounding = Literal["none", "quarter_hour", "half_hour", "hour"]
 RoundingMode = Literal["up", "nearest", "down"]

@@ -6,11 +6,13 @@ from typing import Any, get_args
 
 from mappings.invoiceninja.models import (
     Company,
+    Contact,
     Currency,
     CustomField,
     Invitation,
     Invoice,
     InvoiceLine,
+    NinjaClient,
     Payment,
     Paymentable,
     Project,
@@ -18,25 +20,28 @@ from mappings.invoiceninja.models import (
     Tax,
 )
 from mappings.invoiceninja.settings import SETTINGS
-from mappings.invoiceninja.task_log import read_time_log
-from mappings.time.models import Contact, NinjaClient, NinjaTask
+from mappings.invoiceninja.task_log import read_log
+from mappings.invoiceninja.tasks import Task
 
 Row = Mapping[str, Any]
 
 _TAX_SLOTS = ("1", "2", "3")
 
 
-def read_task(row: Row) -> NinjaTask:
+def read_task(row: Row) -> Task:
     """A row of /tasks; an entry of its log that is running ends at 0."""
-    return NinjaTask(
+    assigned = text(row, "assigned_user_id")
+    return Task(
         id=record_id(row),
         number=text(row, "number"),
         client_id=text(row, "client_id"),
         project_id=text(row, "project_id"),
         description=text(row, "description"),
         rate=amount(row, "rate"),
-        time_log=read_time_log(row.get("time_log")),
+        log=read_log(row.get("time_log")),
         invoice_id=text(row, "invoice_id"),
+        person_id=assigned or text(row, "user_id"),
+        assigned_id=assigned,
         is_deleted=flag(row, "is_deleted"),
         is_archived=whole(row, "archived_at") > 0,
         updated_at=whole(row, "updated_at"),

@@ -1,4 +1,4 @@
-"""Invoice Ninja's records as the bridge uses them, beside `NinjaTask` and `NinjaClient` of `mappings.time.models`.
+"""Invoice Ninja's records as the bridge uses them, beside `Task` and `NinjaClient` of `mappings.time.models`.
 
 Ids are hash ids, unique per kind of record only; "" means none. Money is `Decimal` in the client's currency. Dates are
 `YYYY-MM-DD` or "". Unknown status values stay as the server gave them
@@ -259,3 +259,30 @@ class Statics:
 
     currencies: Mapping[str, Currency]
     timezones: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A person of a client. Only one with `gets_mail` and an address is e-mailed."""
+
+    id: str
+    email: str
+    gets_mail: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class NinjaClient:
+    """An Invoice Ninja client; `currency_id` is "" when its group's or the company's currency applies.
+
+    `settings` are its own, of the keys in `mappings.invoiceninja.settings.SETTINGS`; `group_id` is "" without a group.
+    """
+
+    id: str
+    number: str
+    name: str
+    id_number: str = ""
+    currency_id: str = ""
+    is_deleted: bool = False
+    group_id: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    contacts: tuple[Contact, ...] = ()

@@ -3,8 +3,7 @@
 import re
 from collections.abc import Collection
 
-from mappings.invoiceninja.models import Invitation, Invoice
-from mappings.time.models import Contact, NinjaClient
+from mappings.invoiceninja.models import Contact, Invitation, Invoice, NinjaClient
 
 _MADE_UP = re.compile(r"[a-z]{15}@example\.com", re.ASCII | re.IGNORECASE)
 """What Invoice Ninja writes into a contact without an address when somebody opens the link of its invoice."""

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from mappings.invoiceninja.models import Company, Tax
-from mappings.time.models import NinjaClient
+from mappings.invoiceninja.models import Company, NinjaClient, Tax
 
 Level = Literal["client", "group", "company"]
 

@@ -4,32 +4,40 @@ Shapes: docs/facts/invoice-ninja.md section 6. The server stores and answers the
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
+from mappings.invoiceninja.tasks import LogEntry
 
-def time_log(started: int, ended: int) -> str:
-    """The log of one billable stretch of time, as the server answers it."""
-    return json.dumps([[started, ended, "", True]], separators=(",", ":"))
-
-
-def read_time_log(log: Any) -> tuple[tuple[int, int], ...]:
-    """The (start, end) of every entry, in unix seconds; a running one ends at 0. What is no entry is left out."""
-    return tuple((start, end) for start, end, *_rest in log_entries(log))
+_NOTE, _BILLABLE = 2, 3
 
 
-def log_entries(log: Any) -> list[list[Any]]:
-    """The entries of a log as they are written: two unix seconds and further fields. Anything else is left out."""
+def read_log(log: Any) -> tuple[LogEntry, ...]:
+    """The entries of a log; a running one ends at 0, one that says nothing else is billable.
+
+    What is no entry is left out.
+    """
     try:
         entries = json.loads(log) if isinstance(log, str) else log
     except (ValueError, RecursionError):
-        return []
+        return ()
     members = entries if isinstance(entries, list) else []
-    return [entry for member in members if (entry := _entry(member))]
+    return tuple(entry for member in members if (entry := _entry(member)))
 
 
-def _entry(member: Any) -> list[Any] | None:
+def write_log(log: Sequence[LogEntry]) -> str:
+    """The log as Invoice Ninja takes it: a text."""
+    entries = [[entry.started_at, entry.ended_at, entry.note, entry.is_billable] for entry in log]
+    return json.dumps(entries, separators=(",", ":"), ensure_ascii=False)
+
+
+def _entry(member: Any) -> LogEntry | None:
     if not isinstance(member, list):
         return None
-    entry = [*member, 0] if len(member) == 1 else member
+    parts = [*member, 0] if len(member) == 1 else member
     # type() and not isinstance: true and false are no times.
-    return entry if [type(part) for part in entry[:2]] == [int, int] else None
+    if [type(part) for part in parts[:_NOTE]] != [int, int]:
+        return None
+    note = parts[_NOTE] if len(parts) > _NOTE and isinstance(parts[_NOTE], str) else ""
+    is_billable = len(parts) <= _BILLABLE or parts[_BILLABLE] in (True, "true", 1, None)
+    return LogEntry(parts[0], parts[1], note, is_billable)

@@ -1,9 +1,9 @@
 """All calendars that mappings.json asks for, without knowing the clients of Invoice Ninja."""
 
 from mappings.config.file import MappingFile
+from mappings.invoiceninja.models import NinjaClient
 from mappings.invoices.period import Calendar, calendar_of
 from mappings.invoices.scopes import Scopes, scopes_of
-from mappings.time.models import NinjaClient
 
 
 def calendars_of(mapping: MappingFile) -> list[Calendar]:

@@ -6,7 +6,8 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from mappings.config.rules import BillingRules
 from mappings.invoiceninja.settings import EffectiveSettings
-from mappings.invoices.models import Entry, LeftOut, LogEntry, LoggedTask, PeriodWork, TimeLink
+from mappings.invoiceninja.tasks import LogEntry, Task
+from mappings.invoices.models import Entry, LeftOut, PeriodWork, TimeLink
 from mappings.invoices.period import local_date
 from mappings.invoices.scopes import Scopes
 from mappings.invoices.splitting import split_log
@@ -49,7 +50,7 @@ class _Selector:
         self._unresolved = {event.subject: event for event in self.work.unresolved}
         self._end = self.work.period.ends_at
 
-    def look_at(self, task: LoggedTask) -> None:
+    def look_at(self, task: Task) -> None:
         if task.is_deleted or task.invoice_id or not task.log or task.started_at >= self._end:
             return
         link = self.work.links.get(task.id)
@@ -80,7 +81,7 @@ class _Selector:
             return "mappings.json does not name this client"
         return "" if self.scopes.client(client_id).include == "all" else "include is synced for this client"
 
-    def _obstacles(self, task: LoggedTask, link: TimeLink | None, rules: BillingRules) -> Iterator[tuple[str, str]]:
+    def _obstacles(self, task: Task, link: TimeLink | None, rules: BillingRules) -> Iterator[tuple[str, str]]:
         """Why the task cannot be billed, and what to do."""
         client = self.work.clients.get(task.client_id)
         event = self._unresolved.get(link.subject) if link else None
@@ -99,7 +100,7 @@ class _Selector:
         if task.ended_at > self._end and not self._can_split(task, link, rules):
             yield "it ends after the period", "it is billed with the period in which it ends"
 
-    def _bill(self, task: LoggedTask, link: TimeLink | None, rules: BillingRules) -> None:
+    def _bill(self, task: Task, link: TimeLink | None, rules: BillingRules) -> None:
         zone, border = self.work.period.timezone, 0
         log = task.log
         if task.ended_at > self._end:
@@ -138,16 +139,16 @@ class _Selector:
             )
         )
 
-    def _owed(self, task: LoggedTask, link: TimeLink | None) -> int:
+    def _owed(self, task: Task, link: TimeLink | None) -> int:
         hours = self._hours_as_sent(task, link)
         return task.seconds if hours is None else hours_to_seconds(hours)
 
     @staticmethod
-    def _hours_as_sent(task: LoggedTask, link: TimeLink | None) -> Decimal | None:
+    def _hours_as_sent(task: Task, link: TimeLink | None) -> Decimal | None:
         """The hours that we sent, if nobody changed them since: Invoice Ninja may have rounded them."""
         return link.sent_hours if link is not None and link.stored_log == task.spans else None
 
-    def _seconds(self, task: LoggedTask, link: TimeLink | None, *, is_cut: bool, of_part: int) -> int:
+    def _seconds(self, task: Task, link: TimeLink | None, *, is_cut: bool, of_part: int) -> int:
         """The time to bill: what we sent, if nobody changed it since; Invoice Ninja may have rounded it again."""
         if is_cut or link is None or link.sent_hours is None:
             return of_part
@@ -166,19 +167,19 @@ class _Selector:
             )
         return sent
 
-    def _rate(self, task: LoggedTask, rules: BillingRules) -> Decimal:
+    def _rate(self, task: Task, rules: BillingRules) -> Decimal:
         project = self.work.projects.get(task.project_id)
         for rate in (task.rate, project.task_rate if project else None, rules.default_hourly_rate):
             if rate is not None and (cents := rate.quantize(COST, ROUND_HALF_UP)) > 0:
                 return cents
         return Decimal(0)
 
-    def _can_split(self, task: LoggedTask, link: TimeLink | None, rules: BillingRules) -> bool:
+    def _can_split(self, task: Task, link: TimeLink | None, rules: BillingRules) -> bool:
         """Never where Invoice Ninja rounds, nor twice at one border: rounded over it, it would be divided for ever."""
         is_divided = link is not None and link.divided_at == self._end
         return rules.split_at_period_end and not self._settings(task.client_id).rounding and not is_divided
 
-    def _nothing_billable(self, task: LoggedTask) -> tuple[str, str]:
+    def _nothing_billable(self, task: Task) -> tuple[str, str]:
         rounding = self._settings(task.client_id).rounding
         if rounding and not rounding.is_up and any(entry.is_billable for entry in task.log):
             return (
@@ -191,7 +192,7 @@ class _Selector:
         found = self._settings_of.get(client_id)
         return found or self._settings_of.setdefault(client_id, self.work.settings(client_id))
 
-    def _leave_out(self, task: LoggedTask, seconds: int, reason: str, hint: str) -> None:
+    def _leave_out(self, task: Task, seconds: int, reason: str, hint: str) -> None:
         what = f"{task.number} {one_line(task.description)}".strip()
         name = self._client_name(task.client_id)
         self.selection.left_out.append(LeftOut(task.client_id, name, what, seconds, reason, hint, (task.id,)))

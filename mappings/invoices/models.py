@@ -6,68 +6,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from mappings.invoiceninja.models import Company, CustomField, Project, Statics, Tax
+from mappings.invoiceninja.models import Company, CustomField, NinjaClient, Project, Statics, Tax
 from mappings.invoiceninja.settings import EffectiveSettings, effective_settings
+from mappings.invoiceninja.tasks import Task
 from mappings.invoices.period import Period
-from mappings.time.models import NinjaClient
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """One stretch of time in a task's log; `ended_at` 0 while it is running."""
-
-    started_at: int
-    ended_at: int
-    note: str = ""
-    is_billable: bool = True
-
-
-def spans_of(log: Sequence[LogEntry]) -> tuple[tuple[int, int], ...]:
-    """Begin and end of each entry, without texts."""
-    return tuple((entry.started_at, entry.ended_at) for entry in log)
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedTask:
-    """An Invoice Ninja task with its whole log; `person_id` is who is assigned, else who made it."""
-
-    id: str
-    number: str
-    client_id: str
-    project_id: str
-    description: str
-    rate: Decimal
-    log: tuple[LogEntry, ...]
-    invoice_id: str = ""
-    person_id: str = ""
-    assigned_id: str = ""
-    is_deleted: bool = False
-    is_archived: bool = False
-
-    @property
-    def is_running(self) -> bool:
-        """Whether its timer runs."""
-        return any(entry.ended_at == 0 for entry in self.log)
-
-    @property
-    def started_at(self) -> int:
-        """When its first stretch began; 0 without any."""
-        return min((entry.started_at for entry in self.log), default=0)
-
-    @property
-    def ended_at(self) -> int:
-        """When its last finished stretch ended; 0 without any."""
-        return max((entry.ended_at for entry in self.log), default=0)
-
-    @property
-    def seconds(self) -> int:
-        """The finished billable time."""
-        return sum(entry.ended_at - entry.started_at for entry in self.log if entry.is_billable and entry.ended_at)
-
-    @property
-    def spans(self) -> tuple[tuple[int, int], ...]:
-        """The log without texts, as links remember it."""
-        return spans_of(self.log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +66,7 @@ class PeriodWork:
     """
 
     period: Period
-    tasks: Sequence[LoggedTask]
+    tasks: Sequence[Task]
     clients: Mapping[str, NinjaClient]
     projects: Mapping[str, Project]
     company: Company

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from mappings.config.file import MappingFile, ProjectMapping
 from mappings.config.rules import BillingRules
-from mappings.time.models import NinjaClient
+from mappings.invoiceninja.models import NinjaClient
 
 _RULES = frozenset(BillingRules.model_fields)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mappings.invoiceninja.settings import Rounding
-from mappings.invoices.models import LogEntry
+from mappings.invoiceninja.tasks import LogEntry
 
 
 def split_log(log: Sequence[LogEntry], border: int) -> tuple[tuple[LogEntry, ...], tuple[LogEntry, ...]]:

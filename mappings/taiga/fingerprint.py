@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from mappings.taiga.models import WorkItem
 from mappings.taiga.webhook import finish_path
-from mappings.time.models import WorkItem
 
 
 def row_mark(item: WorkItem) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mappings.taiga.models import WorkItem, WorkKind
 from mappings.taiga.webhook import finish_path
-from mappings.time.models import WorkItem, WorkKind
 from mappings.values.fields import take, take_id, take_optional, take_optional_time, take_time
 from mappings.values.text import one_line
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from mappings.errors import NotUnderstood, shown
-from mappings.time.models import WorkItem, WorkKind
+from mappings.taiga.models import WorkItem, WorkKind
 from mappings.values.fields import take, take_id, take_optional, take_optional_time, take_time
 from mappings.values.text import one_line
 

@@ -11,7 +11,7 @@ from typing import Any
 from mappings.codes import Code
 from mappings.config.rules import AttributeNames
 from mappings.errors import BadInput
-from mappings.time.models import WorkItem
+from mappings.taiga.models import WorkItem
 from mappings.time.recorded import Recorded
 
 NEEDED = ("billable", "hours")

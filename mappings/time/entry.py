@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 from mappings.codes import Code
 from mappings.config.file import MappingFile, ProjectRules
 from mappings.errors import BadInput
-from mappings.time.models import NotBillable, TimeEntry, WorkItem, WorkKind
+from mappings.taiga.models import WorkItem, WorkKind
+from mappings.time.models import NotBillable, TimeEntry
 from mappings.time.rates import Rate
 from mappings.time.recorded import Recorded, rate_of
 from mappings.time.rounding import round_hours

@@ -10,7 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from mappings.config.file import ProjectRules
-from mappings.time.models import RateKind, WorkItem
+from mappings.taiga.models import WorkItem
+from mappings.time.models import RateKind
 from mappings.time.rates import Rate, is_typed, pick_rate
 
 _DELETED_ACCOUNT = re.compile(r"deleted-user-\d+")

@@ -4,11 +4,10 @@ from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from typing import Any
 
 from mappings.config.file import MappingFile
-from mappings.invoiceninja.models import Company
+from mappings.invoiceninja.models import Company, NinjaClient
 from mappings.invoiceninja.settings import effective_settings
 from mappings.invoices.scopes import scopes_of
 from mappings.invoices.settings_warnings import client_warnings
-from mappings.time.models import NinjaClient
 from middleware.checks.findings import Finding
 from middleware.clients.invoiceninja import InvoiceNinja
 

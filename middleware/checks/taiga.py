@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from handlers.errors import NotFound, Refused, Rejected, RemoteError
 from mappings.config.file import MappingFile, ProjectMapping
 from mappings.config.rules import AttributeNames
-from mappings.time.models import AttributeDefinition, WorkKind
+from mappings.taiga.models import AttributeDefinition, WorkKind
 from middleware.checks.findings import Finding, Level, finding_of
 from middleware.checks.taiga_webhooks import Expected, check_webhooks
 from middleware.clients.taiga import Taiga

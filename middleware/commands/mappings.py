@@ -14,7 +14,7 @@ from mappings.config.effective import differences, effective_rules, project_labe
 from mappings.config.file import MappingFile, parse_mapping
 from mappings.config.rules import AttributeNames
 from mappings.errors import MappingErrors
-from mappings.time.models import WorkKind
+from mappings.taiga.models import WorkKind
 from mappings.time.preview import Changed, Result, compare, try_rules
 from middleware.bootstrap import load_mapping
 from middleware.clients.http.json_codec import read_json

@@ -7,8 +7,7 @@ from typing import Protocol
 from handlers.errors import RemoteError
 from handlers.invoices.watch import look_at_items_of
 from handlers.ports.context import Context
-from mappings.invoiceninja.models import Company, Invoice, Statics
-from mappings.time.models import NinjaClient
+from mappings.invoiceninja.models import Company, Invoice, NinjaClient, Statics
 from middleware.clients.invoiceninja import InvoiceNinja
 from middleware.jobs.periodic import Job, NotNowError, every
 from middleware.store.billing.mirror import READING, BookStore

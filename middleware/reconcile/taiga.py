@@ -12,8 +12,8 @@ from handlers.reconcile.taiga_models import Difference, Newest, Report, Scope
 from mappings.config.file import MappingFile
 from mappings.errors import NotUnderstood
 from mappings.taiga.fingerprint import as_webhook
+from mappings.taiga.models import WorkItem
 from mappings.taiga.webhook import describe, read_webhook
-from mappings.time.models import WorkItem
 from middleware.clients.http.json_codec import read_json, write_json
 from middleware.clients.taiga import Taiga
 from middleware.reconcile.runs import DifferenceEvents, alone_and_remembered

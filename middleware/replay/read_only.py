@@ -10,7 +10,9 @@ from typing import Any, NoReturn, cast
 
 from handlers.errors import Rejected
 from handlers.ports.context import Context, Link, Links, Reviews, TaigaWork, TimeEntries
-from mappings.time.models import AttributeDefinition, AttributeValues, NinjaTask, TimeEntry, WorkItem, WorkKind
+from mappings.invoiceninja.tasks import LogEntry, Task
+from mappings.taiga.models import AttributeDefinition, AttributeValues, WorkItem, WorkKind
+from mappings.time.models import TimeEntry
 
 DRY_ID = "(not created)"
 
@@ -37,7 +39,7 @@ BOOK_READS = frozenset(
             "company",
         ),
         *("payment", "find_payment", "payments_referring_to", "notes", "statics"),
-        *("unbilled_tasks", "logged_tasks", "find_logged_task", "all_tasks"),
+        *("unbilled_tasks", "logged_tasks", "find_task", "all_tasks"),
     }
 )
 MEMORY_READS = frozenset(
@@ -70,29 +72,29 @@ class DryTimeEntries:
     def __init__(self, real: TimeEntries, script: Script) -> None:
         self._real = real
         self._script = script
-        self._made: dict[str, NinjaTask] = {}
+        self._made: dict[str, Task] = {}
 
     async def find_client(self, reference: str) -> str | None:
         """Read."""
         return await self._real.find_client(reference)
 
-    async def find_task(self, number: str) -> NinjaTask | None:
+    async def find_task(self, number: str) -> Task | None:
         """Read."""
         return await self._real.find_task(number)
 
-    async def task(self, task_id: str) -> NinjaTask:
+    async def task(self, task_id: str) -> Task:
         """Read; what was written here is as it was written."""
         return self._made.get(task_id) or await self._real.task(task_id)
 
-    async def create_task(self, entry: TimeEntry, client_id: str) -> NinjaTask:
+    async def create_task(self, entry: TimeEntry, client_id: str) -> Task:
         """Note it; a number that is taken is refused as the server would."""
         if await self._real.find_task(entry.number) is not None:
             taken = {"number": ["The number has already been taken."]}
             raise Rejected("invoiceninja", "POST /tasks", "the number is taken", status=422, errors=taken)
         self._script.note("create", f"create time entry {entry.number}: {entry.hours} h at {entry.rate}")
-        return self._keep(NinjaTask(DRY_ID, entry.number, "", "", "", entry.rate, ()), entry, client_id)
+        return self._keep(Task(DRY_ID, entry.number, "", "", "", entry.rate, ()), entry, client_id)
 
-    async def update_task(self, task_id: str, entry: TimeEntry, client_id: str) -> NinjaTask:
+    async def update_task(self, task_id: str, entry: TimeEntry, client_id: str) -> Task:
         """Note it."""
         self._script.note("update", f"update time entry {entry.number}: {entry.hours} h at {entry.rate}")
         return self._keep(await self.task(task_id), entry, client_id)
@@ -109,14 +111,14 @@ class DryTimeEntries:
         self._script.note("update", f"restore time entry {task.number}")
         self._made[task_id] = replace(task, is_deleted=False)
 
-    def _keep(self, task: NinjaTask, entry: TimeEntry, client_id: str) -> NinjaTask:
+    def _keep(self, task: Task, entry: TimeEntry, client_id: str) -> Task:
         written = replace(
             task,
             client_id=client_id,
             project_id=entry.project_id,
             description=entry.description,
             rate=entry.rate,
-            time_log=((entry.started_at, entry.ended_at),),
+            log=(LogEntry(entry.started_at, entry.ended_at),),
         )
         self._made[task.id] = written
         return written

@@ -5,8 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mappings.invoiceninja.models import Project
-from mappings.time.models import NinjaClient
+from mappings.invoiceninja.models import NinjaClient, Project
 
 SURE, LIKELY = 0.85, 0.6
 _LEGAL_FORMS = frozenset(

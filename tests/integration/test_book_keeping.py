@@ -10,8 +10,7 @@ import pytest
 
 from handlers.errors import ServerError
 from mappings.config.file import parse_mapping
-from mappings.invoiceninja.models import Company, Currency, Invoice, Statics
-from mappings.time.models import NinjaClient
+from mappings.invoiceninja.models import Company, Currency, Invoice, NinjaClient, Statics
 from middleware.jobs.mirror import MINUTES, UNREAD_AGAIN_IN, keep_books, mirror_jobs
 from middleware.jobs.periodic import Job, run_if_due
 from middleware.lab.sandbox.faults import Rule

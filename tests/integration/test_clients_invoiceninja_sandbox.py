@@ -99,7 +99,7 @@ async def test_the_life_of_a_time_entry(ninja: InvoiceNinja) -> None:
     assert await ninja.find_client("acme-1") == client_id
     made = await ninja.create_task(_entry("TAIGA-T1"), client_id)
     assert await ninja.find_task("TAIGA-T1") == made
-    assert (made.rate, made.time_log, made.client_id) == (Decimal("75.50"), ((1795240800, 1795246200),), client_id)
+    assert (made.rate, made.spans, made.client_id) == (Decimal("75.50"), ((1795240800, 1795246200),), client_id)
     with pytest.raises(Rejected) as taken:
         await ninja.create_task(_entry("TAIGA-T1"), client_id)
     assert taken.value.names("number")

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from handlers.errors import NotFound, Refused, Rejected, Throttled
-from mappings.time.models import AttributeValues
+from mappings.taiga.models import AttributeValues
 from middleware.clients.connect import connect_taiga
 from middleware.clients.taiga import Credentials, Taiga
 from middleware.lab.sandbox.faults import Faults

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mappings.time.models import AttributeValues, WorkKind
+from mappings.taiga.models import AttributeValues, WorkKind
 from middleware.lab.sandbox.faults import Rule
 from middleware.lab.sandbox.taiga.people import Card
 from tests.support.in_process_bridge import Bridge, running_bridge

@@ -15,7 +15,9 @@ from typing import Any
 from handlers.errors import NotFound, Rejected
 from handlers.ports.context import Context, Link
 from mappings.config.file import MappingFile
-from mappings.time.models import AttributeDefinition, AttributeValues, NinjaTask, TimeEntry, WorkItem, WorkKind
+from mappings.invoiceninja.tasks import LogEntry, Task
+from mappings.taiga.models import AttributeDefinition, AttributeValues, WorkItem, WorkKind
+from mappings.time.models import TimeEntry
 
 NINJA = "invoiceninja"
 TAIGA = "taiga"
@@ -66,7 +68,7 @@ class FakeNinja(Spoilable):
 
     def __init__(self) -> None:
         super().__init__()
-        self.tasks: dict[str, NinjaTask] = {}
+        self.tasks: dict[str, Task] = {}
         self.billed: dict[str, Decimal] = {}
         self.clients: dict[str, str] = {"acme": "acme", "0001": "acme", "other": "other"}
         self.projects: dict[str, str] = {"site": "acme", "stranger": "other"}
@@ -75,7 +77,7 @@ class FakeNinja(Spoilable):
         self._ids = count(1)
 
     @property
-    def live(self) -> dict[str, NinjaTask]:
+    def live(self) -> dict[str, Task]:
         """The tasks that are not deleted, by number."""
         return {task.number: task for task in self.tasks.values() if not task.is_deleted}
 
@@ -109,7 +111,7 @@ class FakeNinja(Spoilable):
         self._begin("find_client")
         return self.clients.get(reference)
 
-    async def create_task(self, entry: TimeEntry, client_id: str) -> NinjaTask:
+    async def create_task(self, entry: TimeEntry, client_id: str) -> Task:
         """POST: the number must be free, deleted tasks hold theirs."""
         self._begin("create_task")
         if self._numbered(entry.number) is not None:
@@ -118,17 +120,17 @@ class FakeNinja(Spoilable):
         self._end("create_task")
         return task
 
-    async def find_task(self, number: str) -> NinjaTask | None:
+    async def find_task(self, number: str) -> Task | None:
         """GET by number, deleted ones included."""
         self._begin("find_task")
         return self._numbered(number)
 
-    async def task(self, task_id: str) -> NinjaTask:
+    async def task(self, task_id: str) -> Task:
         """GET by id, deleted ones included."""
         self._begin("task")
         return self._existing(task_id)
 
-    async def update_task(self, task_id: str, entry: TimeEntry, client_id: str) -> NinjaTask:
+    async def update_task(self, task_id: str, entry: TimeEntry, client_id: str) -> Task:
         """PUT: refused on a deleted task, and on an invoiced one when the lock is on."""
         self._begin("update_task")
         present = self._existing(task_id)
@@ -152,29 +154,29 @@ class FakeNinja(Spoilable):
         self.tasks[task_id] = replace(self._existing(task_id), is_deleted=False)
         self._end("restore_task")
 
-    def _stored(self, task_id: str, entry: TimeEntry, client_id: str, invoice_id: str = "") -> NinjaTask:
+    def _stored(self, task_id: str, entry: TimeEntry, client_id: str, invoice_id: str = "") -> Task:
         seconds = entry.ended_at - entry.started_at
         rounded = -(-seconds // self.rounds_to) * self.rounds_to
         is_known = entry.project_id in self.projects
         if not is_known and client_id not in self.clients.values():
             raise rejected("POST /tasks", "client_id", "The selected client id is invalid.")
-        task = NinjaTask(
+        task = Task(
             id=task_id,
             number=entry.number,
             client_id=self.projects[entry.project_id] if is_known else client_id,
             project_id=entry.project_id if is_known else "",
             description=entry.description,
             rate=entry.rate,
-            time_log=((entry.started_at, entry.started_at + rounded),),
+            log=(LogEntry(entry.started_at, entry.started_at + rounded),),
             invoice_id=invoice_id,
         )
         self.tasks[task_id] = task
         return task
 
-    def _numbered(self, number: str) -> NinjaTask | None:
+    def _numbered(self, number: str) -> Task | None:
         return next((task for task in self.tasks.values() if task.number == number), None)
 
-    def _existing(self, task_id: str) -> NinjaTask:
+    def _existing(self, task_id: str) -> Task:
         if task_id not in self.tasks:
             raise NotFound(NINJA, f"/tasks/{task_id}", "No query results for model", status=400)
         return self.tasks[task_id]
@@ -348,9 +350,9 @@ class World:
         )
 
 
-def hours_of(task: NinjaTask) -> Decimal:
+def hours_of(task: Task) -> Decimal:
     """The hours of a task's log."""
-    return Decimal(sum(end - start for start, end in task.time_log)) / 3600
+    return Decimal(sum(end - start for start, end in task.spans)) / 3600
 
 
 def rejected(request: str, name: str, message: str, status: int = 422) -> Rejected:

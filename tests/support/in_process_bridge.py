@@ -16,7 +16,7 @@ from handlers.reconcile.taiga_models import Report, Scope
 from handlers.registry import dispatch
 from mappings.config.file import MappingFile, parse_mapping
 from mappings.invoiceninja.decode import read_client, read_invoice
-from mappings.time.models import NinjaTask
+from mappings.invoiceninja.tasks import Task
 from middleware.clients.connect import connect_invoice_ninja, connect_taiga
 from middleware.clients.http.calls import recorded_calls
 from middleware.clients.invoiceninja import InvoiceNinja
@@ -119,12 +119,12 @@ class Bridge:
         rows = await self.pool.fetch("SELECT number, remote_id FROM links WHERE kind = 'time_entry' ORDER BY number")
         tasks = [await self.ninja.task(row["remote_id"]) for row in rows if row["remote_id"]]
         return {
-            task.number: f"{sum(end - start for start, end in task.time_log) / 3600:g}"
+            task.number: f"{sum(end - start for start, end in task.spans) / 3600:g}"
             for task in tasks
             if not task.is_deleted
         }
 
-    async def invoice(self, task: NinjaTask) -> None:
+    async def invoice(self, task: Task) -> None:
         """Bill an entry on an invoice, as a person would in Invoice Ninja."""
         line = {"task_id": task.id, "type_id": "2", "quantity": 1, "cost": 1, "notes": task.description}
         body = {"client_id": task.client_id, "line_items": [line]}

@@ -17,7 +17,9 @@ from handlers.event import SCHEDULE, Event, Work
 from handlers.ports.context import Context
 from handlers.recheck import RECHECK
 from handlers.registry import dispatch
-from mappings.time.models import AttributeDefinition, AttributeValues, NinjaTask, TimeEntry, WorkItem, WorkKind
+from mappings.invoiceninja.tasks import Task
+from mappings.taiga.models import AttributeDefinition, AttributeValues, WorkItem, WorkKind
+from mappings.time.models import TimeEntry
 from mappings.values.fields import take_time
 from middleware.lab.sandbox.taiga import values as sandbox_values
 from middleware.lab.sandbox.taiga.people import Team
@@ -249,11 +251,11 @@ class LateNinja(FakeNinja):
         super().__init__()
         self._of = of
 
-    async def create_task(self, entry: TimeEntry, client_id: str) -> NinjaTask:
+    async def create_task(self, entry: TimeEntry, client_id: str) -> Task:
         """POST, maybe late."""
         return await self._spoiled("POST", lambda: FakeNinja.create_task(self, entry, client_id))
 
-    async def update_task(self, task_id: str, entry: TimeEntry, client_id: str) -> NinjaTask:
+    async def update_task(self, task_id: str, entry: TimeEntry, client_id: str) -> Task:
         """PUT, maybe late."""
         return await self._spoiled("PUT", lambda: FakeNinja.update_task(self, task_id, entry, client_id))
 

@@ -11,8 +11,8 @@ from handlers.event import Event, Work
 from handlers.outcome import Outcome
 from handlers.registry import dispatch
 from mappings.config.file import parse_mapping
+from mappings.taiga.models import WorkItem, WorkKind
 from mappings.taiga.webhook import read_webhook
-from mappings.time.models import WorkItem, WorkKind
 from tests.support.fakes import FakeTaiga, World
 
 START = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)

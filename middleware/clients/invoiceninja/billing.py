@@ -10,11 +10,10 @@ import httpx
 
 from handlers.errors import NeedsPerson, NotFound
 from mappings.codes import Code
-from mappings.invoiceninja.decode import read_client, read_group, read_invoice, read_project, record_id, text
-from mappings.invoiceninja.models import Invoice, Project
-from mappings.invoiceninja.reading import read_logged_task, write_log
-from mappings.invoices.models import LogEntry, LoggedTask
-from mappings.time.models import NinjaClient
+from mappings.invoiceninja.decode import read_client, read_group, read_invoice, read_project, read_task, record_id, text
+from mappings.invoiceninja.models import Invoice, NinjaClient, Project
+from mappings.invoiceninja.task_log import write_log
+from mappings.invoiceninja.tasks import LogEntry, Task
 from mappings.values.text import LONGEST_COLUMN
 from middleware.clients.http.address import segment
 from middleware.clients.http.client import Params, Record, Row
@@ -77,36 +76,36 @@ class BillingApi(WideReading, InvoicesApi, CompanyApi):
         super().__init__(http)
         self._people: Remembered[str, Mapping[str, str]] = Remembered()
 
-    async def unbilled_tasks(self, client_id: str = "") -> list[LoggedTask]:
+    async def unbilled_tasks(self, client_id: str = "") -> list[Task]:
         """GET /tasks: all tasks that no invoice bills, running and archived ones included; of a client when given."""
         filters = {"client_status": "uninvoiced", **_LIVE}
         filters |= {"client_id": client_id} if client_id else {}
 
-        def keep(task: LoggedTask) -> bool:
+        def keep(task: Task) -> bool:
             is_free = not (task.invoice_id or task.is_deleted)
             return is_free and client_id in {"", task.client_id}
 
-        return await self._all(read_logged_task, "/tasks", filters, keep)
+        return await self._all(read_task, "/tasks", filters, keep)
 
-    async def logged_tasks(self, client_id: str, task_ids: Collection[str], since: int) -> dict[str, LoggedTask]:
+    async def logged_tasks(self, client_id: str, task_ids: Collection[str], since: int) -> dict[str, Task]:
         """GET /tasks: these tasks as they are now, deleted ones included; those that are purged are missing.
 
         Linking stamps a task, so what was invoiced since then comes in pages; only the others are asked for one by one.
         """
         wanted = frozenset(task_ids)
         filters: Params = {"client_id": client_id, "client_status": "invoiced", "updated_at": since}
-        listed = await self._all(read_logged_task, "/tasks", filters, lambda task: task.id in wanted)
+        listed = await self._all(read_task, "/tasks", filters, lambda task: task.id in wanted)
         found = {task.id: task for task in listed}
         for task_id in sorted(wanted - found.keys()):
             with contextlib.suppress(NotFound):
-                found[task_id] = await self._get(read_logged_task, f"/tasks/{segment(task_id)}")
+                found[task_id] = await self._get(read_task, f"/tasks/{segment(task_id)}")
         return found
 
-    async def all_tasks(self, task_ids: Collection[str]) -> list[LoggedTask]:
+    async def all_tasks(self, task_ids: Collection[str]) -> list[Task]:
         """GET /tasks: those of these tasks that are there, archived and deleted ones included; one long list."""
         wanted = frozenset(task_ids)
         filters: Params = {"status": "active,archived,deleted"}
-        return await self._all(read_logged_task, "/tasks", filters, lambda task: task.id in wanted)
+        return await self._all(read_task, "/tasks", filters, lambda task: task.id in wanted)
 
     async def client_groups(self) -> Mapping[str, Mapping[str, Any]]:
         """GET /group_settings: the settings of groups of clients by id; {} for one that is archived or deleted."""
@@ -154,37 +153,37 @@ class BillingApi(WideReading, InvoicesApi, CompanyApi):
         """
         return await self.act_on_invoices("email", invoice_ids)
 
-    async def find_logged_task(self, number: str) -> LoggedTask | None:
+    async def find_task(self, number: str) -> Task | None:
         """GET /tasks?number=, deleted ones included."""
-        found = await self._find(read_logged_task, "/tasks", {"number": number}, lambda task: task.number == number)
+        found = await self._find(read_task, "/tasks", {"number": number}, lambda task: task.number == number)
         return found[0] if found else None
 
-    async def create_rest(self, task: LoggedTask, number: str, log: Sequence[LogEntry]) -> LoggedTask:
+    async def create_rest(self, task: Task, number: str, log: Sequence[LogEntry]) -> Task:
         """POST /tasks: a task like this one, under another number and with this part of its log.
 
         Raises:
             Rejected: `names("number")` when the number is taken.
         """
-        made = await self._write(read_logged_task, "POST", "/tasks", _task_body(task, number, log))
+        made = await self._write(read_task, "POST", "/tasks", _task_body(task, number, log))
         self._check_echo("POST /tasks", made.id, "number", sent=number, got=made.number)
         return made
 
-    async def free_task(self, task: LoggedTask, log: Sequence[LogEntry]) -> LoggedTask:
+    async def free_task(self, task: Task, log: Sequence[LogEntry]) -> Task:
         """PUT /tasks/{id} without an invoice, and with this log.
 
         Raises:
             Rejected: tasks on invoices are locked (invoice_task_lock).
         """
         body = {**_task_body(task, task.number, log), "invoice_id": ""}
-        return await self._write(read_logged_task, "PUT", f"/tasks/{segment(task.id)}", body)
+        return await self._write(read_task, "PUT", f"/tasks/{segment(task.id)}", body)
 
-    async def replace_log(self, task: LoggedTask, log: Sequence[LogEntry]) -> LoggedTask:
+    async def replace_log(self, task: Task, log: Sequence[LogEntry]) -> Task:
         """PUT /tasks/{id} with another log; everything else is sent as it was, because a PUT is not partial."""
         body = _task_body(task, task.number, log)
-        return await self._write(read_logged_task, "PUT", f"/tasks/{segment(task.id)}", body)
+        return await self._write(read_task, "PUT", f"/tasks/{segment(task.id)}", body)
 
 
-def _task_body(task: LoggedTask, number: str, log: Sequence[LogEntry]) -> dict[str, Any]:
+def _task_body(task: Task, number: str, log: Sequence[LogEntry]) -> dict[str, Any]:
     time_log = write_log(log)
     if len(time_log.encode()) > LONGEST_COLUMN:
         raise NeedsPerson(

@@ -8,8 +8,7 @@ import httpx
 
 from handlers.errors import NotFound
 from mappings.invoiceninja.decode import read_client, read_project
-from mappings.invoiceninja.models import Project
-from mappings.time.models import NinjaClient
+from mappings.invoiceninja.models import NinjaClient, Project
 from middleware.clients.http.address import segment
 from middleware.clients.http.ttl_cache import Remembered
 from middleware.clients.invoiceninja.transport import NinjaTransport

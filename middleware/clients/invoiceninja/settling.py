@@ -6,8 +6,7 @@ from typing import Any, Literal
 import httpx
 
 from mappings.invoiceninja.decode import read_client, read_payment
-from mappings.invoiceninja.models import Allocation, Currency, Payment
-from mappings.time.models import NinjaClient
+from mappings.invoiceninja.models import Allocation, Currency, NinjaClient, Payment
 from middleware.clients.http.address import segment
 from middleware.clients.http.client import Row
 from middleware.clients.http.ttl_cache import Remembered

@@ -8,8 +8,9 @@ import httpx
 from handlers.errors import Doubtful, NeedsPerson, Rejected
 from mappings.codes import Code
 from mappings.invoiceninja.decode import read_task
-from mappings.invoiceninja.task_log import time_log
-from mappings.time.models import NinjaTask, TimeEntry
+from mappings.invoiceninja.task_log import write_log
+from mappings.invoiceninja.tasks import LogEntry, Task
+from mappings.time.models import TimeEntry
 from mappings.values.text import fitting
 from middleware.clients.http.address import segment
 from middleware.clients.invoiceninja.clients import ClientsApi
@@ -18,7 +19,7 @@ from middleware.clients.invoiceninja.clients import ClientsApi
 class TasksApi(ClientsApi):
     """Tasks: found by our `number`, always written as whole documents."""
 
-    async def create_task(self, entry: TimeEntry, client_id: str) -> NinjaTask:
+    async def create_task(self, entry: TimeEntry, client_id: str) -> Task:
         """POST /tasks.
 
         Raises:
@@ -27,7 +28,7 @@ class TasksApi(ClientsApi):
         """
         return await self._write_task("POST", "/tasks", entry, client_id)
 
-    async def update_task(self, task_id: str, entry: TimeEntry, client_id: str) -> NinjaTask:
+    async def update_task(self, task_id: str, entry: TimeEntry, client_id: str) -> Task:
         """PUT /tasks/{id} with every field of ours: one left out is wiped, a number left out is replaced.
 
         Raises:
@@ -35,12 +36,12 @@ class TasksApi(ClientsApi):
         """
         return await self._write_task("PUT", f"/tasks/{segment(task_id)}", entry, client_id)
 
-    async def find_task(self, number: str) -> NinjaTask | None:
+    async def find_task(self, number: str) -> Task | None:
         """GET /tasks?number=, deleted and archived ones included; None when there is none."""
         tasks = await self._find(read_task, "/tasks", {"number": number}, lambda task: task.number == number)
         return tasks[0] if tasks else None
 
-    async def task(self, task_id: str) -> NinjaTask:
+    async def task(self, task_id: str) -> Task:
         """GET /tasks/{id}, deleted ones included.
 
         Raises:
@@ -69,20 +70,20 @@ class TasksApi(ClientsApi):
             message = f"task {task_id} was not restored"
             raise Doubtful(self._dialect.system, reply.request, message, status=httpx.codes.OK)
 
-    async def uninvoiced_tasks(self, *, client_id: str = "", project_id: str = "") -> AsyncIterator[NinjaTask]:
+    async def uninvoiced_tasks(self, *, client_id: str = "", project_id: str = "") -> AsyncIterator[Task]:
         """All live tasks that no invoice bills, by id, running ones included; of a client or project when given."""
         filters = {"client_status": "uninvoiced", "status": "active"}
         filters |= {"client_id": client_id} if client_id else {}
         filters |= {"project_tasks": project_id} if project_id else {}
 
-        def keep(task: NinjaTask) -> bool:
+        def keep(task: Task) -> bool:
             is_ours = client_id in {"", task.client_id} and project_id in {"", task.project_id}
             return is_ours and not (task.is_invoiced or task.is_deleted or task.is_archived)
 
         async for task in self._list(read_task, "/tasks", filters, keep):
             yield task
 
-    async def _write_task(self, method: str, path: str, entry: TimeEntry, client_id: str) -> NinjaTask:
+    async def _write_task(self, method: str, path: str, entry: TimeEntry, client_id: str) -> Task:
         body = _task_body(entry, client_id)
         try:
             task = await self._write(read_task, method, path, body)
@@ -108,5 +109,5 @@ def _task_body(entry: TimeEntry, client_id: str) -> dict[str, Any]:
         "client_id": client_id,
         "project_id": entry.project_id,
         "rate": entry.rate,
-        "time_log": time_log(entry.started_at, entry.ended_at),
+        "time_log": write_log([LogEntry(entry.started_at, entry.ended_at)]),
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from mappings.time.models import AttributeDefinition, WorkKind
+from mappings.taiga.models import AttributeDefinition, WorkKind
 
 Row = Mapping[str, Any]
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import httpx
 
 from handlers.errors import Rejected
+from mappings.taiga.models import AttributeDefinition, AttributeValues, WorkItem, WorkKind
 from mappings.taiga.rest import read_rest
-from mappings.time.models import AttributeDefinition, AttributeValues, WorkItem, WorkKind
 from middleware.clients.http.address import segment
 from middleware.clients.http.client import Params, Row
 from middleware.clients.http.ttl_cache import Remembered

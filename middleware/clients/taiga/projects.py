@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Literal
 
-from mappings.time.models import AttributeDefinition, WorkKind
+from mappings.taiga.models import AttributeDefinition, WorkKind
 from middleware.clients.http.address import segment
 from middleware.clients.taiga.decode import (
     TaigaProject,

@@ -14,7 +14,8 @@ from handlers.event import Enqueued, NewEvent
 from handlers.ports.context import Link
 from handlers.ports.events import EventSink
 from handlers.time.ledger import TimeLedger
-from mappings.time.models import NinjaTask, TimeEntry
+from mappings.invoiceninja.tasks import Task
+from mappings.time.models import TimeEntry
 from middleware.cli import main
 from middleware.pipeline import processor
 from middleware.store.events import claims
@@ -28,7 +29,7 @@ def without_lookup() -> None:
     """After a lost answer nobody looks whether the entry was made."""
     look = TimeLedger._present  # noqa: SLF001 - cut out on purpose
 
-    async def present(self: TimeLedger, link: Link) -> NinjaTask | None:
+    async def present(self: TimeLedger, link: Link) -> Task | None:
         return await look(self, link) if link.remote_id else None
 
     async def adopt(_self: TimeLedger, _entry: TimeEntry, _client_id: str, error: RemoteError) -> str:

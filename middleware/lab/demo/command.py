@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import httpx
 
-from mappings.time.models import NinjaTask
+from mappings.invoiceninja.tasks import Task
 from middleware.clients.connect import connect_invoice_ninja
 from middleware.commands.common import FailedError, run
 from middleware.embedded import EmbeddedServerError, embedded_servers
@@ -79,7 +79,7 @@ async def add_clients(stack: Stack) -> None:
             response.raise_for_status()
 
 
-async def entries(stack: Stack) -> list[NinjaTask]:
+async def entries(stack: Stack) -> list[Task]:
     """The time entries in Invoice Ninja."""
     ninja = connect_invoice_ninja(f"{stack.ninja_url}/api/v1", NINJA_TOKEN)
     try:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from mappings.invoiceninja.models import Invoice
-from mappings.time.models import NinjaTask
+from mappings.invoiceninja.tasks import Task
 from middleware.clients.connect import connect_invoice_ninja
 from middleware.lab.demo.stack import NINJA_TOKEN, DemoFailedError, Stack, part_environment
 
@@ -19,7 +19,7 @@ _CENT = Decimal("0.01")
 _COMMAND_SECONDS = 90
 
 
-async def bill(stack: Stack, redis_url: str, entries: Sequence[NinjaTask]) -> bool:
+async def bill(stack: Stack, redis_url: str, entries: Sequence[Task]) -> bool:
     """Plan and make the invoices of this month with the commands that people use; returns whether they are right.
 
     Raises:
@@ -67,7 +67,7 @@ async def _invoices(stack: Stack) -> list[Invoice]:
         await ninja.aclose()
 
 
-def _are_right(invoices: Sequence[Invoice], entries: Sequence[NinjaTask]) -> bool:
+def _are_right(invoices: Sequence[Invoice], entries: Sequence[Task]) -> bool:
     """Whether the invoices bill each entry once, and add up to the work by a calculation of its own."""
     billed = sorted(task_id for invoice in invoices for task_id in invoice.task_ids)
     worth = sum((_worth(entry) for entry in entries), Decimal(0))
@@ -78,6 +78,6 @@ def _are_right(invoices: Sequence[Invoice], entries: Sequence[NinjaTask]) -> boo
     return is_right
 
 
-def _worth(entry: NinjaTask) -> Decimal:
-    seconds = sum(end - start for start, end in entry.time_log)
+def _worth(entry: Task) -> Decimal:
+    seconds = sum(end - start for start, end in entry.spans)
     return (Decimal(seconds) / 3600 * entry.rate).quantize(_CENT)

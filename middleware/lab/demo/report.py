@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mappings.codes import Code
+from mappings.invoiceninja.tasks import Task
 from mappings.time.entry import entry_number
-from mappings.time.models import NinjaTask
 from middleware.lab.demo.work import Expected, Story
 from middleware.store.database import Pool
 from middleware.store.events.events import EventRow, EventStore
@@ -19,7 +19,7 @@ class Seen:
     """One story with what became of it: the live entry, if there is one, and the last word about its events."""
 
     story: Story
-    entry: NinjaTask | None
+    entry: Task | None
     status: str
     code: str
     reason: str
@@ -27,7 +27,7 @@ class Seen:
     @property
     def hours(self) -> Decimal:
         """The billed hours in Invoice Ninja."""
-        log = self.entry.time_log if self.entry else ()
+        log = self.entry.spans if self.entry else ()
         return Decimal(sum(end - start for start, end in log)) / 3600
 
     @property
@@ -39,7 +39,7 @@ class Seen:
         return self.entry is None and expected.code == self.code
 
 
-async def look(stories: list[Story], entries: list[NinjaTask], pool: Pool) -> list[Seen]:
+async def look(stories: list[Story], entries: list[Task], pool: Pool) -> list[Seen]:
     """Put every story together with its entry and the outcome that explains it."""
     by_number = {entry.number: entry for entry in entries if not entry.is_deleted}
     events = EventStore(pool)

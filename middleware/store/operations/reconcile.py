@@ -9,7 +9,7 @@ from typing import Protocol
 import asyncpg
 
 from handlers.reconcile.taiga_models import Seen
-from mappings.time.models import WorkKind
+from mappings.taiga.models import WorkKind
 from middleware.store.database import away_is_unavailable
 from middleware.store.events.newest import NewestEvent
 from middleware.store.text import storable

@@ -22,11 +22,11 @@ from handlers.ports.invoice_world import HourMemory, Invoiced, InvoiceWorld, Pla
 from handlers.registry import dispatch
 from handlers.time.held import sent_as_json, stored_as_json
 from mappings.config.file import MappingFile, parse_mapping
-from mappings.invoiceninja.decode import read_client, read_project
+from mappings.invoiceninja.decode import read_client, read_project, read_task
 from mappings.invoiceninja.models import Invoice
-from mappings.invoiceninja.reading import read_logged_task
+from mappings.invoiceninja.tasks import Task
 from mappings.invoices.balance import ClosedWork, Credit, RecordedEntry, known_works
-from mappings.invoices.models import CreditProposal, InvoicePlan, LoggedTask, PlannedInvoice, TimeLink, Unresolved
+from mappings.invoices.models import CreditProposal, InvoicePlan, PlannedInvoice, TimeLink, Unresolved
 from mappings.invoices.period import Period, parse_period
 from mappings.invoices.plan import plan
 from mappings.time.models import TimeEntry
@@ -280,12 +280,12 @@ class Office:
 
     async def work(
         self, client_id: str, hours: str, end: str = "2025-12-10 12:00", rate: str = "80", **fields: Any
-    ) -> LoggedTask:
+    ) -> Task:
         """Hours that somebody entered in Invoice Ninja, ending at this local time."""
         ended = local(end)
         log = [[ended - int(Decimal(hours) * 3600), ended, "", True]]
         body = {"client_id": client_id, "description": "Some work", "rate": Decimal(rate), "time_log": json.dumps(log)}
-        return await self.ninja._write(read_logged_task, "POST", "/tasks", body | fields)
+        return await self.ninja._write(read_task, "POST", "/tasks", body | fields)
 
     async def synced(
         self,
@@ -296,7 +296,7 @@ class Office:
         *,
         rate: str = "80",
         project: int = 1,
-    ) -> LoggedTask:
+    ) -> Task:
         """Hours that `record_time` made of a Taiga task, with their link."""
         ended = local(end)
         seconds = int(Decimal(hours) * 3600)
@@ -318,7 +318,7 @@ class Office:
             "origin": {"person": "ann", "taiga_project_id": project},
         }
         await self.links.save(Link(f"taiga:task:{item_id}", "time_entry", entry.number, made.id, state))
-        found = await self.ninja.find_logged_task(entry.number)
+        found = await self.ninja.find_task(entry.number)
         assert found is not None
         return found
 
@@ -379,7 +379,7 @@ class Office:
         """The invoices that are not deleted."""
         return [invoice async for invoice in self.ninja.invoices()]
 
-    async def unbilled(self) -> list[LoggedTask]:
+    async def unbilled(self) -> list[Task]:
         """The tasks that no invoice bills."""
         return await self.ninja.unbilled_tasks()
 

@@ -13,8 +13,8 @@ from handlers.event import Event
 from handlers.reconcile.taiga import TaigaReconciliation
 from handlers.reconcile.taiga_models import Difference, Newest, Report, Scope, Seen
 from mappings.taiga.fingerprint import as_webhook
+from mappings.taiga.models import WorkItem, WorkKind
 from mappings.taiga.webhook import describe, read_webhook
-from mappings.time.models import WorkItem, WorkKind
 from tests.support.fakes import TAIGA, FakeTaiga, Spoilable
 from tests.support.webhook_story import START, Feed, Story, world
 

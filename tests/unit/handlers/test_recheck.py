@@ -12,7 +12,7 @@ from handlers.outcome import Ignored, Processed
 from handlers.recheck import RECHECK, is_recheck
 from handlers.registry import dispatch
 from mappings.codes import Code
-from mappings.time.models import NinjaTask
+from mappings.invoiceninja.tasks import LogEntry, Task
 from tests.support.fakes import NINJA
 from tests.support.webhook_story import Feed, Story, world
 
@@ -65,7 +65,7 @@ async def test_late_creation_is_removed(*, reads_taiga: bool) -> None:
     story.type(billable=False)
     assert isinstance(await feed.told(story), Ignored)
     ninja = feed.world.ninja
-    ninja.tasks["t9"] = NinjaTask("t9", "TAIGA-T7", "acme", "site", "late", Decimal(75), ((0, 7200),))
+    ninja.tasks["t9"] = Task("t9", "TAIGA-T7", "acme", "site", "late", Decimal(75), (LogEntry(0, 7200),))
     outcome = await feed.deliver(look_after(story.events[-1]))
     assert isinstance(outcome, Processed)
     assert "TAIGA-T7 removed (2 h)" in outcome.reason

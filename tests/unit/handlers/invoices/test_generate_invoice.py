@@ -146,7 +146,7 @@ async def test_hours_that_a_person_changed_are_what_is_locked() -> None:
         story.type(billable=True, hours=2)
         story.close()
         await tell()
-        task = await bureau.ninja.find_logged_task("TAIGA-T7")
+        task = await bureau.ninja.find_task("TAIGA-T7")
         assert task is not None
         entry = type(task.log[0])(task.log[0].started_at, task.log[0].ended_at + 3600)
         await bureau.ninja.replace_log(task, [entry])

@@ -9,8 +9,8 @@ from handlers.event import Event
 from handlers.invoices.send import MAIL, NOT_MAILED
 from mappings.codes import Code
 from mappings.invoiceninja.decode import read_invoice
+from mappings.invoiceninja.models import Contact, NinjaClient
 from mappings.invoiceninja.recipients import message_ids, recipients
-from mappings.time.models import Contact, NinjaClient
 from middleware.lab.sandbox.invoiceninja import ledger
 from tests.support.invoicing.invoicing_bench import Office, as_event
 from tests.unit.handlers.invoices.test_send_invoices import to_send

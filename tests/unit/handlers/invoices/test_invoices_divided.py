@@ -8,7 +8,7 @@ import pytest
 
 from handlers.errors import Rejected, RetryLater
 from handlers.invoices.split import KIND
-from mappings.invoices.models import LoggedTask
+from mappings.invoiceninja.tasks import Task
 from mappings.invoices.splitting import split_log
 from tests.support.fakes import rejected
 from tests.support.invoicing.invoicing_bench import Killed, Office
@@ -17,14 +17,14 @@ from tests.support.invoicing.race_fakes import Race, failing
 NEW_YEAR = "2026-01-01 02:00"
 
 
-async def _night(bureau: Office) -> tuple[str, LoggedTask]:
+async def _night(bureau: Office) -> tuple[str, Task]:
     """A client, and four hours of a Taiga task, two of them in the new year."""
     acme = await bureau.client()
     bureau.rules(acme, split_at_period_end=True)
     return acme, await bureau.synced(acme, "4", 8, end=NEW_YEAR)
 
 
-async def _bill_by_hand(bureau: Office, client_id: str, task: LoggedTask) -> None:
+async def _bill_by_hand(bureau: Office, client_id: str, task: Task) -> None:
     """Somebody bills the whole task."""
     line = {"type_id": "2", "task_id": task.id, "quantity": 4, "cost": 80}
     body = {"client_id": client_id, "line_items": [line], "date": "2026-01-01"}
@@ -57,7 +57,7 @@ async def test_billed_whole_by_a_person_in_the_moment_of_cutting(bureau: Office,
     acme, task = await _night(bureau)
     race.before("replace_log", lambda: _bill_by_hand(bureau, acme, task))
     assert await bureau.bill() == ["nothing is unbilled"]
-    whole = await bureau.ninja.find_logged_task("TAIGA-T8")
+    whole = await bureau.ninja.find_task("TAIGA-T8")
     assert whole is not None
     assert whole.seconds == 4 * 3600
     await _only_the_person_s_invoice(bureau)

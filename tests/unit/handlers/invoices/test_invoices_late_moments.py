@@ -14,13 +14,13 @@ from handlers.invoices.invoice_linking import link_again
 from handlers.outcome import Outcome
 from handlers.recheck import RECHECK
 from handlers.registry import dispatch
-from mappings.invoices.models import LogEntry, LoggedTask
+from mappings.invoiceninja.tasks import LogEntry, Task
 from tests.support.fakes import FakeTaiga
 from tests.support.invoicing.invoicing_bench import Office
 from tests.support.invoicing.race_fakes import Race
 
 
-async def due(bureau: Office, **rules: str) -> tuple[Event, LoggedTask]:
+async def due(bureau: Office, **rules: str) -> tuple[Event, Task]:
     """Two hours that are to be billed."""
     acme = await bureau.client()
     bureau.rules(acme, **rules)
@@ -59,13 +59,13 @@ async def looked_again(bureau: Office, after: Event) -> Outcome:
     return await dispatch(Work(after.subject, (look,), after), bureau.context)
 
 
-async def lengthen(bureau: Office, task: LoggedTask) -> None:
+async def lengthen(bureau: Office, task: Task) -> None:
     """Somebody corrects the two hours to three."""
     (entry,) = task.log
     await bureau.ninja.replace_log(task, [LogEntry(entry.started_at, entry.ended_at + 3600)])
 
 
-async def by_hand(bureau: Office, task: LoggedTask) -> None:
+async def by_hand(bureau: Office, task: Task) -> None:
     """Somebody bills the hours."""
     line = {"type_id": "2", "task_id": task.id, "quantity": 2, "cost": 80}
     body = {"client_id": task.client_id, "line_items": [line], "date": "2026-01-01"}

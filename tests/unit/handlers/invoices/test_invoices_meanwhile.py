@@ -17,7 +17,7 @@ from handlers.errors import (
     Unreachable,
 )
 from handlers.invoices.intents import STILL_ON_ITS_WAY
-from mappings.invoices.models import LoggedTask
+from mappings.invoiceninja.tasks import Task
 from tests.support.fakes import NINJA
 from tests.support.invoicing.invoicing_bench import DECEMBER, Office
 from tests.support.invoicing.race_fakes import Act, Race, failing
@@ -31,7 +31,7 @@ async def _client(bureau: Office, **rules: Any) -> str:
     return acme
 
 
-def _longer(bureau: Office, task: LoggedTask, seconds: int) -> Act:
+def _longer(bureau: Office, task: Task, seconds: int) -> Act:
     """Somebody adds time to a task, each time anew."""
 
     async def grow() -> None:
@@ -44,7 +44,7 @@ def _longer(bureau: Office, task: LoggedTask, seconds: int) -> Act:
     return grow
 
 
-async def _take_over(bureau: Office, client_id: str, task: LoggedTask) -> None:
+async def _take_over(bureau: Office, client_id: str, task: Task) -> None:
     """Somebody bills a task by hand."""
     line = {"type_id": "2", "task_id": task.id, "quantity": 2, "cost": 80}
     body = {"client_id": client_id, "line_items": [line], "date": "2026-01-01"}

@@ -16,8 +16,8 @@ from handlers.invoices.cancelled import CANCELLED, LOST
 from handlers.invoices.release import decide
 from handlers.invoices.watch import look_at_items_of
 from mappings.invoiceninja.models import Invoice, InvoiceDraft
+from mappings.invoiceninja.tasks import Task
 from mappings.invoices.balance import CHANGED, CREDIT_WAITS, DELETED, GONE, NO_LINE, RESTORED, ClientBalance, Stand
-from mappings.invoices.models import LoggedTask
 from middleware.lab.sandbox.invoiceninja import ledger, records
 from middleware.lab.sandbox.invoiceninja.invoice_actions import cancel, delete_invoice, restore_invoice
 from tests.support.invoicing.life_bench import Desk, desk
@@ -399,7 +399,7 @@ async def test_an_answer_that_is_not_what_was_asked(
     """The answer of each write is compared with what was meant."""
     await _cancel(at)
 
-    async def otherwise(task: LoggedTask, _log: object) -> LoggedTask:
+    async def otherwise(task: Task, _log: object) -> Task:
         return replace(task, **changes)  # type: ignore[arg-type]  # fields by name
 
     monkeypatch.setattr(at.office.ninja, "free_task", otherwise)

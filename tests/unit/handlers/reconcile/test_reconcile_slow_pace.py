@@ -10,7 +10,7 @@ import pytest
 from handlers.errors import Suspended
 from handlers.reconcile.taiga import TaigaReconciliation
 from handlers.reconcile.taiga_models import Report, Scope
-from mappings.time.models import WorkItem, WorkKind
+from mappings.taiga.models import WorkItem, WorkKind
 from middleware.store.operations.circuits import CircuitStore
 from middleware.traffic.circuits import Circuits
 from middleware.traffic.gate import Gate, TrafficLimits, low_priority

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from handlers.errors import RetryLater
 from handlers.event import Event
 from handlers.outcome import Outcome
+from mappings.taiga.models import AttributeDefinition
 from mappings.taiga.overwritten import attribute_changes, overwritten
-from mappings.time.models import AttributeDefinition
 from tests.support.fakes import FakeTaiga
 from tests.support.webhook_story import Feed, Story, world
 

@@ -14,8 +14,8 @@ from handlers.event import Work
 from handlers.ports.context import Context
 from handlers.registry import dispatch
 from handlers.time.write_back import KIND, REMEMBERED, remembered, replace_values
+from mappings.taiga.models import AttributeValues
 from mappings.taiga.overwritten import Overwritten, as_text, last_words, overwritten
-from mappings.time.models import AttributeValues
 from tests.support.fakes import TAIGA, FakeTaiga, World
 from tests.support.payments.payment_fakes import FakeHistory
 from tests.support.webhook_story import Story, world

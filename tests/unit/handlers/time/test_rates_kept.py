@@ -3,7 +3,7 @@
 from typing import Any
 
 from mappings.config.file import MappingFile
-from mappings.time.models import NinjaTask
+from mappings.invoiceninja.tasks import Task
 from tests.support.webhook_story import Feed, Story, world
 
 
@@ -21,7 +21,7 @@ async def recorded(**values: Any) -> tuple[Story, Feed]:
     return story, feed
 
 
-def only(feed: Feed) -> NinjaTask:
+def only(feed: Feed) -> Task:
     """The one entry."""
     (task,) = feed.world.ninja.live.values()
     return task

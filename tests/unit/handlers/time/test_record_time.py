@@ -41,7 +41,7 @@ async def test_five_webhooks_in_every_order(order: Sequence[int], *, reads_taiga
     assert (task.number, task.rate, task.client_id, task.project_id) == ("TAIGA-T7", Decimal(120), "acme", "site")
     assert story.finished_at is not None
     end = int(story.finished_at.timestamp())
-    assert task.time_log == ((end - 5400, end),)
+    assert task.spans == ((end - 5400, end),)
     assert not task.is_deleted
 
 

@@ -255,10 +255,10 @@ async def test_client_number_typed_by_a_person(feed: Feed, story: Story) -> None
 
 async def test_bulk_closed_task_keeps_its_place(feed: Feed, story: Story) -> None:
     """A task whose time of closing Taiga does not know keeps its place when it changes later."""
-    end = feed.world.ninja.live["TAIGA-T7"].time_log[0][1]
+    end = feed.world.ninja.live["TAIGA-T7"].spans[0][1]
     story.tell(finished_at=None)
     await change(feed, story, hours=3)
-    assert feed.world.ninja.live["TAIGA-T7"].time_log == ((end - 3 * 3600, end),)
+    assert feed.world.ninja.live["TAIGA-T7"].spans == ((end - 3 * 3600, end),)
 
 
 def _invoice(ninja: FakeNinja) -> Callable[[], None]:

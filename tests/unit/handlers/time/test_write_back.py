@@ -7,7 +7,7 @@ import pytest
 from handlers.errors import Doubtful, NotFound, Rejected
 from handlers.outcome import Ignored, Processed
 from mappings.codes import Code
-from mappings.time.models import AttributeDefinition, AttributeValues, WorkKind
+from mappings.taiga.models import AttributeDefinition, AttributeValues, WorkKind
 from tests.support.fakes import TAIGA, FakeTaiga
 from tests.support.webhook_story import Feed, Story, show, world
 

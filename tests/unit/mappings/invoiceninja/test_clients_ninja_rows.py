@@ -56,7 +56,7 @@ def test_forms_of_yes_and_no(value: object, meaning: object) -> None:
 def test_a_row_with_nothing_but_an_id() -> None:
     """Missing fields have their empty values; a record without id is none."""
     task = read_task({"id": "a"})
-    assert (task.number, task.client_id, task.rate, task.time_log) == ("", "", Decimal(0), ())
+    assert (task.number, task.client_id, task.rate, task.spans) == ("", "", Decimal(0), ())
     assert (task.is_invoiced, task.is_deleted, task.is_archived) == (False, False, False)
     assert read_invoice({"id": "a"}).lines == ()
     assert read_payment({"id": "a"}).paymentables == ()

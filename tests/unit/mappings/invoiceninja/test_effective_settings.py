@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mappings.invoiceninja.decode import read_client, read_company, read_group
-from mappings.invoiceninja.models import Company, Tax
+from mappings.invoiceninja.models import Company, NinjaClient, Tax
 from mappings.invoiceninja.settings import SETTINGS, EffectiveSettings, Rounding, effective_settings
-from mappings.time.models import NinjaClient
 
 
 def _settings(

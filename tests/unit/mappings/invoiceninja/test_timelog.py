@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings.invoiceninja.task_log import read_time_log, time_log
+from mappings.invoiceninja.task_log import read_log, write_log
+from mappings.invoiceninja.tasks import LogEntry, spans_of
 
 
 def test_one_billable_entry_as_the_server_stores_it() -> None:
     """The text is the compact four-part form that the recorded server answers."""
-    assert time_log(1795240800, 1795242600) == '[[1795240800,1795242600,"",true]]'
+    assert write_log([LogEntry(1795240800, 1795242600)]) == '[[1795240800,1795242600,"",true]]'
 
 
 @pytest.mark.parametrize(
@@ -38,10 +39,10 @@ def test_one_billable_entry_as_the_server_stores_it() -> None:
 )
 def test_logs_are_read_with_tolerance(text: Any, entries: tuple[tuple[int, int], ...]) -> None:
     """Recorded forms are read, a running entry ends at 0, and what is no entry is left out."""
-    assert read_time_log(text) == entries
+    assert spans_of(read_log(text)) == entries
 
 
 @given(st.integers(0, 2**40), st.integers(0, 2**40))
 def test_what_is_written_is_read(started: int, ended: int) -> None:
     """A log of ours comes back as it was."""
-    assert read_time_log(time_log(started, ended)) == ((started, ended),)
+    assert read_log(write_log([LogEntry(started, ended)])) == (LogEntry(started, ended),)

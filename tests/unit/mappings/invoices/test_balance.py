@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mappings.invoiceninja.settings import Rounding
+from mappings.invoiceninja.tasks import LogEntry
 from mappings.invoices.balance import (
     CREDIT_WAITS,
     BillingLine,
@@ -24,7 +25,6 @@ from mappings.invoices.balance import (
     stand_of,
 )
 from mappings.invoices.balance_json import balance_as_json, balance_in_words
-from mappings.invoices.models import LogEntry
 from mappings.invoices.splitting import kept_log
 
 _SPAN = ((1765350000, 1765368000),)

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mappings.invoiceninja.models import Tax
-from mappings.invoiceninja.reading import read_log, write_log
-from mappings.invoices.models import Entry, InvoicePlan, LeftOut, Line, LogEntry, PlannedInvoice, Terms, Totals
+from mappings.invoiceninja.task_log import read_log, write_log
+from mappings.invoiceninja.tasks import LogEntry
+from mappings.invoices.models import Entry, InvoicePlan, LeftOut, Line, PlannedInvoice, Terms, Totals
 from mappings.invoices.period import parse_period
 from mappings.invoices.plan_json import invoice_as_json, invoice_from_json, period_from_json, plan_as_json
 

@@ -11,22 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mappings.config.file import MappingFile, parse_mapping
-from mappings.invoiceninja.models import Company, Currency, Project, Statics
+from mappings.invoiceninja.models import Company, Currency, NinjaClient, Project, Statics
+from mappings.invoiceninja.tasks import LogEntry, Task
 from mappings.invoices.difference import difference
-from mappings.invoices.models import (
-    CreditProposal,
-    InvoicePlan,
-    LogEntry,
-    LoggedTask,
-    PeriodWork,
-    TimeLink,
-    Unresolved,
-)
+from mappings.invoices.models import CreditProposal, InvoicePlan, PeriodWork, TimeLink, Unresolved
 from mappings.invoices.period import parse_period
 from mappings.invoices.plan import plan
 from mappings.invoices.plan_json import invoice_as_json, invoice_from_json
 from mappings.invoices.splitting import split_log
-from mappings.time.models import NinjaClient
 
 PERIOD = parse_period("2025-12", "Europe/Brussels")
 NEXT = parse_period("2026-01", "Europe/Brussels")
@@ -41,14 +33,14 @@ def company(**changes: Any) -> Company:
     return replace(kept, **changes)
 
 
-def task(count: int, *, start: int = MIDDLE, hours: Decimal = Decimal(2), **changes: Any) -> LoggedTask:
+def task(count: int, *, start: int = MIDDLE, hours: Decimal = Decimal(2), **changes: Any) -> Task:
     """An ended task of client a."""
     log = (LogEntry(start, start + int(hours * HOUR)),)
-    made = LoggedTask(f"t{count:04}", f"{count:04}", "a", "", f"Work {count}", Decimal(80), log)
+    made = Task(f"t{count:04}", f"{count:04}", "a", "", f"Work {count}", Decimal(80), log)
     return replace(made, **changes)
 
 
-def work(*tasks: LoggedTask, **changes: Any) -> PeriodWork:
+def work(*tasks: Task, **changes: Any) -> PeriodWork:
     """The clients a (USD), b (EUR) and j (JPY), with project p of a."""
     clients = {
         "a": NinjaClient("a", "0001", "Acme"),
@@ -93,7 +85,7 @@ TASKS = st.lists(
 )
 
 
-def _tasks(drawn: list[tuple[int, int, str, str, str, bool]]) -> list[LoggedTask]:
+def _tasks(drawn: list[tuple[int, int, str, str, str, bool]]) -> list[Task]:
     return [
         task(
             count,
@@ -348,7 +340,7 @@ def test_rules_of_a_client_s_only_project() -> None:
         ([], ["the invoice of 320.00 USD for 4 h is not due any more"]),
     ],
 )
-def test_differences(changed: list[LoggedTask], told: list[str]) -> None:
+def test_differences(changed: list[Task], told: list[str]) -> None:
     """What changed is told in sentences."""
     before = plan(work(task(1), task(2)), mapping())
     sentences = difference(before, plan(work(*changed), mapping()))

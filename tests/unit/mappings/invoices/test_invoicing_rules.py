@@ -7,9 +7,9 @@ import pytest
 
 from mappings.config.file import parse_mapping
 from mappings.errors import MappingErrors
+from mappings.invoiceninja.models import NinjaClient
 from mappings.invoices.calendars import calendar_name, calendars_of
 from mappings.invoices.scopes import scopes_of
-from mappings.time.models import NinjaClient
 
 ACME = NinjaClient("VolejRejNm", "acme", "Acme", id_number="BE1")
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from mappings.invoiceninja.models import Tax
-from mappings.invoices.models import InvoicePlan, LogEntry, TimeLink
+from mappings.invoiceninja.models import NinjaClient, Tax
+from mappings.invoiceninja.tasks import LogEntry
+from mappings.invoices.models import InvoicePlan, TimeLink
 from mappings.invoices.plan import plan
-from mappings.time.models import NinjaClient
 from tests.unit.mappings.invoices.test_invoicing_plan import HOUR, MIDDLE, PERIOD, company, mapping, task, work
 
 QUARTER = HOUR // 4

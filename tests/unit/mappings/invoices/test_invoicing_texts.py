@@ -2,7 +2,8 @@
 
 from decimal import Decimal
 
-from mappings.invoices.models import LogEntry, PlannedInvoice, TimeLink
+from mappings.invoiceninja.tasks import LogEntry
+from mappings.invoices.models import PlannedInvoice, TimeLink
 from mappings.invoices.plan import plan
 from tests.unit.mappings.invoices.test_invoicing_plan import HOUR, MIDDLE, mapping, task, work
 

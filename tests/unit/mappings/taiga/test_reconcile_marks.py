@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mappings.taiga.fingerprint import as_webhook, content_mark, row_mark
+from mappings.taiga.models import WorkItem, WorkKind
 from mappings.taiga.webhook import describe, is_own_echo, read_webhook
-from mappings.time.models import WorkItem, WorkKind
 from middleware.clients.http.json_codec import read_json, write_json
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

@@ -11,8 +11,9 @@ from handlers.reconcile.taiga import TaigaReconciliation
 from handlers.reconcile.taiga_models import Difference, Newest, Scope, Seen
 from mappings.codes import Code
 from mappings.config.file import MappingFile
+from mappings.taiga.models import WorkItem, WorkKind
 from mappings.time.entry import is_too_early, plan_time
-from mappings.time.models import NotBillable, TimeEntry, WorkItem, WorkKind
+from mappings.time.models import NotBillable, TimeEntry
 from middleware.setup.projects import Choices, date_entries
 
 EVE = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)

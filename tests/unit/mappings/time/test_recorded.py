@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mappings.config.file import ProjectRules, parse_mapping
+from mappings.taiga.models import WorkItem
 from mappings.time.entry import plan_time
-from mappings.time.models import NotBillable, RateKind, WorkItem
+from mappings.time.models import NotBillable, RateKind
 from mappings.time.rates import Rate
 from mappings.time.recorded import Recorded, rate_of, read_recorded, shown_assignee
 from tests.unit.mappings.time.test_taiga_mapping_time_entry import work

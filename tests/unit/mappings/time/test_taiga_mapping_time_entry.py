@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from mappings.config.file import MappingFile, ProjectRules, parse_mapping
 from mappings.errors import BadInput
+from mappings.taiga.models import WorkItem
 from mappings.taiga.webhook import KINDS, read_webhook
 from mappings.time.entry import correction, entry_number, plan_time
-from mappings.time.models import NotBillable, TimeEntry, WorkItem
+from mappings.time.models import NotBillable, TimeEntry
 from mappings.values.hours import hours_to_seconds
 from tests.support.recorded import taiga_webhooks
 

@@ -10,7 +10,7 @@ import pytest
 
 from mappings.config.rules import AttributeNames, BillingRules
 from mappings.invoiceninja.models import Company, Currency, Statics
-from mappings.time.models import AttributeDefinition
+from mappings.taiga.models import AttributeDefinition
 from middleware.checks.clock import check_clock
 from middleware.checks.database import people_findings, queue_finding, schema_finding, worker_finding
 from middleware.checks.findings import Finding

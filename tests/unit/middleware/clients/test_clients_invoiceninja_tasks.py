@@ -47,7 +47,7 @@ async def test_a_task_is_sent_whole() -> None:
     ]
     assert b'"rate":75.50,' in server.requests[0].content
     assert (task.id, task.number, task.rate) == ("VolejRejNm", "TAIGA-1", Decimal("75.5"))
-    assert task.time_log == ((1795240800, 1795244400),)
+    assert task.spans == ((1795240800, 1795244400),)
 
 
 @pytest.mark.parametrize("rate", [Decimal(0), Decimal(-1), Decimal("NaN"), Decimal("Infinity")])

@@ -10,7 +10,7 @@ import pytest
 
 from handlers.errors import Doubtful, NotFound, Rejected
 from handlers.ports.context import TaigaWork
-from mappings.time.models import AttributeDefinition, AttributeValues, WorkKind
+from mappings.taiga.models import AttributeDefinition, AttributeValues, WorkKind
 from tests.support.scripted_server import recorded_answer, taiga_answering
 
 

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mappings.config.file import parse_mapping
-from mappings.invoiceninja.models import Project
-from mappings.time.models import NinjaClient
+from mappings.invoiceninja.models import NinjaClient, Project
 from middleware.commands.common import FailedError, WrongUseError
 from middleware.settings import load_settings
 from middleware.setup.files import UnwritableError, changed_env, changed_mapping, read_env, write_whole
