@@ -22,7 +22,6 @@ from middleware.clients.invoiceninja.company import CompanyApi
 from middleware.clients.invoiceninja.invoices import InvoicesApi
 from middleware.clients.invoiceninja.transport import NinjaTransport
 
-_PAGE = 500
 _AT_ONCE = 4
 """Pages that are asked for at the same time: PHP servers have few workers."""
 
@@ -42,31 +41,15 @@ class WideReading(NinjaTransport):
 
         A row that leaves the filter meanwhile moves others over the edge of a page: those are missed this time.
         """
-        first, last_page = await self._page(read, path, filters, keep, 1)
+        first, last_page = await self._page(read, path, filters, 1)
         places = asyncio.Semaphore(_AT_ONCE)
 
         async def page(number: int) -> list[Record]:
             async with places:
-                return (await self._page(read, path, filters, keep, number))[0]
+                return (await self._page(read, path, filters, number))[0]
 
         others = await asyncio.gather(*(page(number) for number in range(2, last_page + 1)))
-        return [record for records in (first, *others) for record in records]
-
-    async def _page(
-        self, read: Callable[[Row], Record], path: str, filters: Params, keep: Callable[[Record], bool], number: int
-    ) -> tuple[list[Record], int]:
-        params = {**filters, "sort": "id|asc", "per_page": _PAGE, "page": number}
-        reply = await self._request("GET", path, params=params)
-        rows = self._data(reply, is_read=True)
-        records = [self._typed(read, row, reply.request, is_read=True) for row in rows]
-        return [record for record in records if keep(record)], self._last_page(reply.data)
-
-    @staticmethod
-    def _last_page(answer: Mapping[str, Any]) -> int:
-        meta = answer.get("meta")
-        pagination = meta.get("pagination") if isinstance(meta, Mapping) else None
-        last = pagination.get("total_pages") if isinstance(pagination, Mapping) else None
-        return last if isinstance(last, int) else 1
+        return [record for records in (first, *others) for record in records if keep(record)]
 
 
 class BillingApi(WideReading, InvoicesApi, CompanyApi):
@@ -152,11 +135,6 @@ class BillingApi(WideReading, InvoicesApi, CompanyApi):
             Throttled: another such request came within the last second.
         """
         return await self.act_on_invoices("email", invoice_ids)
-
-    async def find_task(self, number: str) -> Task | None:
-        """GET /tasks?number=, deleted ones included."""
-        found = await self._find(read_task, "/tasks", {"number": number}, lambda task: task.number == number)
-        return found[0] if found else None
 
     async def create_rest(self, task: Task, number: str, log: Sequence[LogEntry]) -> Task:
         """POST /tasks: a task like this one, under another number and with this part of its log.

@@ -1,6 +1,5 @@
 """Invoice Ninja's tasks, which hold the time (docs/facts/invoice-ninja.md section 6)."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -69,19 +68,6 @@ class TasksApi(ClientsApi):
         if not any(task.id == task_id and not task.is_deleted and not task.is_archived for task in tasks):
             message = f"task {task_id} was not restored"
             raise Doubtful(self._dialect.system, reply.request, message, status=httpx.codes.OK)
-
-    async def uninvoiced_tasks(self, *, client_id: str = "", project_id: str = "") -> AsyncIterator[Task]:
-        """All live tasks that no invoice bills, by id, running ones included; of a client or project when given."""
-        filters = {"client_status": "uninvoiced", "status": "active"}
-        filters |= {"client_id": client_id} if client_id else {}
-        filters |= {"project_tasks": project_id} if project_id else {}
-
-        def keep(task: Task) -> bool:
-            is_ours = client_id in {"", task.client_id} and project_id in {"", task.project_id}
-            return is_ours and not (task.is_invoiced or task.is_deleted or task.is_archived)
-
-        async for task in self._list(read_task, "/tasks", filters, keep):
-            yield task
 
     async def _write_task(self, method: str, path: str, entry: TimeEntry, client_id: str) -> Task:
         body = _task_body(entry, client_id)

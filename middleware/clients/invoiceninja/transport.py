@@ -71,18 +71,24 @@ class NinjaTransport(RemoteClient):
         Rows that leave the filter while it is read move later rows forward over the page's edge: a reader that changes
         what it reads must start again until nothing new comes.
         """
-        page = 1
+        number = 0
         while True:
-            params = {**filters, "sort": "id|asc", "per_page": _PAGE, "page": page}
-            reply = await self._request("GET", path, params=params)
-            rows = self._data(reply, is_read=True)
-            for row in rows:
-                record = self._typed(read, row, reply.request, is_read=True)
+            number += 1
+            records, last_page = await self._page(read, path, filters, number)
+            for record in records:
                 if keep(record):
                     yield record
-            if not rows or page >= _last_page(reply.data):
+            if not records or number >= last_page:
                 return
-            page += 1
+
+    async def _page(
+        self, read: Callable[[Row], Record], path: str, filters: Params, number: int
+    ) -> tuple[list[Record], int]:
+        """One page of a list, and the number of the last one."""
+        params = {**filters, "sort": "id|asc", "per_page": _PAGE, "page": number}
+        reply = await self._request("GET", path, params=params)
+        rows = self._data(reply, is_read=True)
+        return [self._typed(read, row, reply.request, is_read=True) for row in rows], _last_page(reply.data)
 
     async def _find(
         self, read: Callable[[Row], Record], path: str, filters: Params, keep: Callable[[Record], bool]

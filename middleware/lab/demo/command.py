@@ -83,7 +83,7 @@ async def entries(stack: Stack) -> list[Task]:
     """The time entries in Invoice Ninja."""
     ninja = connect_invoice_ninja(f"{stack.ninja_url}/api/v1", NINJA_TOKEN)
     try:
-        return [task async for task in ninja.uninvoiced_tasks()]
+        return await ninja.unbilled_tasks()
     finally:
         await ninja.aclose()
 

@@ -158,29 +158,20 @@ async def test_restore() -> None:
             await ninja.restore_task("VolejRejNm")
 
 
-async def test_uninvoiced_tasks_are_rechecked() -> None:
-    """Rows of another client or project, invoiced, deleted and archived ones are left out; all pages are read."""
-    good: dict[str, Any] = {
-        "id": "a",
-        "number": "N1",
-        "client_id": "C",
-        "project_id": "P",
-        "rate": "80",
-        "time_log": "[]",
-    }
+async def test_unbilled_tasks_are_rechecked() -> None:
+    """Rows of another client, invoiced and deleted ones are left out; all pages are read."""
+    good: dict[str, Any] = {"id": "a", "number": "N1", "client_id": "C", "rate": "80", "time_log": "[]"}
     rows = [
         good,
         good | {"id": "b", "client_id": "other"},
-        good | {"id": "c", "project_id": "other"},
         good | {"id": "d", "invoice_id": "I"},
         good | {"id": "e", "is_deleted": True},
         good | {"id": "f", "archived_at": 1795246277},
     ]
     ninja, server = ninja_answering(page(*rows, last=2), page(good | {"id": "g"}, number=2, last=2))
-    found = [task.id async for task in ninja.uninvoiced_tasks(client_id="C", project_id="P")]
-    assert found == ["a", "g"]
+    assert [task.id for task in await ninja.unbilled_tasks("C")] == ["a", "f", "g"]
     assert server.calls[1] == (
-        "GET /api/v1/tasks?client_status=uninvoiced&status=active&client_id=C&project_tasks=P"
+        "GET /api/v1/tasks?client_status=uninvoiced&status=active%2Carchived&client_id=C"
         "&sort=id%7Casc&per_page=500&page=2"
     )
 
@@ -188,7 +179,7 @@ async def test_uninvoiced_tasks_are_rechecked() -> None:
 async def test_lists_end() -> None:
     """An empty page ends the list even if the server promises more."""
     ninja, server = ninja_answering(page({"id": "a"}, last=9), page(number=2, last=9))
-    assert [task.id async for task in ninja.uninvoiced_tasks()] == ["a"]
+    assert [client.id async for client in ninja.clients()] == ["a"]
     assert len(server.requests) == 2
 
 

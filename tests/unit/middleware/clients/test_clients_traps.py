@@ -21,7 +21,7 @@ _INVOICE_NINJA: Mapping[str, str] = {
     "numbers are ints, decimals or texts": "test_forms_of_a_number",
     "the page beyond the end is empty": "test_lists_end",
     "unknown filters give the whole list": "test_other_numbers_are_not_taken_for_it",
-    "deleted rows are in every list": "test_uninvoiced_tasks_are_rechecked",
+    "deleted rows are in every list": "test_unbilled_tasks_are_rechecked",
     "a deleted task keeps its number": "test_a_deleted_task_is_found",
     "clients are found by texts that people type": "test_a_client_by_the_number_that_a_person_typed",
     "a time log is a JSON text": "test_a_task_is_sent_whole",
