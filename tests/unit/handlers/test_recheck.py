@@ -65,7 +65,9 @@ async def test_late_creation_is_removed(*, reads_taiga: bool) -> None:
     story.type(billable=False)
     assert isinstance(await feed.told(story), Ignored)
     ninja = feed.world.ninja
-    ninja.tasks["t9"] = Task("t9", "TAIGA-T7", "acme", "site", "late", Decimal(75), (LogEntry(0, 7200),))
+    ninja.tasks["t9"] = Task(
+        "t9", "TAIGA-T7", "acme", "site", "Task #3: Build login form", Decimal(75), (LogEntry(0, 7200),)
+    )
     outcome = await feed.deliver(look_after(story.events[-1]))
     assert isinstance(outcome, Processed)
     assert "TAIGA-T7 removed (2 h)" in outcome.reason
