@@ -274,11 +274,7 @@ def stand_of(entry: RecordedEntry, task: PresentTask | None, books: Books) -> li
     client_id = task.client_id if task is not None and task.client_id else entry.client_id
     live = [line for line in books.lines.get(entry.task_id, ()) if not line.is_cancelled]
     if live:
-        billed = [_placed(entry, client_id, _billed_hours(entry, line, books), Stand.BILLED) for line in live]
-        return [
-            replace(one, invoice_id=line.invoice_id, invoice=line.invoice)
-            for one, line in zip(billed, live, strict=True)
-        ]
+        return [_billed(entry, client_id, line, books) for line in live]
     if task is None or task.is_deleted:
         if entry.is_removed:
             return []

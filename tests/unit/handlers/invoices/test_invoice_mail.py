@@ -141,3 +141,22 @@ async def test_a_plan_says_who_would_not_be_reached(bureau: Office) -> None:
     assert (await bureau.plan()).warnings == (
         "Acme: no contact has an e-mail address, so its invoices stay drafts though auto_send is on",
     )
+
+
+async def test_a_person_s_draft_without_a_number_is_seen(bureau: Office) -> None:
+    """It bills 3 h whose link was lost: the plan leaves them out and names the draft, instead of billing them again."""
+    bureau.state.company["settings"]["counter_number_applied"] = "when_sent"
+    acme = await bureau.client()
+    bureau.rules(acme)
+    task = await bureau.work(acme, "3")
+    line = {"type_id": "2", "task_id": task.id, "quantity": 3, "cost": 60}
+    await bureau.ninja._request(
+        "POST", "/invoices", body={"client_id": acme, "line_items": [line], "date": "2026-01-01"}
+    )
+    (draft,) = await bureau.invoices()
+    row = bureau.state.tables["tasks"].get(task.id)
+    assert row is not None
+    bureau.state.tables["tasks"].change(row, {"invoice_id": ""})
+    made = await bureau.plan()
+    assert [one.reason for one in made.left_out] == [f"it is on invoice without a number yet ({draft.id}, 180) already"]
+    assert made.invoices == ()
