@@ -341,6 +341,10 @@ async def test_closing_a_review(ada: Visitor, pool: asyncpg.Pool) -> None:
     assert response.status_code == 303
     why = await pool.fetchval("SELECT closed_why FROM reviews WHERE kind = 'credit_proposal'")
     assert why == "ada: credit note 2026-C1"
+    before = await pool.fetchval("SELECT count(*) FROM audit")
+    again = await ada.send("/reviews/close", subject="taiga:task:12", kind="credit_proposal", why="x", asked_kind="")
+    assert (again.status_code, "not open" in again.text) == (409, True)
+    assert await pool.fetchval("SELECT count(*) FROM audit") == before
 
 
 async def test_refused_requests_are_explained(ada: Visitor, pool: asyncpg.Pool) -> None:

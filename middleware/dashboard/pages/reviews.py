@@ -24,6 +24,8 @@ async def close(visit: Visit) -> Response:
     if not why:
         raise RefusedError(422, "Say what was done: it is kept with the review. Go back and fill it in.")
     pool = visit.services.pool
+    if not await ReviewStore(pool).is_open(subject, kind):
+        raise RefusedError(409, "This review is not open: somebody closed it already, or it was never opened.")
     await ReviewStore(pool).close(subject, kind, f"{visit.session.name}: {why[:LONGEST_WHY]}")
     summary = f"closed {kind} of {subject}: {why[:LONGEST_WHY]}"
     await AuditStore(pool).record(AuditEntry(visit.session.name, "review.closed", summary))

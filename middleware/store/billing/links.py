@@ -130,6 +130,15 @@ class ReviewStore:
             await connection.execute(CLOSE, *(list(column) for column in zip(*sorted(set(closings)), strict=True)))
         return [None] * len(closings)
 
+    async def is_open(self, subject: str, kind: str) -> bool:
+        """Whether a person is asked about this now."""
+        found = await self._pool.fetchval(
+            "SELECT EXISTS (SELECT 1 FROM reviews WHERE subject = $1 AND kind = $2 AND closed_at IS NULL)",
+            storable(subject),
+            storable(kind),
+        )
+        return bool(found)
+
     async def list_open(self, kind: str | None = None, limit: int = 200) -> list[ReviewRow]:
         """What needs a person, oldest first."""
         rows = await self._pool.fetch(
