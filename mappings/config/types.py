@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from mappings.errors import shown
+from mappings.values.numbers import both_readings, two_readings
 
 MAX_RATE = 10**9
 """Dearer than any hour in any currency (an Iranian rial is about 1/40,000 of a euro)."""
@@ -31,6 +32,16 @@ def _wrong(problem: str, hint: str) -> PydanticCustomError:
 def _number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise _wrong(f"must be a number, not {shown(value)}", "write it without quotes and with a point, such as 75.50")
+    return value
+
+
+def _one_reading(value: Any) -> Any:
+    """A percentage cannot be thousands: 8.875 has one reading there."""
+    readings = two_readings(str(_number(value)))
+    if readings is not None:
+        thousands, decimals = readings
+        hint = f"write {thousands}, or {decimals}0 for the smaller one"
+        raise _wrong(f"{value} may be meant in two ways: {both_readings(*readings)}", hint)
     return value
 
 
@@ -89,16 +100,16 @@ Notes = Annotated[StrictStr, Field(max_length=5000)]
 
 Rate = Annotated[
     Decimal,
-    BeforeValidator(_number),
+    BeforeValidator(_one_reading),
     Field(gt=0, le=MAX_RATE, decimal_places=2),
     _number_schema(exclusiveMinimum=0),
 ]
 """Money per hour in the client's currency; two decimals, as invoice lines carry them."""
 Hours = Annotated[
-    Decimal, BeforeValidator(_number), Field(ge=0, le=100_000, decimal_places=4), _number_schema(minimum=0)
+    Decimal, BeforeValidator(_one_reading), Field(ge=0, le=100_000, decimal_places=4), _number_schema(minimum=0)
 ]
 Amount = Annotated[
-    Decimal, BeforeValidator(_number), Field(ge=0, le=10**12, decimal_places=3), _number_schema(minimum=0)
+    Decimal, BeforeValidator(_one_reading), Field(ge=0, le=10**12, decimal_places=3), _number_schema(minimum=0)
 ]
 Percent = Annotated[
     Decimal,

@@ -9,7 +9,7 @@ from mappings.config.file import ProjectRules
 from mappings.config.types import MAX_RATE
 from mappings.errors import BadInput
 from mappings.time.models import RateKind
-from mappings.values.numbers import read_number
+from mappings.values.numbers import both_readings, read_number, two_readings
 from mappings.values.text import one_line
 
 _CENT = Decimal("0.01")
@@ -64,6 +64,10 @@ def is_typed(own: Any) -> bool:
 
 
 def _own_rate(value: Any, field: str) -> Decimal:
+    readings = two_readings(value)
+    if readings is not None:
+        hint = "type the rate in Taiga without a separator of thousands, and with at most two decimals"
+        raise BadInput(Code.BAD_RATE, field, value, f"this may be meant in two ways: {both_readings(*readings)}", hint)
     number = read_number(value)
     if number is None:
         raise BadInput(

@@ -6,7 +6,7 @@ from typing import Any
 
 from mappings.codes import Code
 from mappings.errors import BadInput
-from mappings.values.numbers import read_number, read_number_text
+from mappings.values.numbers import both_readings, read_number, read_number_text, two_readings
 from mappings.values.text import one_line
 
 SECONDS_PER_HOUR = 3600
@@ -42,10 +42,11 @@ def parse_hours(value: Any, *, field: str = "Duration (Hours)", max_hours: Decim
     Read are numbers, `1.5`, `1,5`, `1.5 h`, `1h30`, `1 h 30 min`, `90m`, `1:30`. Zero is Decimal(0), not None.
 
     Raises:
-        BadInput: it is nothing of that, negative, or more than `max_hours`.
+        BadInput: it is nothing of that, negative, more than `max_hours`, or may be meant in two ways within them.
     """
     if value is None or (isinstance(value, str) and not one_line(value)):
         return None
+    _refuse_two_readings(value, field, max_hours)
     hours = _typed_hours(value)
     if hours is None:
         raise BadInput(Code.BAD_HOURS, field, value, "this is no number of hours", _HINT)
@@ -58,6 +59,18 @@ def parse_hours(value: Any, *, field: str = "Duration (Hours)", max_hours: Decim
 
 
 _HINT = "type the hours in Taiga as 1.5, 1:30 or 90m and save"
+
+
+def _refuse_two_readings(value: Any, field: str, max_hours: Decimal) -> None:
+    """`1.000` may be a thousand hours; `1.500` may not be 1500 where nobody may type more than 1000."""
+    text = one_line(value).casefold() if isinstance(value, str) and len(value) <= _LONGEST else ""
+    minutes = _MINUTES.fullmatch(text)
+    number = minutes or _HOURS.fullmatch(text)
+    readings = two_readings(number[1] if number else text)
+    if readings is not None and readings[0] <= max_hours * (_MINUTES_PER_HOUR if minutes else 1):
+        unit = "minutes" if minutes else "hours"
+        hint = f"{_HINT}, the {unit} without a separator of thousands"
+        raise BadInput(Code.BAD_HOURS, field, value, f"this may be meant in two ways: {both_readings(*readings)}", hint)
 
 
 def _typed_hours(value: Any) -> Decimal | None:

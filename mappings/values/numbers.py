@@ -7,7 +7,9 @@ from typing import Any
 from mappings.values.text import one_line
 
 _LONGEST = 40
+_CENT = Decimal("0.01")
 _PLAIN = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)", re.ASCII)
+_THREE_BEHIND = re.compile(r"[+-]?([1-9]\d{0,2})[.,](\d{3})", re.ASCII)
 _MINUS = str.maketrans({"\N{MINUS SIGN}": "-"})
 
 
@@ -22,6 +24,22 @@ def read_number(value: Any) -> Decimal | None:
         return None
     number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     return number if number.is_finite() else None
+
+
+def two_readings(value: Any) -> tuple[Decimal, Decimal] | None:
+    """Both readings of a text such as `1.200` or `12,000`, thousands first; None when there is only one.
+
+    In one country the separator groups thousands, in another one it begins the decimals. Numbers of JSON are in no
+    doubt: programs write them.
+    """
+    found = _THREE_BEHIND.fullmatch(one_line(value).translate(_MINUS)) if isinstance(value, str) else None
+    return (Decimal(found[1] + found[2]), Decimal(f"{found[1]}.{found[2]}")) if found else None
+
+
+def both_readings(thousands: Decimal, decimals: Decimal) -> str:
+    """The question to the person: `1200 or 1.20?`."""
+    short = decimals.normalize()
+    return f"{thousands} or {short if short.as_tuple().exponent == -3 else decimals.quantize(_CENT)}?"  # noqa: PLR2004
 
 
 def read_number_text(text: str) -> Decimal | None:

@@ -4,11 +4,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from mappings.config.file import MappingFile
+from mappings.config.types import MAX_RATE
 from mappings.invoiceninja.models import Company
+from mappings.values.numbers import both_readings, read_number_text, two_readings
 from middleware.clients.invoiceninja import InvoiceNinja
 from middleware.clients.taiga import Taiga
 from middleware.clients.taiga.decode import TaigaProject
@@ -141,13 +143,13 @@ class Matchmaker:
         question = f'Hourly rate of "{project.name}" (empty: tasks, users or the general rate decide)'
         while True:
             answer = self.asker.text(question, "default_hourly_rate", f"{proposed:.2f}" if proposed else "")
-            try:
-                rate = Decimal(answer.replace(",", ".")) if answer else None
-            except InvalidOperation:
-                rate = Decimal(0)
-            if rate is None or (rate.is_finite() and rate > 0 and rate == round(rate, 2)):
+            if not answer:
+                return None
+            rate, readings = read_number_text(answer), two_readings(answer)
+            if rate is not None and readings is None and 0 < rate <= MAX_RATE and rate == round(rate, 2):
                 return rate
-            self.asker.refused(f"{answer!r} is not a rate; write a number such as 75 or 75.50")
+            doubt = f" ({both_readings(*readings)})" if readings else ""
+            self.asker.refused(f"{answer!r} is not a rate{doubt}; write a number such as 75 or 75.50")
 
 
 def _named(project: TaigaProject) -> str:

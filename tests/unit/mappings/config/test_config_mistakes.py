@@ -1,6 +1,7 @@
 """mappings.json: what is wrong with it, in a person's words, all at once."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -108,7 +109,10 @@ def test_proposals_know_every_part(data: Any, path: str, hint: str) -> None:
         ({"billable_from": "1.11.2026"}, '"1.11.2026" is no date'),
         ({"max_hours": 0}, "must be more than 0, not 0"),
         ({"default_hourly_rate": 0}, "must be more than 0, not 0"),
-        ({"default_hourly_rate": 10.005}, "must have at most 2 decimals, not 10.005"),
+        ({"default_hourly_rate": 10.0055}, "must have at most 2 decimals, not 10.0055"),
+        ({"default_hourly_rate": 10.005}, "10.005 may be meant in two ways: 10005 or 10.005?"),
+        ({"max_hours": 1.125}, "1.125 may be meant in two ways: 1125 or 1.125?"),
+        ({"min_invoice_amount": 12.375}, "12.375 may be meant in two ways: 12375 or 12.375?"),
         ({"default_hourly_rate": 10**12}, "must be at most 1000000000, not 1000000000000"),
         ({"default_hourly_rate": float("nan")}, 'must be a number, not "NaN"'),
         ({"default_hourly_rate": float("inf")}, 'must be a number, not "Infinity"'),
@@ -265,3 +269,14 @@ def test_any_json_is_read_or_refused_in_words(data: Any) -> None:
     except MappingErrors as errors:
         found = errors.problems
     assert all(problem.message and problem.hint for problem in found)
+
+
+def test_zeros_behind_a_rate_are_in_doubt_and_a_percentage_is_not() -> None:
+    """`1.200` may be a rate of 1200; a tax of 8.875 percent can be nothing else, and 1.2000 says what is meant."""
+    (problem,) = problems('{"user_rates": {"ann": 1.200}}').values()
+    assert (problem.message, problem.hint) == (
+        "1.200 may be meant in two ways: 1200 or 1.20?",
+        "write 1200, or 1.2000 for the smaller one",
+    )
+    taxed = '{"billing_rules": {"taxes": [{"name": "Tax", "rate": 8.875}], "default_hourly_rate": 1.2000}}'
+    assert parse_mapping(taxed).billing_rules.default_hourly_rate == Decimal("1.2")

@@ -84,6 +84,9 @@ def test_no_rate_and_nobody_assigned() -> None:
         ("lots", "this is no hourly rate"),
         ("75 EUR", "this is no hourly rate"),
         ("1.500,5", "this is no hourly rate"),
+        ("1,200", "this may be meant in two ways: 1200 or 1.20?"),
+        ("12.000", "this may be meant in two ways: 12000 or 12.00?"),
+        (" \u2212999.125 ", "this may be meant in two ways: 999125 or 999.125?"),
         ([75], "this is no hourly rate"),
         (True, "this is no hourly rate"),
         (0, "this is no rate above 0"),
@@ -100,6 +103,14 @@ def test_nonsense_does_not_fall_back(own: Any, problem: str) -> None:
     with pytest.raises(BadInput) as caught:
         pick_rate(own, "ann", rules(user=50, project=75, general=60))
     assert (caught.value.field, caught.value.problem) == ("Hourly Rate", problem)
+
+
+@given(st.integers(1, 999), st.integers(0, 999), st.sampled_from(".,"))
+def test_three_digits_behind_the_only_separator_are_never_guessed(whole: int, behind: int, separator: str) -> None:
+    """A rate that is thousands in one country and a fraction in another one is refused with both readings."""
+    with pytest.raises(BadInput) as caught:
+        pick_rate(f"{whole}{separator}{behind:03}", "ann", rules(user=50))
+    assert f"two ways: {whole}{behind:03} or {whole}." in caught.value.problem
 
 
 amounts = st.none() | st.integers(1, 10**6).map(lambda cents: float(Decimal(cents) / 100))
