@@ -139,7 +139,7 @@ class _Client:
         return await self._unbilled() if healed else read
 
     async def _unbilled(self) -> PeriodWork:
-        read = await read_work(self.world, self.due.period, self.due.client_id, is_told=False)
+        read = await read_work(self.world, self.due.period, self.due.client_id, for_people=False)
         if any(event.is_in_hand for event in read.unresolved):
             # Left out now, these hours would wait for the next run.
             raise RetryLater(Code.CHANGES_IN_PROGRESS, "changes in Taiga are being recorded; retrying", _SOON)

@@ -20,12 +20,12 @@ async def read_work(
     period: Period,
     client_id: str = "",
     *,
-    is_told: bool = True,
+    for_people: bool = True,
     billed_by: Mapping[str, str] | None = None,
 ) -> PeriodWork:
     """The present unbilled work, of one client when given.
 
-    What only a person wants to know (credits, events whose hours are not recorded) is left away unless `is_told`.
+    What only a person wants to know (credits, events whose hours are not recorded) is left away unless `for_people`.
     Invoices are not read where `billed_by` says which ones bill what.
 
     Raises:
@@ -54,8 +54,8 @@ async def read_work(
         statics=statics,
         people=people,
         links=links,
-        unresolved=await plans.unresolved(None if is_told else {link.subject for link in links.values()}),
-        credits=await plans.credit_proposals() if is_told else (),
+        unresolved=await plans.unresolved(None if for_people else {link.subject for link in links.values()}),
+        credits=await plans.credit_proposals() if for_people else (),
         billed_by=await _billed_by(books, begun, period, client_id) if billed_by is None else billed_by,
         groups=groups,
         number_prefix=world.number_prefix,

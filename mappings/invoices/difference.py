@@ -32,7 +32,7 @@ def changes(before: PlannedInvoice | None, now: PlannedInvoice | None) -> Iterat
 def _entries(before: PlannedInvoice, now: PlannedInvoice) -> Iterator[str]:
     old = {entry.task_id: entry for entry in before.entries}
     new = {entry.task_id: entry for entry in now.entries}
-    told = False
+    is_explained = False
     for task_id in sorted(old | new):
         was, is_now = old.get(task_id), new.get(task_id)
         number = (was or is_now or now.entries[0]).number
@@ -44,8 +44,8 @@ def _entries(before: PlannedInvoice, now: PlannedInvoice) -> Iterator[str]:
             yield f"{_named(now)}: {number}: {then}, {_h(is_now.seconds)} at {is_now.rate} now"
         else:
             continue
-        told = True
-    if not told and before.totals.total == now.totals.total:
+        is_explained = True
+    if not is_explained and before.totals.total == now.totals.total:
         yield f"{_named(now)}: texts, taxes or terms changed"
 
 

@@ -48,10 +48,10 @@ def _group(group: list[Entry], title: str, period: Period) -> Iterable[Line]:
     first, *others = group
     seconds = sum(entry.seconds for entry in group)
     heading = title if title.endswith(first.day.isoformat()) else f"{title}, {_when(group, period)}"
-    notes = shortened(f"{heading}\n{_told(first)}", _LONGEST_NOTES)
+    notes = shortened(f"{heading}\n{_named(first)}", _LONGEST_NOTES)
     yield Line(first.task_id, notes, quantity_of(seconds), first.rate, first.taxes, first.product_key)
     for entry in others:
-        yield Line(entry.task_id, f"{_told(entry)}, included above", _NOTHING, _NOTHING)
+        yield Line(entry.task_id, f"{_named(entry)}, included above", _NOTHING, _NOTHING)
 
 
 def _when(group: list[Entry], period: Period) -> str:
@@ -60,7 +60,7 @@ def _when(group: list[Entry], period: Period) -> str:
     return period.name if first >= period.first else f"{first} to {max(entry.day for entry in group)}"
 
 
-def _told(entry: Entry) -> str:
+def _named(entry: Entry) -> str:
     return f"{shortened(inert(entry.description), _LONGEST_NOTES // 2)} ({_when_and_who(entry)}, {_hours(entry)} h)"
 
 

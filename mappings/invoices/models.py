@@ -38,7 +38,7 @@ class Unresolved:
     event_id: int
     subject: str
     status: str
-    told: str
+    name: str
     reason: str
     hint: str
     taiga_project_id: int | None

@@ -148,7 +148,7 @@ def _unrecorded(work: PeriodWork, scopes: Scopes) -> Iterator[LeftOut]:
         if event.subject not in recorded:
             client = work.clients.get(client_id)
             reason = f"event {event.event_id} is not done ({event.status}: {event.reason or 'in hand'})"
-            yield LeftOut(client_id, client.name if client else "", event.told, 0, reason, event.hint)
+            yield LeftOut(client_id, client.name if client else "", event.name, 0, reason, event.hint)
 
 
 def _credits(work: PeriodWork) -> Iterator[LeftOut]:

@@ -80,7 +80,7 @@ async def test_unresolved_events(fresh_database: str) -> None:
         await pool.execute("UPDATE events SET status = 'processed' WHERE subject = 'taiga:task:2' AND status <> 'dead'")
         assert [one.subject for one in await PlanStore(pool).unresolved(["taiga:task:3", "other"])] == ["taiga:task:3"]
         found = await PlanStore(pool).unresolved()
-        assert {(one.subject, one.status, one.told, one.taiga_project_id) for one in found} == {
+        assert {(one.subject, one.status, one.name, one.taiga_project_id) for one in found} == {
             ("taiga:task:1", "received", "#3: Login", 5),
             ("taiga:task:3", "dead", "#3: Login", 5),
         }

@@ -252,19 +252,19 @@ def read_time_link(subject: str, state: Mapping[str, Any]) -> TimeLink:
 
 def _unresolved(row: asyncpg.Record) -> Unresolved:
     project_id: int | None = None
-    told = row["subject"]
+    name = row["subject"]
     try:
         payload = orjson.loads(row["body"])
         project_id = take_optional(payload, "data.project.id", int)
         ref, subject = take_optional(payload, "data.ref", int), take_optional(payload, "data.subject", str)
-        told = f"#{ref}: {subject}" if ref and subject else told
+        name = f"#{ref}: {subject}" if ref and subject else name
     except (ValueError, NotUnderstood):
-        told = f"{told} (its body is not understood)"
+        name = f"{name} (its body is not understood)"
     return Unresolved(
         event_id=row["id"],
         subject=row["subject"],
         status=row["status"],
-        told=told,
+        name=name,
         reason=row["reason"],
         hint=row["hint"],
         taiga_project_id=project_id,
