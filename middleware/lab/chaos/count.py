@@ -182,14 +182,14 @@ def _wrong_amounts(intent: str, rows: Sequence[Row], cents: Sequence[int]) -> It
 
 
 def _sums(bill: Bill, ninja: NinjaState, *, closes_refunds: bool) -> Iterable[str]:
-    """A credit that settles a refund counts as paid, as it does in Invoice Ninja."""
+    """A credit that settles a refund counts as paid, as it does in Invoice Ninja; a returned debit is owed again."""
     client = ninja.tables["clients"].get(bill.client_id)
     (invoice,) = [row for row in ninja.tables["invoices"] if row["number"] == bill.number]
     credits_ = [row for row in ninja.tables["credits"] if row["client_id"] == bill.client_id and not row["is_deleted"]]
-    settled = bill.given_back if closes_refunds else 0
+    settled = max(bill.missing - bill.returned, 0) if closes_refunds else 0
     kept = bill.received - bill.given_back
     told = {
-        "invoice balance": (bill.cents - kept - settled, _cents(invoice["balance"])),
+        "invoice balance": (bill.missing - settled, _cents(invoice["balance"])),
         "paid_to_date": (kept + settled, _cents(client["paid_to_date"]) if client else None),
         "credits": (settled, sum(_cents(row["amount"]) for row in credits_)),
     }

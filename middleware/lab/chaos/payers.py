@@ -8,13 +8,19 @@ from middleware.lab.sandbox.stripe.people import StripePeople
 
 @dataclass(slots=True, eq=False)
 class Bill:
-    """An invoice in Invoice Ninja and what Stripe holds of it, in cents; `intents`: received and given back."""
+    """An invoice in Invoice Ninja and what Stripe holds of it, in cents.
+
+    `intents`: received and given back; an invoice of Stripe that was paid past it is one of them. `refunds` are the ids
+    of refunds and disputes, `disputed` the intents with a dispute. `returned`: what bank debits brought and took back.
+    """
 
     number: str
     client_id: str
     cents: int
     intents: dict[str, list[int]] = field(default_factory=dict)
     refunds: list[str] = field(default_factory=list)
+    disputed: set[str] = field(default_factory=set)
+    returned: int = 0
 
     @property
     def received(self) -> int:
@@ -23,12 +29,20 @@ class Bill:
 
     @property
     def given_back(self) -> int:
-        """All that was refunded."""
+        """All that went back."""
         return sum(given for _, given in self.intents.values())
+
+    @property
+    def missing(self) -> int:
+        """What is not paid, or not any more."""
+        return max(self.cents - self.received + self.given_back, 0)
 
 
 class Payers:
-    """Each invoice is paid once, whole or in two parts, maybe after a declined card; some get money back."""
+    """Each invoice is paid: whole, in two parts, twice, with a receipt invoice or past Stripe, maybe after a decline.
+
+    Some get money back: by refunds, by disputes of a part, or because a bank debit is returned.
+    """
 
     def __init__(self, people: StripePeople, bills: list[Bill], chance: random.Random) -> None:
         self.bills = bills
@@ -52,6 +66,25 @@ class Payers:
             self._pay(self._unpaid.pop(0))
 
     def _pay(self, bill: Bill) -> None:
+        kind = self._chance.random()
+        if kind < 0.1:  # noqa: PLR2004 - some pay past Stripe
+            self._pay_past_stripe(bill)
+        elif kind < 0.2:  # noqa: PLR2004 - some get a receipt invoice
+            session = self._people.pay_with_receipt(bill.cents, "eur", {"invoice_number": bill.number})
+            bill.intents[session["payment_intent"]] = [bill.cents, 0]
+        elif kind < 0.35:  # noqa: PLR2004 - some pay twice
+            self._pay_part(bill, bill.cents)
+            self._pay_part(bill, bill.cents)
+        else:
+            self._pay_in_parts(bill)
+
+    def _pay_past_stripe(self, bill: Bill) -> None:
+        """In cash or by bank transfer: the invoice at Stripe is marked as paid."""
+        invoice = self._people.bill(bill.cents, "eur", {"invoice_number": bill.number})
+        self._people.invoice_paid_out_of_band(invoice["id"])
+        bill.intents[invoice["id"]] = [bill.cents, 0]
+
+    def _pay_in_parts(self, bill: Bill) -> None:
         first = self._chance.randint(100, bill.cents - 100) if self._chance.random() < 0.3 else bill.cents  # noqa: PLR2004 - some
         for cents in (part for part in (first, bill.cents - first) if part):
             self._pay_part(bill, cents)
@@ -67,7 +100,22 @@ class Payers:
     def _refund(self, bill: Bill) -> None:
         intent, amounts = self._chance.choice(list(bill.intents.items()))
         left = amounts[0] - amounts[1]
-        if left:
-            cents = self._chance.randint(1, left)
+        if not left or intent in bill.disputed or not intent.startswith("pi_"):
+            return
+        cents, kind = self._chance.randint(1, left), self._chance.random()
+        if kind < 0.2:  # noqa: PLR2004 - some go to their bank
+            self._dispute(bill, intent, cents, "fraudulent")
+        elif kind < 0.3:  # noqa: PLR2004 - some debits are returned
+            self._dispute(bill, intent, left, "insufficient_funds")
+            bill.returned += left
+            cents = left
+        else:
             bill.refunds.append(self._people.refund(intent, cents)["id"])
-            amounts[1] += cents
+        amounts[1] += cents
+
+    def _dispute(self, bill: Bill, intent: str, cents: int, reason: str) -> None:
+        """A dispute that is lost at once."""
+        dispute = self._people.dispute(intent, cents, reason)["id"]
+        self._people.dispute_lost(dispute)
+        bill.refunds.append(dispute)
+        bill.disputed.add(intent)

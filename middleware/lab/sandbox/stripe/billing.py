@@ -111,6 +111,12 @@ def pay_out_of_band(state: StripeState, invoice: Json) -> Json:
     return _paid(state, invoice)
 
 
+def receipt_paid(state: StripeState, invoice: Json) -> Json:
+    """The receipt of a Checkout Session is paid from its beginning: it has no payment, and nobody attempted one."""
+    _demand(invoice, "draft")
+    return _paid(state, invoice)
+
+
 def record_payment(state: StripeState, invoice: Json, amount: int) -> None:
     """Money that came past Stripe is a payment record of the invoice since 2025 (docs/facts/stripe.md section 4)."""
     link = state.create(

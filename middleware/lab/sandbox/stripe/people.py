@@ -71,6 +71,17 @@ class StripePeople:
         """Pay an open session, by card or by a debit that takes days. Returns the session."""
         return checkout.complete(self.state, self._session(session_id), self.payer, debit=debit)
 
+    def pay_with_receipt(self, amount: int, currency: str, metadata: Mapping[str, str] | None = None) -> Json:
+        """Pay a new session of which Stripe makes a receipt invoice (`invoice_creation`). Returns the session."""
+        state, named = self.state, dict(metadata or {})
+        customer = state.create("customer", "cus_", email=self.payer.email, name=self.payer.name)
+        receipt = billing.create_invoice(state, customer, currency, metadata=named)
+        billing.add_line(state, receipt, amount, "Support plan")
+        session = checkout.create_session(state, amount, currency, metadata=named, invoice=receipt["id"])
+        paid = checkout.complete(state, session, self.payer, intent_data={"metadata": named})
+        billing.receipt_paid(state, self._invoice(receipt["id"]))
+        return paid
+
     def debit_arrives(self, session_id: str) -> Json:
         """The debit of a session succeeds."""
         return checkout.debit_arrives(self.state, self._session(session_id))
@@ -92,9 +103,9 @@ class StripePeople:
         """A refund comes back."""
         return moneyback.refund_fails(self.state, self.state.find("refund", refund_id))
 
-    def dispute(self, intent_id: str, amount: int | None = None) -> Json:
-        """The customer disputes a payment. Returns the dispute."""
-        return moneyback.dispute(self.state, self._charge(intent_id), amount)
+    def dispute(self, intent_id: str, amount: int | None = None, reason: str = "fraudulent") -> Json:
+        """The customer disputes a payment, or the bank returns a debit. Returns the dispute."""
+        return moneyback.dispute(self.state, self._charge(intent_id), amount, reason)
 
     def dispute_answered(self, dispute_id: str) -> Json:
         """The merchant hands in evidence."""

@@ -76,6 +76,26 @@ class TestAddsUp:
         assert (one.identity, one.difference, report.is_balanced) == (intent["id"], Decimal(100), False)
         assert one.sentence == "100.00 EUR stayed at Stripe, and Invoice Ninja holds nothing of it"
 
+    @pytest.mark.parametrize("asks_stripe", [True, False])
+    async def test_receipts_and_money_past_stripe(
+        self, desk: ReconcileBench, *, has_key: bool, asks_stripe: bool
+    ) -> None:
+        """A receipt invoice is no money of its own, what came past Stripe is; for workers with and without a key."""
+        if not asks_stripe:
+            desk.stripe = None
+        client = await desk.client()
+        for number in ("R-1", "R-2"):
+            await desk.invoice(client, "100", number)
+        desk.people.pay_with_receipt(10000, "eur", {"invoice_number": "R-1"})
+        past = desk.people.bill(10000, "eur", {"invoice_number": "R-2"})
+        desk.people.invoice_paid_out_of_band(past["id"])
+        await desk.deliver_webhooks()
+        report = await desk.balance(has_key=has_key)
+        sums = _sums(report)
+        assert (sums.payments, sums.received, sums.recorded) == (2, Decimal(200), Decimal(200))
+        assert (report.is_balanced, desk.misfits()) == (True, [])
+        assert {row["balance"] for row in desk.state.tables["invoices"]} == {0}
+
     async def test_a_dispute_that_took_a_part(self, desk: ReconcileBench, *, has_key: bool) -> None:
         """What moved decides, in the lists as in the events: nothing differs, and reconciling finds nothing."""
         intent = await _paid(desk)

@@ -56,3 +56,10 @@ def test_right_payments(rows: Rows) -> None:
 def test_wrong_payments(rows: Rows) -> None:
     """Lost, doubled and wrong money is told."""
     assert differences(rows, received=30399, given_back=29936)
+
+
+def test_what_is_missing_of_a_bill() -> None:
+    """Paid twice, one of the two given back: nothing is missing; a returned debit is owed whatever settles refunds."""
+    twice = Bill("0001", "c", 10000, intents={"pi_1": [10000, 10000], "pi_2": [10000, 0]})
+    returned = Bill("0002", "c", 10000, intents={"pi_3": [10000, 10000]}, returned=10000)
+    assert (twice.missing, returned.missing) == (0, 10000)
