@@ -11,6 +11,7 @@ from handlers.outcome import Ignored, Outcome
 from handlers.payments.settle import settle_payment
 from handlers.ports.context import Context
 from handlers.recheck import RECHECK, nothing_to_recheck
+from handlers.time.apply_rates import APPLY_RATES, nothing_to_reprice
 from handlers.time.mark_invoiced import mark_invoiced
 from handlers.time.record import record_time
 from handlers.time.write_back import WRITE_BACK
@@ -28,6 +29,7 @@ HANDLERS: tuple[tuple[str, str, Handler], ...] = (
     ("schedule", "invoice.send", send_invoices),
     ("schedule", "task.invoiced", mark_invoiced),
     ("schedule", WRITE_BACK, mark_invoiced),
+    (SCHEDULE, APPLY_RATES, nothing_to_reprice),
     (SCHEDULE, RECHECK, nothing_to_recheck),
     ("stripe", "*", settle_payment),
     ("operator", "payment.*", settle_payment),

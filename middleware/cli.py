@@ -34,6 +34,7 @@ COMMANDS = {
         "commands.balance.group",
         "Check that all closed hours are billed, and all money received is recorded, or why not.",
     ),
+    "rates": ("commands.rates.group", "Bill recorded work at the rates that mappings.json has now."),
     "alerts": ("commands.alerts", "Who is alerted when something needs a person, and whether alerts arrive."),
     "housekeeping": ("commands.housekeeping", "Delete old data; encrypt stored bodies with the newest key."),
     "backup": ("commands.backup", "Write the whole state into one file."),

@@ -12,6 +12,7 @@ from handlers.outcome import Ignored, Outcome, Processed
 from handlers.ports.context import Context
 from handlers.recheck import is_recheck
 from handlers.time.absence import require_attributes, require_project
+from handlers.time.apply_rates import asks_for_new_rates
 from handlers.time.ledger import TimeLedger
 from handlers.time.mark_invoiced import mark_invoiced
 from handlers.time.restore_overwritten import give_back
@@ -34,7 +35,9 @@ async def record_time(work: Work, context: Context) -> Outcome:
     """
     if all(is_write_back(event) for event in work.due):
         return await mark_invoiced(work, context)
-    is_asked_for = any(event.id == work.newest.id or is_recheck(event) for event in work.due)
+    is_asked_for = any(
+        event.id == work.newest.id or is_recheck(event) or asks_for_new_rates(event) for event in work.due
+    )
     if context.taiga is None and not is_asked_for:
         return Ignored(Code.SUPERSEDED, f"superseded by event {work.newest.id}, which tells a newer state")
     told = read_webhook(work.newest.payload)
@@ -83,7 +86,10 @@ async def _converge(item: WorkItem, work: Work, context: Context) -> Outcome:
     await ledger.load()
     try:
         await require_attributes(item, rules, ledger, context)
-        plan = plan_time(item, rules, existing_end=ledger.known_end, recorded=ledger.recorded)
+        recorded = ledger.recorded
+        if recorded is not None and any(asks_for_new_rates(event) for event in work.due):
+            recorded = replace(recorded, is_repriced=True)
+        plan = plan_time(item, rules, existing_end=ledger.known_end, recorded=recorded)
     except BadInput as error:
         raise NeedsPerson(error.code, f"{item.kind} #{item.ref} ({item.permalink}): {error}", error.hint) from error
     if isinstance(plan, NotBillable):

@@ -23,7 +23,8 @@ class Recorded:
 
     `project_id` is Taiga's, 0 when unknown. `raw_hours` is what was typed, None when that is unknown. `own_client` is
     the client that was typed into the item, "" for none, None when unknown. `name` is whose rate it is, if a user's,
-    and `since` the day on which it was recorded (ISO), "" when unknown.
+    and `since` the day on which it was recorded (ISO), "" when unknown. `is_repriced`: a person asked for the rates of
+    now.
     """
 
     rate: Decimal
@@ -36,6 +37,7 @@ class Recorded:
     hours: Decimal = Decimal(0)
     name: str = ""
     since: str = ""
+    is_repriced: bool = False
 
 
 def read_recorded(state: Mapping[str, Any]) -> Recorded | None:
@@ -72,8 +74,17 @@ def rate_of(item: WorkItem, own: Any, own_client: str, rules: ProjectRules, reco
         BadInput: its own rate is no rate, or there is none at all.
     """
     if recorded is None or is_typed(own) or _has_cause(item, own_client, rules, recorded):
-        return pick_rate(own, item.assignee, rules)
+        return new_rate_of(item, own, rules, recorded)
     return Rate(recorded.rate, "recorded before", recorded.kind)
+
+
+def new_rate_of(item: WorkItem, own: Any, rules: ProjectRules, recorded: Recorded | None) -> Rate:
+    """The rate of an item by the rules of now; a deleted account has the rate of the person that it was.
+
+    Raises:
+        BadInput: its own rate is no rate, or there is none at all.
+    """
+    return pick_rate(own, shown_assignee(item, recorded) or None, rules)
 
 
 def shown_assignee(item: WorkItem, recorded: Recorded | None) -> str:
@@ -83,7 +94,7 @@ def shown_assignee(item: WorkItem, recorded: Recorded | None) -> str:
 
 
 def _has_cause(item: WorkItem, own_client: str, rules: ProjectRules, recorded: Recorded) -> bool:
-    if recorded.kind == "task":
+    if recorded.is_repriced or recorded.kind == "task":
         return True
     if recorded.project_id not in (0, item.project_id):
         return True

@@ -18,6 +18,13 @@ OF_SUBJECTS = """
 SELECT subject, kind, number, remote_id, state FROM links WHERE subject = ANY ($1::text[]) ORDER BY created_at, number
 """
 
+TIME_ENTRIES = """
+SELECT subject, kind, number, remote_id, state FROM links
+WHERE kind = 'time_entry' AND starts_with(subject, 'taiga:') AND remote_id <> '' AND state ? 'sent'
+    AND NOT coalesce((state ->> 'is_removed')::boolean, false)
+ORDER BY subject, number
+"""
+
 SAVE = """
 INSERT INTO links (subject, kind, number, remote_id, state)
 SELECT subject, kind, number, remote_id, state::jsonb
@@ -50,6 +57,12 @@ class LinkStore:
     async def save(self, link: Link) -> None:
         """Insert or replace (subject, kind, number)."""
         await self._writes.submit((link, as_json(link.state)))
+
+    async def time_entries(self) -> list[Link]:
+        """The links of all time entries from Taiga that were not removed."""
+        with away_is_unavailable():
+            rows = await self._pool.fetch(TIME_ENTRIES)
+        return [Link(**row) for row in rows]
 
     async def _of_subjects(self, subjects: Sequence[str]) -> Sequence[Sequence[Link]]:
         with away_is_unavailable():

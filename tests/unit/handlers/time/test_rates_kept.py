@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from handlers.event import Event
+from handlers.outcome import Ignored
+from handlers.time.apply_rates import rates_event
 from mappings.config.file import MappingFile
 from mappings.invoiceninja.tasks import Task
 from tests.support.webhook_story import Feed, Story, world
@@ -127,3 +130,29 @@ async def test_entries_of_an_older_version() -> None:
     await feed.told(story)
     assert only(feed).rate == 60
     assert not source(feed)["kind"]
+
+
+def asked_for(story: Story) -> Event:
+    """The event with which a person lets the rates of now count for the task."""
+    new = rates_event(story.name, story.now, story.now)
+    return Event(900, new.source, new.type, new.key, new.subject, new.occurred_at, story.now, {})
+
+
+async def test_a_person_lets_the_rates_of_now_count() -> None:
+    """Only when a person asks for it the new price reaches recorded work, and from then on it is the recorded one."""
+    story, feed = await recorded()
+    feed.world.mapping = mapping_of(80, rounding="hour")
+    outcome = await feed.deliver(asked_for(story))
+    assert "TAIGA-T7 updated: 10 h at 80.00" in outcome.reason
+    feed.world.mapping = mapping_of(90)
+    story.tell()
+    await feed.told(story)
+    assert only(feed).rate == 80
+
+
+async def test_new_rates_of_work_that_is_forgotten() -> None:
+    """When no event of Taiga is known any more, nothing is changed."""
+    story, feed = await recorded()
+    feed.known.clear()
+    assert isinstance(await feed.deliver(asked_for(story)), Ignored)
+    assert only(feed).rate == 60

@@ -1,0 +1,1 @@
+"""`taiga-billing rates ...`."""
