@@ -74,7 +74,7 @@ def test_every_part_of_the_context_is_known() -> None:
         "invoicing",
         "events",
     }
-    only_read = {"history", "write_back_quiet"}
+    only_read = {"history", "write_back_quiet", "number_prefix"}
     assert {each.name for each in fields(Context)} == known | only_read
 
 
