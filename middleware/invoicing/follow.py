@@ -13,7 +13,7 @@ from handlers.outcome import Outcome
 from handlers.ports.context import Context
 from handlers.registry import dispatch
 from middleware.bootstrap import RemoteObserver
-from middleware.pipeline.processor import Limits, Processor
+from middleware.pipeline.processor import Limits, Processor, is_cancelled
 from middleware.settings import Settings
 from middleware.store.database import Pool
 from middleware.store.events.events import FINISHED, EventRow, EventStore
@@ -86,6 +86,9 @@ class Follower:
                 # What is tried again after the end of the waiting is not waited for.
                 if self._context.clock() >= ends_at or all(_is_later(row, ends_at) for row in waiting):
                     break
+                if is_cancelled():
+                    # Ctrl+C while PostgreSQL was answering: before Python 3.12 asyncpg may forget it.
+                    raise asyncio.CancelledError
                 await asyncio.sleep(_LOOK_SECONDS)
         clients = tuple(_state(row, events[row.id], names) for row in rows)
         for left in clients:

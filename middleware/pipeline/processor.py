@@ -212,7 +212,7 @@ class Processor:
         except Exception as error:  # noqa: BLE001 - every way of failing is judged by the retry policy
             return error
         except asyncio.CancelledError as error:
-            if _is_cancelled():
+            if is_cancelled():
                 raise
             # What it waited for was cancelled by somebody else: a failure like others, and no end of this task.
             return error
@@ -286,6 +286,7 @@ class Processor:
         self._room.set()
 
 
-def _is_cancelled() -> bool:
+def is_cancelled() -> bool:
+    """Whether somebody asked the present task to end, though what it waited for may have forgotten it."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
