@@ -28,6 +28,9 @@ REMEMBERED = timedelta(days=1)
 GIVE_UP_WAITING = timedelta(days=1)
 """How long a server error is answered by another quiet period; from then on the retry policy decides."""
 
+ASK_AGAIN_DAYS = (1, 2, 4, 8, 16, 32, 32, 32, 32, 32, 32, 32)
+"""Days after which a write-back that Taiga refused is tried again: for about eight months."""
+
 _numbers = count(1)
 _JUST_BEFORE = timedelta(microseconds=1)
 
@@ -40,8 +43,8 @@ def is_write_back(event: Event) -> bool:
 async def write_back(item: WorkItem, wanted: str | None, rules: ProjectRules, work: Work, context: Context) -> str:
     """Make the item's "Invoice Status" say `wanted` (None: nothing to say); returns a note for the outcome, often "".
 
-    While people are at the item, an event is enqueued that does it later. A refusal by Taiga is noted, not raised: the
-    time entry is right, and trying again would not help.
+    While people are at the item, an event is enqueued that does it later. A refusal by Taiga (a blocked project, a
+    missing right) is noted, not raised: the time entry is right, and the status is made up for days later.
 
     Raises:
         RetryLater: Taiga failed, as it does when a write meets another one: again after the next quiet time.
@@ -61,7 +64,8 @@ async def write_back(item: WorkItem, wanted: str | None, rules: ProjectRules, wo
     except NotFound:
         return ""
     except Rejected as error:
-        return f'"{name}" was not written to Taiga: {error.message}'
+        again = await _ask_again(work, context)
+        return f'"{name}" was not written to Taiga: {error.message}{again}'
     except (ServerError, Doubtful) as error:
         if not context.write_back_quiet or _waits_since(work, context) > GIVE_UP_WAITING:
             raise
@@ -70,6 +74,30 @@ async def write_back(item: WorkItem, wanted: str | None, rules: ProjectRules, wo
             f'"{name}" was not written: {error}; again after the next quiet time',
             context.write_back_quiet,
         ) from error
+
+
+async def _ask_again(work: Work, context: Context) -> str:
+    """Let a refused write-back be tried again some days later, with ever longer pauses; returns a note.
+
+    A project may be blocked for a while, or our account may lack the right until somebody gives it. One series a month
+    for each subject: its events have keys of their own.
+    """
+    refused = [event.payload for event in work.due if is_write_back(event) and "refused" in event.payload]
+    number = max((int(payload["refused"]) for payload in refused), default=0)
+    if context.events is None or number >= len(ASK_AGAIN_DAYS):
+        return ""
+    now, wait = context.clock(), timedelta(days=ASK_AGAIN_DAYS[number])
+    series = refused[0]["series"] if refused else f"{now:%Y-%m}"
+    event = own_event(
+        WRITE_BACK,
+        f"write-back-refused:{work.subject}:{series}:{number}",
+        work.subject,
+        work.newest.occurred_at - _JUST_BEFORE,
+        {"after_event": work.newest.id, "refused": number + 1, "series": series},
+        wait=wait.total_seconds(),
+    )
+    await context.events.enqueue([event])
+    return f"; it is tried again on {(now + wait).date()}"
 
 
 def _busy_for(work: Work, context: Context) -> float:

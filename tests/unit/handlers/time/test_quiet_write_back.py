@@ -1,16 +1,17 @@
 """Taiga is written only when nobody has changed an item for a while, once for many changes (docs/facts/taiga.md 6)."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from handlers.errors import RetryLater, ServerError
+from handlers.errors import Rejected, RetryLater, ServerError
 from handlers.event import Enqueued, Event, NewEvent, Work
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.registry import dispatch
-from handlers.time.write_back import GIVE_UP_WAITING, WRITE_BACK, is_write_back
+from handlers.time.write_back import ASK_AGAIN_DAYS, GIVE_UP_WAITING, WRITE_BACK, is_write_back
 from mappings.codes import Code
 from tests.support.fakes import TAIGA, FakeTaiga
 from tests.support.webhook_story import Story, world
@@ -52,7 +53,8 @@ class Office:
     def stored(self, event: NewEvent) -> Event:
         """An enqueued event as it comes back."""
         moment = self.story.now
-        return Event(100, event.source, event.type, event.key, event.subject, event.occurred_at, moment, {})
+        payload = json.loads(event.body)
+        return Event(100, event.source, event.type, event.key, event.subject, event.occurred_at, moment, payload)
 
     @property
     def status(self) -> object:
@@ -138,6 +140,40 @@ async def test_a_taiga_that_never_takes_it_is_left_to_the_retry_policy(office: O
     office.taiga.before("replace_attribute_values", ServerError(TAIGA, "PATCH", "Server Error", status=500))
     with pytest.raises(ServerError):
         await office.settle(office.stored(_write_back(office)))
+
+
+def _refuse(office: Office) -> None:
+    """Taiga refuses the next write: the project is blocked."""
+    blocked = Rejected(TAIGA, "PATCH", "Blocked element", status=451)
+    office.taiga.before("replace_attribute_values", blocked)
+
+
+async def test_a_blocked_project_is_made_up_for(office: Office) -> None:
+    """Hours are recorded while Taiga refuses the status; it is written days later, when the project is free again."""
+    await office.settle(office.story.events[-1])
+    _refuse(office)
+    outcome = await office.later()
+    assert "Blocked element; it is tried again on 2026-11-22" in outcome.reason
+    assert office.world.ninja.hours == {"TAIGA-T7": 2}
+    _refuse(office)
+    assert "it is tried again on 2026-11-24" in (await office.later()).reason
+    assert (await office.later()).reason == '"Invoice Status" set to "Pending Invoice"'
+    assert office.waiting == []
+
+
+async def test_a_right_that_is_never_given(office: Office) -> None:
+    """The pauses grow, each month begins one series, and some day nobody asks any more."""
+    await office.settle(office.story.events[-1])
+    keys = set()
+    for _ in ASK_AGAIN_DAYS:
+        _refuse(office)
+        await office.later()
+        keys |= {event.key for event in office.waiting}
+    assert len(keys) == len(ASK_AGAIN_DAYS)
+    assert all(":2026-11:" in key for key in keys)
+    _refuse(office)
+    assert "tried again" not in (await office.later()).reason
+    assert office.waiting == []
 
 
 def _write_back(office: Office) -> NewEvent:
