@@ -3,15 +3,14 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import structlog
 
-from handlers.payment_links.models import LinkWorld
 from handlers.ports.billing import PaymentWorld
 from handlers.ports.context import Context
 from handlers.ports.invoice_world import InvoiceWorld
-from mappings.config.file import MappingFile, parse_mapping
+from handlers.ports.payment_links import LinkWorld
+from mappings.config.file import MappingFile
 from middleware.clients.connect import connect_invoice_ninja, connect_taiga
 from middleware.clients.invoiceninja import InvoiceNinja
 from middleware.clients.stripe.client import Stripe, connect_stripe
@@ -35,32 +34,6 @@ from middleware.traffic.traffic import Traffic
 log = structlog.get_logger()
 
 SECONDS_BETWEEN_NOTES = 30.0
-
-
-def load_mapping(file: Path) -> MappingFile:
-    """Read the mapping file.
-
-    Raises:
-        SettingsError: it cannot be read.
-        MappingErrors: every mistake in it.
-    """
-    return parse_mapping(mapping_text(file))
-
-
-def mapping_text(file: Path) -> str:
-    """The text of the mapping file.
-
-    Raises:
-        SettingsError: it cannot be read.
-    """
-    try:
-        return file.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise SettingsError(
-            [f"MAPPINGS_FILE: there is no {file}; copy mappings.example.json and name your projects"]
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([f"MAPPINGS_FILE: {file} cannot be read: {error}"]) from error
 
 
 def taiga_credentials(settings: Settings) -> Credentials:

@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from handlers.event import own_event
-from handlers.invoices.cancelled import LOST, LostEntry, ask_about_cancelled, ask_about_lost
 from handlers.invoices.events import TASK_INVOICED
 from handlers.invoices.unbilled import read_work
 from handlers.ports.context import Context
 from handlers.ports.invoice_world import BillingBooks, Invoiced, InvoiceWorld
+from handlers.time.cancelled import LOST, LostEntry, ask_about_cancelled, ask_about_lost
 from mappings.invoiceninja.models import NOT_OWED
 from mappings.invoices.balance import (
     DELETED,

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from handlers.event import NewEvent, own_event
-from handlers.invoices.events import SEND, SEND_SUBJECT, TASK_INVOICED, client_subject
+from handlers.invoices.events import SEND, SEND_SUBJECT, TASK_INVOICED
 from handlers.invoices.intents import InvoiceIntent
 from handlers.invoices.verify import Checked
 from handlers.ports.context import Context
-from handlers.ports.invoice_world import Invoiced, InvoiceWorld
+from handlers.ports.invoice_world import Invoiced, InvoiceWorld, client_subject
 from mappings.invoiceninja.models import Invoice
 from mappings.invoices.models import Entry
 from mappings.invoices.totals import rounded

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from handlers.event import Event, NewEvent, own_event
+from handlers.ports.invoice_world import client_subject
 from mappings.invoices.period import Period
 from mappings.invoices.plan_json import period_as_json, period_from_json
 
@@ -31,11 +32,6 @@ class Due:
     period: Period
     is_strict: bool
     send: bool | None = None
-
-
-def client_subject(client_id: str) -> str:
-    """The subject under whose lock the invoices of a client are made."""
-    return f"invoice:{client_id}"
 
 
 def due_event(due: Due, cause: str, now: datetime) -> NewEvent:

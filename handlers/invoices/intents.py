@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from handlers.errors import RetryLater
-from handlers.invoices.events import Due, client_subject
+from handlers.invoices.events import Due
 from handlers.invoices.verify import Logs
 from handlers.ports.context import Context, Link
-from handlers.ports.invoice_world import BillingBooks
+from handlers.ports.invoice_world import BillingBooks, client_subject
 from mappings.codes import Code
 from mappings.invoiceninja.models import NOT_OWED, Invoice
 from mappings.invoices.identity import mark

@@ -7,7 +7,6 @@ in mind for a day, and looked for by its mark: at every run for the client, and 
 from datetime import timedelta
 
 from handlers.invoices.conclude import FLAGGED, look_at_items
-from handlers.invoices.events import client_subject
 from handlers.invoices.intents import (
     InvoiceIntent,
     believe_again,
@@ -19,7 +18,7 @@ from handlers.invoices.intents import (
 from handlers.invoices.invoice_linking import link_again
 from handlers.invoices.unbilled import billing
 from handlers.ports.context import Context
-from handlers.ports.invoice_world import InvoiceWorld
+from handlers.ports.invoice_world import InvoiceWorld, client_subject
 from mappings.invoiceninja.models import Invoice, InvoiceStatus
 
 REMEMBERED = timedelta(days=1)

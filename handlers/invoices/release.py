@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 
 from handlers.errors import NotFound, Rejected
 from handlers.event import NewEvent, own_event
-from handlers.invoices.cancelled import CANCELLED, LOST, Decision, cancelled_subject, remember_decision
 from handlers.invoices.events import TASK_INVOICED
 from handlers.invoices.plan import world_of
 from handlers.ports.context import Context
 from handlers.ports.invoice_world import BillingBooks, InvoiceWorld
 from handlers.time.adoption import KIND as TIME_ENTRY
+from handlers.time.cancelled import CANCELLED, LOST, Decision, cancelled_subject, remember_decision
 from mappings.invoiceninja.models import NOT_OWED, Invoice
 from mappings.invoiceninja.settings import Rounding, effective_settings
 from mappings.invoiceninja.tasks import LogEntry, Task

@@ -12,11 +12,11 @@ from decimal import Decimal
 
 from handlers.errors import NotFound, RetryLater
 from handlers.event import Event, Work
-from handlers.invoices.events import SEND_SUBJECT, client_subject
+from handlers.invoices.events import SEND_SUBJECT
 from handlers.invoices.plan import world_of
 from handlers.outcome import Ignored, Outcome, Processed
 from handlers.ports.context import Context, Link
-from handlers.ports.invoice_world import InvoiceWorld
+from handlers.ports.invoice_world import InvoiceWorld, client_subject
 from mappings.codes import Code
 from mappings.invoiceninja.models import Invoice, InvoiceStatus
 from mappings.invoiceninja.recipients import message_ids, recipients

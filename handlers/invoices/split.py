@@ -15,10 +15,9 @@ from datetime import datetime
 from typing import Any
 
 from handlers.errors import NeedsPerson, Rejected, RetryLater
-from handlers.invoices.events import client_subject
 from handlers.invoices.intents import STILL_ON_ITS_WAY
 from handlers.ports.context import Context, Link
-from handlers.ports.invoice_world import BillingBooks
+from handlers.ports.invoice_world import BillingBooks, client_subject
 from handlers.time.adoption import KIND as TIME_ENTRY
 from mappings.codes import Code
 from mappings.invoiceninja.tasks import LogEntry, Task, spans_of

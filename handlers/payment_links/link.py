@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from handlers.errors import NeedsPerson, NotFound, Rejected
-from handlers.payment_links.models import LinkPlan, LinkRecord, LinkWorld
 from handlers.payment_links.steps import LinkSteps
 from handlers.ports.billing import InvoiceBooks
 from handlers.ports.context import Context
+from handlers.ports.payment_links import LinkPlan, LinkRecord, LinkWorld
 from mappings.codes import Code
 from mappings.invoiceninja.models import Invoice
-from mappings.stripe.payment_links import price_of, why_not_payable, with_address
+from mappings.invoices.payable import price_of, why_not_payable
+from mappings.stripe.payment_links import with_address
 from mappings.values.money import MoneyError
 
 # Anything else in a path would ask for another resource than an invoice.

@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from handlers.errors import NeedsPerson, NotFound, Rejected
-from handlers.payment_links.models import LinkRecord, LinkWorld
 from handlers.ports.billing import Json
 from handlers.ports.context import Clock
+from handlers.ports.payment_links import LinkRecord, LinkWorld
 from mappings.codes import Code
 from mappings.stripe.payment_links import bears, link_form
 from mappings.values.money import to_major

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from handlers.errors import Refused, RemoteError
 from handlers.payment_links.link import LinkKeeper, lock_of
-from handlers.payment_links.models import LinkRecord, LinkWorld
 from handlers.ports.context import Context
+from handlers.ports.payment_links import LinkRecord, LinkWorld
 from mappings.invoiceninja.models import InvoiceStatus
 from mappings.values.money import to_major
 

@@ -6,10 +6,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
-from handlers.payment_links.models import LinkWorld
 from handlers.ports.billing import EventHistory, PaymentWorld
 from handlers.ports.events import EventSink
 from handlers.ports.invoice_world import InvoiceWorld
+from handlers.ports.payment_links import LinkWorld
 from mappings.config.file import MappingFile
 from mappings.invoiceninja.tasks import Task
 from mappings.taiga.models import AttributeDefinition, AttributeValues, WorkItem, WorkKind

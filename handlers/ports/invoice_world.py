@@ -226,3 +226,8 @@ class InvoiceWorld:
     plans: Plans
     events: EventSink
     number_prefix: str = NUMBER_PREFIX
+
+
+def client_subject(client_id: str) -> str:
+    """The subject under whose lock the invoices of a client are made."""
+    return f"invoice:{client_id}"

@@ -1,7 +1,7 @@
 """Entries that Invoice Ninja calls invoiced and no live invoice line bills: what is said of them, and who is asked."""
 
-from handlers.invoices.cancelled import LOST, LostEntry, ask_about_cancelled, ask_about_lost, decision_on
 from handlers.ports.context import Links, Reviews
+from handlers.time.cancelled import LOST, LostEntry, ask_about_cancelled, ask_about_lost, decision_on
 from handlers.time.held import Billed, Held
 
 LIVE = "on an invoice already"

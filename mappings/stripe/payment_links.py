@@ -5,11 +5,7 @@ Source: docs/facts/stripe.md section 8. Nothing here knows Stripe's or Invoice N
 
 import re
 from collections.abc import Collection, Mapping
-from decimal import Decimal
 from typing import Any, Final
-
-from mappings.invoiceninja.models import Invoice, InvoiceStatus
-from mappings.values.money import to_minor
 
 TOKEN_KEY: Final = "taiga_billing_link"  # noqa: S105 - the name of a metadata key
 """The metadata key under which a link bears the mark that finds it again."""
@@ -39,29 +35,6 @@ def bears(link: Mapping[str, Any], token: str) -> bool:
     """Whether a link as Stripe shows it is the one that was made with this mark."""
     metadata = link.get("metadata")
     return isinstance(metadata, Mapping) and metadata.get(TOKEN_KEY) == token
-
-
-def price_of(invoice: Invoice, currency: str) -> int:
-    """The open balance in minor units, by Stripe's own table of decimals.
-
-    Raises:
-        MoneyError: Stripe cannot charge it.
-    """
-    return to_minor(invoice.balance, currency)
-
-
-def why_not_payable(invoice: Invoice) -> str:
-    """Why nobody should be asked to pay this invoice; "" when somebody should."""
-    name = f"invoice {invoice.number or invoice.id}"
-    if invoice.is_deleted:
-        return f"{name} is deleted in Invoice Ninja"
-    if invoice.status_id == InvoiceStatus.DRAFT:
-        return f"{name} is a draft: mark it sent first"
-    if invoice.status_id in {InvoiceStatus.CANCELLED, InvoiceStatus.REVERSED}:
-        return f"{name} is cancelled"
-    if invoice.status_id == InvoiceStatus.PAID:
-        return f"{name} is paid"
-    return f"{name} has nothing open ({invoice.balance})" if invoice.balance <= Decimal(0) else ""
 
 
 def with_address(text: str, address: str, earlier: Collection[str], *, is_notes: bool) -> str:

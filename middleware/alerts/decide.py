@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from middleware.alerts.models import Batch, Condition, KindState, KnownCondition, Observation
+from middleware.alerts.models import Condition, Observation
+from middleware.store.operations.alerts import Batch, KindState, KnownCondition
 
 LONGEST_RETRY = timedelta(hours=1)
 

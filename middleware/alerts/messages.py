@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from mappings.values.text import one_line, shortened
-from middleware.alerts.models import KINDS, AlertKind, Batch, KnownCondition, Message
+from middleware.alerts.models import KINDS, AlertKind, Message
+from middleware.store.operations.alerts import Batch, KnownCondition
 
 SHOWN = 10
 LONGEST_LINE = 300

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,37 +47,6 @@ class Observation:
     kind: str
     conditions: tuple[Condition, ...]
     speaks_of: Callable[[str], bool] = _everything
-
-
-@dataclass(frozen=True, slots=True)
-class KnownCondition:
-    """A condition as it is remembered. `told_at` None: no message named it yet; `recovered_at` None: it lasts."""
-
-    kind: str
-    key: str
-    summary: str
-    since: datetime
-    told_at: datetime | None = None
-    recovered_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class KindState:
-    """When a message of a kind was sent, and when sending failed (and how often in a row)."""
-
-    sent_at: datetime | None = None
-    failed_at: datetime | None = None
-    failures: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """The next message of a kind: what is new, what is over, and how many last that were reported before."""
-
-    kind: str
-    new: tuple[KnownCondition, ...]
-    over: tuple[KnownCondition, ...]
-    lasting: int
 
 
 @dataclass(frozen=True, slots=True)

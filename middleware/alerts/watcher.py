@@ -10,12 +10,12 @@ import structlog
 from middleware.alerts.conditions import Watched, read_conditions
 from middleware.alerts.decide import changes, due
 from middleware.alerts.messages import message_of
-from middleware.alerts.models import Batch, Message
+from middleware.alerts.models import Message
 from middleware.alerts.sender import Sent, send
 from middleware.metrics import ALERTS
 from middleware.settings import Settings
 from middleware.store.database import STORE_ERRORS, Pool, StoreUnavailableError
-from middleware.store.operations.alerts import AlertStore
+from middleware.store.operations.alerts import AlertStore, Batch
 
 log = structlog.get_logger()
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from mappings.config.file import MappingFile
 from mappings.errors import MappingErrors
-from middleware.bootstrap import load_mapping
 from middleware.checks.findings import Finding
 from middleware.intake.rejections import fingerprint
+from middleware.mapping.load import load_mapping
 from middleware.pipeline.wakeups import open_queue
 from middleware.settings import Settings, SettingsError
 from middleware.store.database import STORE_ERRORS, StoreUnavailableError, open_pool

@@ -8,9 +8,8 @@ import click
 
 from mappings.errors import MappingErrors
 from middleware.alerts.conditions import Watched, read_conditions
-from middleware.alerts.models import KnownCondition, Message
+from middleware.alerts.models import Message
 from middleware.alerts.sender import send
-from middleware.bootstrap import load_mapping
 from middleware.commands.common import (
     FailedError,
     WrongUseError,
@@ -20,9 +19,10 @@ from middleware.commands.common import (
     run,
     settings_or_exit,
 )
+from middleware.mapping.load import load_mapping
 from middleware.settings import Settings, SettingsError
 from middleware.store.database import Pool
-from middleware.store.operations.alerts import AlertStore
+from middleware.store.operations.alerts import AlertStore, KnownCondition
 
 
 @click.group("alerts")

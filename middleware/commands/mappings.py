@@ -16,7 +16,6 @@ from mappings.config.rules import AttributeNames
 from mappings.errors import MappingErrors
 from mappings.taiga.models import WorkKind
 from mappings.time.preview import Changed, Result, compare, try_rules
-from middleware.bootstrap import load_mapping
 from middleware.clients.http.json_codec import read_json
 from middleware.commands.common import (
     DIFFERENCES,
@@ -28,6 +27,7 @@ from middleware.commands.common import (
     settings_or_exit,
     store,
 )
+from middleware.mapping.load import load_mapping
 from middleware.mapping.recorded import UnreadableError, read_webhooks
 from middleware.settings import Settings
 from middleware.setup.files import adopted_attribute, write_whole

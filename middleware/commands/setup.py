@@ -12,7 +12,7 @@ from middleware.commands.check import look_and_print
 from middleware.commands.common import DIFFERENCES, FailedError, WrongUseError, run
 from middleware.setup.files import UnwritableError, read_env
 from middleware.setup.projects import Wish, read_wish
-from middleware.setup.prompts import Asker, Conversation, Unattended
+from middleware.setup.prompts import AnswerMissingError, AnswerRefusedError, Asker, Conversation, Unattended
 from middleware.setup.steps import carry_out
 from middleware.setup.wizard import Files, Options, Prepared, Wizard
 
@@ -85,7 +85,9 @@ def command(
     )
     try:
         failed = run(_set_up(asker, options, dry_run=dry_run))
-    except RemoteError as error:
+    except AnswerMissingError as error:
+        raise WrongUseError(str(error)) from error
+    except (AnswerRefusedError, RemoteError) as error:
         raise FailedError(str(error)) from error
     except (UnwritableError, OSError) as error:
         raise FailedError(f"a file cannot be written: {error}") from error

@@ -12,9 +12,9 @@ from typing import Any
 import click
 import structlog
 
-from middleware.bootstrap import load_mapping
 from middleware.commands.common import kept_servers, run, settings_or_exit
 from middleware.commands.serve import listener_or_exit
+from middleware.mapping.load import load_mapping
 from middleware.process import PARENT_VARIABLE, on_hangup, stop_on_signals
 from middleware.settings import Settings
 from middleware.store.database import migrate

@@ -16,9 +16,10 @@ from handlers.payments.decisions import DecisionPreview
 from handlers.ports.billing import PaymentRecord
 from handlers.ports.context import Context
 from mappings.errors import MappingErrors
-from middleware.bootstrap import load_mapping, open_context, open_traffic
+from middleware.bootstrap import open_context, open_traffic
 from middleware.dashboard.live import CannotAskError, DryRunResult
 from middleware.intake.decisions import Decision
+from middleware.mapping.load import load_mapping
 from middleware.replay.decision_preview import decision_preview
 from middleware.replay.dry_run import Effect, dry_run
 from middleware.settings import Settings, SettingsError

@@ -17,9 +17,10 @@ from mappings.invoices.difference import changes, difference
 from mappings.invoices.models import InvoicePlan
 from mappings.invoices.period import Period
 from mappings.invoices.plan import plan
-from middleware.bootstrap import load_mapping, open_context
+from middleware.bootstrap import open_context
 from middleware.invoicing.follow import Follower
 from middleware.invoicing.remaining import by_the_work, key_of, still_to_make
+from middleware.mapping.load import load_mapping
 from middleware.settings import Settings
 from middleware.store.billing.plans import PlanStore
 from middleware.store.database import Pool

@@ -10,7 +10,7 @@ import structlog
 from mappings.config.effective import differences
 from mappings.config.file import MappingFile, parse_mapping
 from mappings.errors import MappingErrors
-from middleware.bootstrap import mapping_text
+from middleware.mapping.load import mapping_text
 from middleware.metrics import mapping_is_valid
 from middleware.settings import SettingsError
 from middleware.store.database import STORE_ERRORS, Pool, StoreUnavailableError

@@ -5,10 +5,16 @@ from typing import Protocol
 
 import click
 
-from middleware.commands.common import FailedError, WrongUseError
-
 MOST_SHOWN = 15
 NONE = "-"
+
+
+class AnswerMissingError(Exception):
+    """Nobody can be asked, and an answer that is needed was not given."""
+
+
+class AnswerRefusedError(Exception):
+    """Nobody can be asked again, and a server refused what was given."""
 
 
 class Asker(Protocol):
@@ -108,9 +114,9 @@ class Unattended:
         """End: nobody can answer again.
 
         Raises:
-            WrongUseError: something is missing.
-            FailedError: a server refused what was given.
+            AnswerMissingError: something is missing.
+            AnswerRefusedError: a server refused what was given.
         """
         if is_missing:
-            raise WrongUseError(message)
-        raise FailedError(message)
+            raise AnswerMissingError(message)
+        raise AnswerRefusedError(message)

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import asyncpg
 
-from handlers.invoices.events import client_subject
 from handlers.invoices.watch import look_at_items_of
+from handlers.ports.invoice_world import client_subject
 from middleware.alerts.conditions import balances
 from middleware.jobs.balance import balance_jobs, balance_run
 from middleware.jobs.mirror import keep_books

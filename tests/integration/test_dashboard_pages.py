@@ -12,9 +12,10 @@ import httpx
 import pytest
 
 from middleware.alerts.messages import message_of
-from middleware.alerts.models import KINDS, Batch, KnownCondition
+from middleware.alerts.models import KINDS
 from middleware.dashboard.render import STATIC_FILES, static_content
 from middleware.store.database import StoreUnavailableError, open_pool
+from middleware.store.operations.alerts import Batch, KnownCondition
 from tests.support.dashboard.seed import PLAN, UNMATCHED, seed
 from tests.support.dashboard.visitor import LOCAL, Visitor, dashboard, visitor
 from tests.support.databases import copied_database, name_of

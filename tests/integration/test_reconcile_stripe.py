@@ -15,7 +15,7 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from handlers.payment_links.models import LinkPlan
+from handlers.ports.payment_links import LinkPlan
 from middleware.alerts.conditions import balances
 from middleware.cli import group
 from middleware.commands.balance import group as balance

@@ -10,7 +10,7 @@ from middleware.clients.stripe.client import Stripe
 
 
 class StripeLinks:
-    """Implements `handlers.payment_links.models.LinkPages`."""
+    """Implements `handlers.ports.payment_links.LinkPages`."""
 
     def __init__(self, stripe: Stripe) -> None:
         self._stripe = stripe

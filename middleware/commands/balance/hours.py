@@ -11,7 +11,7 @@ from handlers.invoices.plan import world_of
 from mappings.invoices.balance import ClientBalance, HourBalance
 from mappings.invoices.balance_json import balance_as_json, balance_in_words
 from mappings.invoices.period import Period, parse_period
-from middleware.bootstrap import load_mapping, open_context
+from middleware.bootstrap import open_context
 from middleware.commands.common import (
     DIFFERENCES,
     FailedError,
@@ -25,6 +25,7 @@ from middleware.commands.common import (
 )
 from middleware.commands.interactive import interactive_traffic
 from middleware.commands.output import PlainTable
+from middleware.mapping.load import load_mapping
 from middleware.settings import Settings
 from middleware.store.billing.mirror import BookStore
 

@@ -7,7 +7,6 @@ import click
 
 from handlers.errors import RemoteError
 from mappings.stripe.balance import CurrencyBalance, MoneyReport
-from middleware.bootstrap import load_mapping
 from middleware.commands.common import (
     DIFFERENCES,
     FailedError,
@@ -20,6 +19,7 @@ from middleware.commands.common import (
 )
 from middleware.commands.interactive import interactive_traffic
 from middleware.commands.reconcile.run import Tell, watched_progress
+from middleware.mapping.load import load_mapping
 from middleware.reconcile.balance import BalanceTools, count_money
 from middleware.reconcile.opening import open_books_and_any_stripe
 from middleware.settings import Settings

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from middleware.bootstrap import load_mapping, open_context
+from middleware.bootstrap import open_context
 from middleware.commands.common import (
     DIFFERENCES,
     WrongUseError,
@@ -21,6 +21,7 @@ from middleware.commands.common import (
 from middleware.commands.events.filters import event_filters, wanted
 from middleware.commands.interactive import interactive_traffic
 from middleware.commands.options import cli_actor
+from middleware.mapping.load import load_mapping
 from middleware.pipeline.wakeups import Wakeups, open_queue
 from middleware.replay.dry_run import Effect, dry_run
 from middleware.settings import Settings

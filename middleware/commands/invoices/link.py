@@ -4,7 +4,7 @@ import click
 
 from handlers.errors import NeedsPerson, RemoteError
 from handlers.payment_links.link import PaymentLink, payment_link
-from middleware.bootstrap import load_mapping, open_context
+from middleware.bootstrap import open_context
 from middleware.commands.common import (
     FailedError,
     json_option,
@@ -15,6 +15,7 @@ from middleware.commands.common import (
     store,
 )
 from middleware.commands.interactive import interactive_traffic
+from middleware.mapping.load import load_mapping
 from middleware.settings import Settings
 
 

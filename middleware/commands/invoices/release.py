@@ -3,9 +3,9 @@
 import click
 
 from handlers.errors import NeedsPerson, RemoteError
-from handlers.invoices.cancelled import Decision
 from handlers.invoices.release import Released, decide
-from middleware.bootstrap import load_mapping, open_context
+from handlers.time.cancelled import Decision
+from middleware.bootstrap import open_context
 from middleware.commands.common import (
     FailedError,
     json_option,
@@ -17,6 +17,7 @@ from middleware.commands.common import (
 )
 from middleware.commands.interactive import interactive_traffic
 from middleware.commands.options import cli_actor
+from middleware.mapping.load import load_mapping
 from middleware.settings import Settings
 from middleware.store.operations.audit import AuditEntry, AuditStore
 

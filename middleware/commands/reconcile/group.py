@@ -6,11 +6,12 @@ import click
 
 from handlers.ports.events import EventSink
 from handlers.reconcile.taiga_models import Report, Scope
-from middleware.bootstrap import load_mapping, open_taiga
+from middleware.bootstrap import open_taiga
 from middleware.commands.common import WrongUseError, json_option
 from middleware.commands.options import Ago
 from middleware.commands.reconcile.run import Tell, carry_out, dry_run_option, in_the_past, print_left_out
 from middleware.commands.reconcile.stripe import reconcile_stripe
+from middleware.mapping.load import load_mapping
 from middleware.reconcile.taiga import TaigaTools, reconcile
 from middleware.settings import Settings
 from middleware.store.database import Pool

@@ -5,7 +5,7 @@ from typing import Any
 
 import asyncpg
 
-from handlers.payment_links.models import LinkPlan, LinkRecord
+from handlers.ports.payment_links import LinkPlan, LinkRecord
 from middleware.store.database import away_is_unavailable
 from middleware.store.text import storable
 
@@ -26,7 +26,7 @@ WHERE invoice_id = $1 AND generation = $2
 
 
 class PaymentLinkStore:
-    """Implements `payment_links.models.LinkMemory`; raises `StoreUnavailableError` while PostgreSQL is away."""
+    """Implements `ports.payment_links.LinkMemory`; raises `StoreUnavailableError` while PostgreSQL is away."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool

@@ -2,13 +2,45 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
 
-from middleware.alerts.models import Batch, KindState, KnownCondition
 from middleware.store.database import away_is_unavailable
 from middleware.store.text import storable
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCondition:
+    """A condition as it is remembered. `told_at` None: no message named it yet; `recovered_at` None: it lasts."""
+
+    kind: str
+    key: str
+    summary: str
+    since: datetime
+    told_at: datetime | None = None
+    recovered_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KindState:
+    """When a message of a kind was sent, and when sending failed (and how often in a row)."""
+
+    sent_at: datetime | None = None
+    failed_at: datetime | None = None
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The next message of a kind: what is new, what is over, and how many last that were reported before."""
+
+    kind: str
+    new: tuple[KnownCondition, ...]
+    over: tuple[KnownCondition, ...]
+    lasting: int
+
 
 SENDER_LOCK = 0x7461_6967_6106
 _KEPT_LONGEST = "30 days"

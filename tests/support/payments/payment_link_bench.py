@@ -10,9 +10,9 @@ import pytest
 
 from handlers.errors import NeedsPerson
 from handlers.payment_links.link import payment_link
-from handlers.payment_links.models import LinkPlan, LinkRecord, LinkWorld
 from handlers.ports.billing import Json, PaymentRecord
 from handlers.ports.context import Context
+from handlers.ports.payment_links import LinkPlan, LinkRecord, LinkWorld
 from middleware.clients.stripe.client import Stripe, connect_stripe
 from middleware.clients.stripe.payment_links import StripeLinks
 from middleware.lab.sandbox.faults import Faults, Rule

@@ -12,9 +12,9 @@ import pytest
 
 from handlers.errors import NeedsPerson
 from handlers.invoices.balance import hour_balance
-from handlers.invoices.cancelled import CANCELLED, LOST
 from handlers.invoices.release import decide
 from handlers.invoices.watch import look_at_items_of
+from handlers.time.cancelled import CANCELLED, LOST
 from mappings.invoiceninja.models import Invoice, InvoiceDraft
 from mappings.invoiceninja.tasks import Task
 from mappings.invoices.balance import CHANGED, CREDIT_WAITS, DELETED, GONE, NO_LINE, RESTORED, ClientBalance, Stand

@@ -9,8 +9,8 @@ import pytest
 
 from handlers.errors import RemoteError
 from handlers.payment_links.link import PaymentLink, payment_link
-from handlers.payment_links.models import LinkRecord
 from handlers.payment_links.upkeep import tend_all
+from handlers.ports.payment_links import LinkRecord
 from mappings.config.file import parse_mapping
 from middleware.lab.sandbox.faults import Faults, Rule
 from tests.support.payments.payment_link_bench import PRICE, LinkBench, OneLost, link_bench

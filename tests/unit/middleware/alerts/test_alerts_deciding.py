@@ -8,7 +8,8 @@ import pytest
 from middleware.alerts.conditions import Watched, away, learned_limit, mapping, refused, silent
 from middleware.alerts.decide import changes, due
 from middleware.alerts.messages import message_of
-from middleware.alerts.models import Batch, Condition, KindState, KnownCondition, Observation
+from middleware.alerts.models import Condition, Observation
+from middleware.store.operations.alerts import Batch, KindState, KnownCondition
 from middleware.store.operations.attention import Troubled
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 
 from mappings.config.file import parse_mapping
 from mappings.invoiceninja.models import NinjaClient, Project
-from middleware.commands.common import FailedError, WrongUseError
 from middleware.settings import load_settings
 from middleware.setup.files import UnwritableError, changed_env, changed_mapping, read_env, write_whole
 from middleware.setup.matching import propose, targets_of, words
 from middleware.setup.projects import Wish, read_wish
-from middleware.setup.prompts import Conversation, Unattended
+from middleware.setup.prompts import AnswerMissingError, AnswerRefusedError, Conversation, Unattended
 
 ENV_EXAMPLE = (Path(__file__).parents[4] / ".env.example").read_text()
 ACME = NinjaClient("c1", "0001", "Acme GmbH")
@@ -224,7 +223,7 @@ class TestUnattended:
 
     def test_refusals_end_it(self) -> None:
         """What is missing is wrong use, what a server refuses a failure."""
-        with pytest.raises(WrongUseError):
+        with pytest.raises(AnswerMissingError):
             Unattended().refused("missing: TAIGA_API", is_missing=True)
-        with pytest.raises(FailedError):
+        with pytest.raises(AnswerRefusedError):
             Unattended().refused("403")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from handlers.invoices.events import client_subject
 from handlers.ports.context import Link, Links, Reviews
+from handlers.ports.invoice_world import client_subject
 
 CANCELLED = "invoice_cancelled"
 LOST = "hours_lost"
