@@ -14,7 +14,7 @@ from handlers.event import NewEvent
 from mappings.config.file import parse_mapping
 from middleware.commands.rates import group as rates
 from middleware.intake.ingest import Ingest
-from middleware.mapping.rates import enqueue_changes, find_changes
+from middleware.reconcile.rates import enqueue_changes, find_changes
 from middleware.store.billing.links import LinkStore
 from middleware.store.database import open_pool
 from middleware.store.events.events import EventStore

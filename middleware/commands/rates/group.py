@@ -6,7 +6,7 @@ import click
 
 from handlers.errors import NeedsPerson, RemoteError
 from mappings.time.repricing import sums_by_client
-from middleware.bootstrap import load_mapping, open_context
+from middleware.bootstrap import open_context
 from middleware.commands.common import (
     DIFFERENCES,
     FailedError,
@@ -20,7 +20,8 @@ from middleware.commands.common import (
 from middleware.commands.interactive import interactive_traffic
 from middleware.commands.options import cli_actor
 from middleware.intake.ingest import open_ingest
-from middleware.mapping.rates import Change, enqueue_changes, find_changes
+from middleware.mapping.load import load_mapping
+from middleware.reconcile.rates import Change, enqueue_changes, find_changes
 from middleware.settings import Settings
 from middleware.store.operations.audit import AuditEntry, AuditStore
 
