@@ -11,7 +11,7 @@ from handlers.ports.context import Context
 from handlers.ports.invoice_world import InvoiceWorld
 from handlers.ports.payment_links import LinkWorld
 from mappings.config.file import MappingFile
-from middleware.clients.connect import connect_invoice_ninja, connect_taiga
+from middleware.clients.connect import Systems, connect_invoice_ninja, connect_taiga
 from middleware.clients.invoiceninja import InvoiceNinja
 from middleware.clients.stripe.client import Stripe, connect_stripe
 from middleware.clients.stripe.payment_links import StripeLinks
@@ -66,18 +66,32 @@ async def open_taiga(settings: Settings) -> AsyncIterator[Taiga | None]:
 
 
 @asynccontextmanager
-async def open_payments(settings: Settings, ninja: InvoiceNinja, pool: Pool) -> AsyncIterator[PaymentWorld]:
-    """What payments need; without `STRIPE_API_KEY` the events alone are believed.
+async def open_stripe(settings: Settings) -> AsyncIterator[Stripe | None]:
+    """Stripe, when a key is configured.
 
     Raises:
-        SettingsError: the address or key of Stripe cannot be one.
+        SettingsError: the address or key cannot be one.
     """
     key = settings.stripe_api_key.get_secret_value()
-    locks = Locks(settings.database_url.get_secret_value())
+    if not key:
+        yield None
+        return
     try:
-        stripe = connect_stripe(settings.stripe_api_base, key) if key else None
+        stripe = connect_stripe(settings.stripe_api_base, key)
     except ValueError as error:
         raise SettingsError([str(error)]) from error
+    try:
+        yield stripe
+    finally:
+        await stripe.aclose()
+
+
+@asynccontextmanager
+async def open_payments(
+    settings: Settings, ninja: InvoiceNinja, stripe: Stripe | None, pool: Pool
+) -> AsyncIterator[PaymentWorld]:
+    """What payments need; without Stripe the events alone are believed."""
+    locks = Locks(settings.database_url.get_secret_value())
     try:
         yield PaymentWorld(
             books=ninja,
@@ -89,29 +103,12 @@ async def open_payments(settings: Settings, ninja: InvoiceNinja, pool: Pool) -> 
             account=settings.stripe_account,
         )
     finally:
-        if stripe is not None:
-            await stripe.aclose()
         await locks.aclose()
 
 
-def payment_links(payments: PaymentWorld, pool: Pool) -> LinkWorld | None:
-    """What payment links need; None without a key of Stripe."""
-    if not isinstance(payments.stripe, Stripe):
-        return None
-    return LinkWorld(payments, PaymentLinkStore(pool), StripeLinks(payments.stripe))
-
-
 @asynccontextmanager
-async def open_context(
-    settings: Settings,
-    mapping: MappingFile,
-    pool: Pool,
-    traffic: Traffic | None = None,
-    clock: StoreClock | None = None,
-) -> AsyncIterator[Context]:
-    """Everything a handler may use, closed at the end; with `traffic`, its requests keep to the ways of these.
-
-    `clock` is kept right by who gives it; without one, PostgreSQL is asked once.
+async def open_systems(settings: Settings, traffic: Traffic | None = None) -> AsyncIterator[Systems]:
+    """The clients of the remote systems, closed at the end; with `traffic`, its limits and circuits hold for them.
 
     Raises:
         SettingsError: an address or token is missing or cannot be one.
@@ -122,34 +119,55 @@ async def open_context(
         ninja = connect_invoice_ninja(settings.invoice_ninja_api, settings.invoice_ninja_token.get_secret_value())
     except ValueError as error:
         raise SettingsError([str(error)]) from error
-    if clock is None:
-        clock = StoreClock(pool)
-        await clock.try_to_read()
     try:
-        async with (
-            open_taiga(settings) as taiga,
-            open_payments(settings, ninja, pool) as payments,
-            open_ingest(settings, pool) as events,
-        ):
+        async with open_taiga(settings) as taiga, open_stripe(settings) as stripe:
+            systems = Systems(ninja, taiga, stripe)
             if traffic is not None:
-                _send_through(traffic, ninja, taiga, payments)
-            yield Context(
-                mapping=mapping,
-                clock=clock.now,
-                ninja=ninja,
-                links=LinkStore(pool),
-                reviews=ReviewStore(pool),
-                taiga=taiga,
-                payments=payments,
-                payment_links=payment_links(payments, pool),
-                invoicing=InvoiceWorld(ninja, PlanStore(pool), events, settings.taiga_number_prefix),
-                history=EventHistoryStore(pool),
-                events=events,
-                write_back_quiet=settings.write_back_quiet_seconds,
-                number_prefix=settings.taiga_number_prefix,
-            )
+                _send_through(traffic, systems)
+            yield systems
     finally:
         await ninja.aclose()
+
+
+@asynccontextmanager
+async def open_context(
+    settings: Settings, mapping: MappingFile, pool: Pool, traffic: Traffic | None = None
+) -> AsyncIterator[Context]:
+    """Everything a handler may use, with clients of its own, closed at the end; PostgreSQL is asked once for the time.
+
+    Raises:
+        SettingsError: an address or token is missing or cannot be one.
+    """
+    async with open_systems(settings, traffic) as systems:
+        clock = StoreClock(pool)
+        await clock.try_to_read()
+        async with context_of(systems, settings, mapping, pool, clock) as context:
+            yield context
+
+
+@asynccontextmanager
+async def context_of(
+    systems: Systems, settings: Settings, mapping: MappingFile, pool: Pool, clock: StoreClock
+) -> AsyncIterator[Context]:
+    """Everything a handler may use, with these clients; the caller keeps `clock` right."""
+    ninja, stripe = systems.ninja, systems.stripe
+    async with open_payments(settings, ninja, stripe, pool) as payments, open_ingest(settings, pool) as events:
+        yield Context(
+            mapping=mapping,
+            clock=clock.now,
+            ninja=ninja,
+            links=LinkStore(pool),
+            reviews=ReviewStore(pool),
+            taiga=systems.taiga,
+            payments=payments,
+            # Each step of a payment link is one at Stripe.
+            payment_links=None if stripe is None else LinkWorld(payments, PaymentLinkStore(pool), StripeLinks(stripe)),
+            invoicing=InvoiceWorld(ninja, PlanStore(pool), events, settings.taiga_number_prefix),
+            history=EventHistoryStore(pool),
+            events=events,
+            write_back_quiet=settings.write_back_quiet_seconds,
+            number_prefix=settings.taiga_number_prefix,
+        )
 
 
 def open_traffic(settings: Settings, pool: Pool, *, interactive: bool = False) -> Traffic:
@@ -166,12 +184,12 @@ def open_traffic(settings: Settings, pool: Pool, *, interactive: bool = False) -
     return Traffic(CircuitStore(pool), rates, needs, interactive=interactive)
 
 
-def _send_through(traffic: Traffic, ninja: InvoiceNinja, taiga: Taiga | None, payments: PaymentWorld) -> None:
-    ninja.through(traffic.admit("invoiceninja"))
-    if taiga is not None:
-        taiga.through(traffic.admit("taiga"))
-    if isinstance(payments.stripe, Stripe):
-        payments.stripe.through(traffic.admit("stripe"))
+def _send_through(traffic: Traffic, systems: Systems) -> None:
+    systems.ninja.through(traffic.admit("invoiceninja"))
+    if systems.taiga is not None:
+        systems.taiga.through(traffic.admit("taiga"))
+    if systems.stripe is not None:
+        systems.stripe.through(traffic.admit("stripe"))
 
 
 class RemoteObserver:

@@ -24,7 +24,7 @@ from handlers.outcome import Outcome
 from handlers.ports.context import Context
 from handlers.registry import dispatch
 from middleware.alerts.watcher import run_alerts
-from middleware.bootstrap import RemoteObserver, open_context, open_traffic
+from middleware.bootstrap import RemoteObserver, context_of, open_systems, open_traffic
 from middleware.intake.ingest import Ingest
 from middleware.jobs.rechecks import run_rechecks
 from middleware.jobs.table import run_all_jobs
@@ -83,7 +83,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> N
         traffic = open_traffic(settings, pool)
         clock = StoreClock(pool)
         await clock.try_to_read()
-        context = await stack.enter_async_context(open_context(settings, mapping.current(), pool, traffic, clock))
+        systems = await stack.enter_async_context(open_systems(settings, traffic))
+        context = await stack.enter_async_context(context_of(systems, settings, mapping.current(), pool, clock))
         workers = WorkerStore(pool)
         processor = _processor(settings, live_context(context, mapping), RemoteObserver(workers), traffic)
         local = Ingest(EventStore(pool), lambda _ids: processor.wake())
@@ -93,7 +94,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event | None = None) -> N
             listen(settings.redis_url.get_secret_value(), processor.wake),
             _beat(workers, clock),
             _serve_health(settings, pool),
-            run_all_jobs(settings, pool, live_context(context, mapping), traffic),
+            run_all_jobs(settings, systems, pool, live_context(context, mapping), traffic),
             mapping.run(pool),
             run_alerts(settings, pool, mapping.problem),
             run_rechecks(pool, settings.second_look_minutes, local),

@@ -1,15 +1,27 @@
 """Opens the clients from plain values. Who opens one closes it with `aclose`."""
 
+from dataclasses import dataclass
+
 import httpx
 
 from middleware.clients.http.address import API_PATH, api_base
 from middleware.clients.http.client import open_http
 from middleware.clients.invoiceninja import InvoiceNinja
+from middleware.clients.stripe.client import Stripe
 from middleware.clients.taiga import Credentials, Taiga
 from middleware.clients.taiga.session import TaigaSession
 
 _HOSTED_TAIGA = {"https://api.taiga.io": "https://tree.taiga.io"}
 """Taiga's own service keeps its web pages on another host than its API."""
+
+
+@dataclass(frozen=True, slots=True)
+class Systems:
+    """The clients of the remote systems; Taiga and Stripe are None without credentials."""
+
+    ninja: InvoiceNinja
+    taiga: Taiga | None = None
+    stripe: Stripe | None = None
 
 
 def connect_invoice_ninja(address: str, token: str, transport: httpx.AsyncBaseTransport | None = None) -> InvoiceNinja:

@@ -8,7 +8,6 @@ from handlers.errors import RemoteError
 from handlers.invoices.watch import look_at_items_of
 from handlers.ports.context import Context
 from mappings.invoiceninja.models import Company, Invoice, NinjaClient, Statics
-from middleware.clients.invoiceninja import InvoiceNinja
 from middleware.jobs.periodic import Job, NotNowError, every
 from middleware.store.billing.mirror import READING, BookStore
 from middleware.store.database import Pool
@@ -79,14 +78,11 @@ async def keep_books(
     return f"{len(clients)} clients, {number + len(batch)} changed invoices"
 
 
-def mirror_jobs(context: Callable[[], Context], pool: Pool) -> list[Job]:
+def mirror_jobs(books: MirrorSource, context: Callable[[], Context], pool: Pool) -> list[Job]:
     """Reading the books by the clock, the first time soon after the first start of all."""
     store = BookStore(pool)
 
     async def read() -> str:
-        books = context().ninja
-        if not isinstance(books, InvoiceNinja):
-            return "Invoice Ninja is not configured"
         try:
             return await keep_books(
                 books, store, datetime.now(UTC), lambda changed: look_at_items_of(changed, context())

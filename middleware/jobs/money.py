@@ -1,14 +1,11 @@
 """The balance of money, each night after the hours were balanced."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import structlog
 
 from handlers.errors import RemoteError
-from handlers.ports.context import Context
-from middleware.clients.invoiceninja import InvoiceNinja
-from middleware.clients.stripe.client import Stripe
+from middleware.clients.connect import Systems
 from middleware.jobs.periodic import AGAIN_IN, Job, NotNowError, nightly, unless_away
 from middleware.reconcile.balance import BalanceTools, count_money
 from middleware.store.database import Pool
@@ -20,14 +17,10 @@ NAME = "balance of money"
 DIFFERING_LOGGED = 20
 
 
-def money_jobs(context: Callable[[], Context], pool: Pool, traffic: Traffic) -> list[Job]:
-    """Nothing where payments are not taken."""
-    world = context().payments
-    if world is None or not isinstance(world.books, InvoiceNinja):
-        return []
-    stripe = world.stripe if isinstance(world.stripe, Stripe) else None
-    asked = ("stripe", "invoiceninja") if stripe is not None else ("invoiceninja",)
-    tools = BalanceTools(world.books, pool, stripe)
+def money_jobs(systems: Systems, pool: Pool, traffic: Traffic) -> list[Job]:
+    """The nightly count; without a key of Stripe it asks Invoice Ninja only."""
+    asked = ("invoiceninja",) if systems.stripe is None else ("stripe", "invoiceninja")
+    tools = BalanceTools(systems.ninja, pool, systems.stripe)
     return [Job(NAME, nightly(3, 50), unless_away(traffic, asked, NAME, lambda: money_run(tools)))]
 
 

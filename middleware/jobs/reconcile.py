@@ -10,8 +10,7 @@ from handlers.payment_links.upkeep import tend_all
 from handlers.ports.context import Context
 from handlers.ports.events import EventSink
 from handlers.reconcile.taiga_models import Scope
-from middleware.clients.invoiceninja import InvoiceNinja
-from middleware.clients.stripe.client import Stripe
+from middleware.clients.connect import Systems
 from middleware.clients.taiga import Taiga
 from middleware.jobs.periodic import AGAIN_IN, Job, NotNowError, every, nightly, unless_away
 from middleware.reconcile import stripe as stripe_runs
@@ -30,12 +29,16 @@ PROBLEMS_LOGGED = 5
 
 
 def taiga_jobs(
-    context: Callable[[], Context], pool: Pool, sink: EventSink, traffic: Traffic, minutes: float
+    taiga: Taiga | None,
+    context: Callable[[], Context],
+    pool: Pool,
+    sink: EventSink,
+    traffic: Traffic,
+    *,
+    minutes: float,
 ) -> list[Job]:
     """Nothing without credentials for Taiga, nor for 0 minutes; `context` gives what is valid at that time."""
-    # The client of the workers: its requests count with theirs, and stop with theirs.
-    taiga = context().taiga
-    if not minutes or not isinstance(taiga, Taiga):
+    if not minutes or taiga is None:
         return []
 
     async def look(name: taiga_runs.ScopeName) -> str:
@@ -47,12 +50,13 @@ def taiga_jobs(
     ]
 
 
-def stripe_jobs(context: Callable[[], Context], pool: Pool, sink: EventSink, traffic: Traffic) -> list[Job]:
+def stripe_jobs(
+    systems: Systems, context: Callable[[], Context], pool: Pool, sink: EventSink, traffic: Traffic
+) -> list[Job]:
     """Nothing without a key of Stripe; `context` gives what is valid at that time."""
-    world = context().payments
-    if world is None or not isinstance(world.stripe, Stripe) or not isinstance(world.books, InvoiceNinja):
+    if systems.stripe is None:
         return []
-    tools = stripe_runs.StripeTools(world.stripe, world.books, pool, sink)
+    tools = stripe_runs.StripeTools(systems.stripe, systems.ninja, pool, sink)
     return [
         Job(DAILY, nightly(2, 50), unless_away(traffic, BOTH, DAILY, lambda: stripe_run(tools))),
         Job(LINKS, every(LINK_MINUTES), unless_away(traffic, BOTH, LINKS, lambda: tend_job(context()))),

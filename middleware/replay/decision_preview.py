@@ -3,7 +3,7 @@
 from handlers.errors import RemoteError
 from handlers.payments.decisions import DecisionPreview, preview_ignore, preview_match, preview_unmatch
 from handlers.ports.billing import PaymentRecord, PaymentWorld
-from middleware.bootstrap import open_payments, open_traffic
+from middleware.bootstrap import open_payments, open_stripe, open_traffic
 from middleware.clients.connect import connect_invoice_ninja
 from middleware.intake.decisions import Decision
 from middleware.settings import Settings, SettingsError
@@ -26,7 +26,7 @@ async def decision_preview(
     ninja.through(open_traffic(settings, pool, interactive=True).admit("invoiceninja"))
     names = await BookStore(pool).client_names()
     try:
-        async with open_payments(settings, ninja, pool) as world:
+        async with open_stripe(settings) as stripe, open_payments(settings, ninja, stripe, pool) as world:
             return await _ask(action, record, invoice, world, names)
     except RemoteError as error:
         return DecisionPreview((f"the result cannot be shown first: {error}",))

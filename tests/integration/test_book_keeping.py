@@ -1,7 +1,6 @@
 """Reading Invoice Ninja's books: in parts, soon after the first start, and never more often than the clock allows."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -135,8 +134,8 @@ class TestClock:
 
     def periodic(self, bureau: Office, pool: asyncpg.Pool) -> Job:
         """Reading the books as a worker that was just started has it."""
-        context = replace(World(parse_mapping("{}")).context, ninja=bureau.ninja)
-        (made,) = mirror_jobs(lambda: context, pool)
+        context = World(parse_mapping("{}")).context
+        (made,) = mirror_jobs(bureau.ninja, lambda: context, pool)
         return made
 
     async def looks(self, bureau: Office, pool: asyncpg.Pool, seconds: float) -> list[float]:

@@ -1,7 +1,6 @@
 """The time table in PostgreSQL: each tick runs once among many workers, and a missed one is made up for."""
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -11,7 +10,7 @@ from pydantic import SecretStr
 
 from mappings.config.file import parse_mapping
 from middleware.bootstrap import open_traffic
-from middleware.clients.connect import connect_taiga
+from middleware.clients.connect import Systems, connect_invoice_ninja, connect_taiga
 from middleware.clients.taiga import Credentials
 from middleware.jobs.periodic import Job, NotNowError, every, nightly, run_if_due, run_jobs
 from middleware.jobs.table import run_all_jobs
@@ -123,10 +122,12 @@ async def test_the_time_table_of_a_worker(
         _env_file=None, taiga_webhook_secrets=(SecretStr("k"),), redis_url=SecretStr(redis_url), **given
     )
     taiga = connect_taiga("http://127.0.0.1:9", Credentials(token="token"))
-    world = replace(World(parse_mapping("{}")).context, taiga=taiga if is_read else None)
+    ninja = connect_invoice_ninja("http://127.0.0.1:9", "token")
+    systems = Systems(ninja, taiga if is_read else None)
+    world = World(parse_mapping("{}")).context
     async with open_pool(fresh_database, size=5) as pool:
         traffic = open_traffic(settings, pool)
-        working = asyncio.create_task(run_all_jobs(settings, pool, lambda: world, traffic))
+        working = asyncio.create_task(run_all_jobs(settings, systems, pool, lambda: world, traffic))
 
         async def is_there() -> bool:
             return not working.done() and names <= {row.name for row in await Timetable(pool).all()}
@@ -136,4 +137,5 @@ async def test_the_time_table_of_a_worker(
         await asyncio.gather(working, return_exceptions=True)
         table = {row.name for row in await Timetable(pool).all()}
     await taiga.aclose()
+    await ninja.aclose()
     assert {name for name in table if name.startswith(("housekeeping", "reconcile taiga"))} == names

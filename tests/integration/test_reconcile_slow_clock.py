@@ -45,7 +45,7 @@ async def test_a_request_a_long_time_apart(bridge: Bridge, monkeypatch: pytest.M
     bridge.taiga.through(traffic.admit("taiga"))
     with pytest.raises(RemoteError, match="its turn is too far away"):
         await bridge.reconcile()
-    recent, nightly = taiga_jobs(lambda: bridge.context, bridge.pool, bridge.ingest, traffic, 15)
+    recent, nightly = taiga_jobs(bridge.taiga, lambda: bridge.context, bridge.pool, bridge.ingest, traffic, minutes=15)
     assert (await recent.act()).startswith("9 looked at")
     assert await bridge.count() == 9
     assert await nightly.act() == "9 looked at, 0 enqueued"
@@ -55,7 +55,7 @@ async def test_a_request_a_long_time_apart(bridge: Bridge, monkeypatch: pytest.M
 async def test_the_nightly_run_has_its_turn(bridge: Bridge) -> None:
     """A frequent run is always under way: the nightly one is the next, whoever else comes meanwhile."""
     traffic = Traffic(CircuitStore(bridge.pool), {"taiga": TrafficLimits(40, 0)}, {})
-    recent, nightly = taiga_jobs(lambda: bridge.context, bridge.pool, bridge.ingest, traffic, 15)
+    recent, nightly = taiga_jobs(bridge.taiga, lambda: bridge.context, bridge.pool, bridge.ingest, traffic, minutes=15)
     runs = RunStore(bridge.pool)
     async with runs.alone("taiga"):
         waiting = asyncio.ensure_future(nightly.act())

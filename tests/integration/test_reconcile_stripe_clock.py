@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from handlers.payment_links.link import payment_link
+from middleware.clients.connect import Systems
 from middleware.intake.ingest import Ingest
 from middleware.jobs.periodic import NotNowError
 from middleware.jobs.reconcile import stripe_jobs, stripe_run, tend_job
@@ -48,10 +49,10 @@ async def ingest(pool: Any, redis_url: str) -> AsyncIterator[Ingest]:
 async def test_what_is_due(desk: ReconcileBench, pool: Any, ingest: Ingest) -> None:
     """A nightly run and a round over the links; nothing without a key of Stripe."""
     traffic = Traffic(CircuitStore(pool), {}, {})
-    names = [one.name for one in stripe_jobs(lambda: desk.context, pool, ingest, traffic)]
+    systems = Systems(desk.ninja, stripe=desk.client_of_stripe)
+    names = [one.name for one in stripe_jobs(systems, lambda: desk.context, pool, ingest, traffic)]
     assert names == ["reconcile stripe", "payment links"]
-    desk.stripe = None
-    assert stripe_jobs(lambda: desk.context, pool, ingest, traffic) == []
+    assert stripe_jobs(Systems(desk.ninja), lambda: desk.context, pool, ingest, traffic) == []
 
 
 async def test_the_nightly_run_says_how_it_went(desk: ReconcileBench, pool: Any, ingest: Ingest) -> None:

@@ -118,7 +118,7 @@ async def test_reconciling_by_the_clock_goes_through_the_circuits(bridge: Bridge
     bridge.work("Loose end", loose=True).close()
     traffic = Traffic(CircuitStore(bridge.pool), {"taiga": TrafficLimits(5, 0)}, {})
     bridge.taiga.through(traffic.admit("taiga"))
-    recent, nightly = taiga_jobs(lambda: bridge.context, bridge.pool, bridge.ingest, traffic, 15)
+    recent, nightly = taiga_jobs(bridge.taiga, lambda: bridge.context, bridge.pool, bridge.ingest, traffic, minutes=15)
     await _leave_alone(bridge.pool, "taiga")
     for job in (recent, nightly):
         with pytest.raises(NotNowError, match="taiga is away since"):
