@@ -24,4 +24,4 @@ def is_recheck(event: Event) -> bool:
 
 async def nothing_to_recheck(_work: Work, _context: Context) -> Outcome:
     """The newest event of a subject is the recheck itself: all the others were discarded or are gone."""
-    return Ignored(Code.NOTHING_TO_RECHECK, "nothing else is known of this subject any more")
+    return Ignored(Code.NOTHING_TO_RECHECK, "nothing else is left of this subject")

@@ -28,10 +28,12 @@ async def conclude(
     await world.plans.remember_invoiced([_invoiced(entry, intent, invoice) for entry in planned.entries])
     await look_at_items(intent, invoice, world, context)
     if checked.flags:
-        summary = f"invoice {invoice.name} of {planned.client_name} is not as it should be: {'; '.join(checked.flags)}"
+        summary = (
+            f"invoice {invoice.name} of {planned.client_name} differs from what was meant: {'; '.join(checked.flags)}"
+        )
         await context.reviews.open(subject, FLAGGED, summary, {"invoice_id": invoice.id, "number": invoice.number})
     else:
-        await context.reviews.close(subject, FLAGGED, "it is as it should be")
+        await context.reviews.close(subject, FLAGGED, "it is correct")
         send = planned.terms.auto_send if intent.due.send is None else intent.due.send
         await world.events.enqueue([_send(invoice, context.clock())] if send else [])
     await world.plans.made(intent.due.plan_id, intent.planned, invoice, note)

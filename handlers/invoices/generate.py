@@ -112,7 +112,7 @@ class _Client:
             raise NeedsPerson(
                 Code.WORK_DIFFERS_FROM_PLAN,
                 f"the work for {self.due.period.name} is not as in plan {self.due.plan_id}: {'; '.join(problems)}",
-                f"look at `taiga-billing invoices plan --period {self.due.period.name}`, then apply the new plan",
+                f"see `taiga-billing invoices plan --period {self.due.period.name}`, then apply the new plan",
             )
         return self._told
 
@@ -217,5 +217,5 @@ class _Client:
             await finish(intent, checked.invoice, self.context)
         if any(is_marked(rival) for rival in checked.rivals):
             raise RetryLater(
-                Code.INVOICE_RIVAL, f"{self._told[-1]}; the other invoice is one of ours: looking at it", _SOON
+                Code.INVOICE_RIVAL, f"{self._told[-1]}; the other invoice is one of ours; checking it", _SOON
             )

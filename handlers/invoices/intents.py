@@ -134,7 +134,7 @@ def wait_if_young(intent: InvoiceIntent, now: datetime) -> None:
     if left > 0:
         raise RetryLater(
             Code.ANSWER_AWAITED,
-            "an invoice was asked for without an answer: looking for it again before another is made",
+            "the request for an invoice got no answer; searching for it before another is created",
             left,
         )
 

@@ -45,13 +45,13 @@ async def _settle_late(late: Invoice, intent: InvoiceIntent, world: InvoiceWorld
     rivals = await _rivals(late, intent, world)
     if not rivals:
         await believe_again(intent, context)
-        return [f"invoice {late.name} was made late, and is taken over"]
+        return [f"invoice {late.name} was created late and is adopted"]
     numbers = ", ".join(rival.name for rival in rivals)
     if late.status_id != InvoiceStatus.DRAFT:
         subject = f"{client_subject(late.client_id)}:{late.id}"
         summary = f"invoice {late.name} was made by a late request and bills the hours of invoice {numbers} once more"
         await context.reviews.open(subject, FLAGGED, summary, {"invoice_id": late.id, "number": late.number})
-        return [f"{summary}: it was sent already, a person must cancel one of them"]
+        return [f"{summary}: it has been sent; a person must cancel one of them"]
     # Their tasks went over to the late invoice: they get them back before it goes, so that they are free at no time.
     obstacles = [await link_again(rival, world.books) for rival in rivals]
     await world.books.delete_invoice(late.id)

@@ -72,7 +72,7 @@ class _Mailing:
         elif invoice.status_id != InvoiceStatus.DRAFT:
             await self._tell_sent(invoice)
         elif invoice.amount != Decimal(event.payload["amount"]):
-            self._told.append(f"invoice {invoice.name} was changed to {invoice.amount}: send it by hand")
+            self._told.append(f"invoice {invoice.name} was changed to {invoice.amount}: send it in Invoice Ninja")
         elif await self._has_recipients(invoice):
             self._ready[invoice_id] = invoice
 
@@ -106,10 +106,10 @@ class _Mailing:
             self._told.append(f"invoice {invoice.name} is sent already")
             await self.context.reviews.close(_subject(invoice), NOT_MAILED, "it was e-mailed")
             return
-        self._told.append(f"invoice {invoice.name} is called sent, and no e-mail of it is known")
+        self._told.append(f"invoice {invoice.name} is marked sent, but no e-mail of it is known")
         await self._ask_person(
             invoice,
-            f"invoice {invoice.name} was to be e-mailed and is called sent already, without an e-mail: somebody marked"
+            f"invoice {invoice.name} should be e-mailed, but is marked sent without an e-mail: somebody marked"
             " it sent, or a program opened its link. Send it in Invoice Ninja, unless it went out in another way",
         )
 
@@ -152,11 +152,11 @@ class _Mailing:
             self._is_any_sent = True
             await self.context.reviews.close(subject, NOT_MAILED, "it was e-mailed")
         elif self.context.clock() - datetime.fromisoformat(asked.state["asked_at"]) < PROOF_WITHIN:
-            self._told.append(f"invoice {invoice.name}: Invoice Ninja has not handed the mail over yet")
+            self._told.append(f"invoice {invoice.name}: Invoice Ninja has not sent the mail yet")
             self._are_awaited = True
             return
         else:
-            self._told.append(f"invoice {invoice.name} was called sent, but no mail was handed over")
+            self._told.append(f"invoice {invoice.name} was marked sent, but no mail was sent")
             await self._ask_person(
                 invoice,
                 f"Invoice Ninja calls invoice {invoice.name} sent, but handed no mail over within"

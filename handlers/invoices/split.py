@@ -166,13 +166,13 @@ async def _free_number(task: Task, rest_log: tuple[LogEntry, ...], books: Billin
             return number
     raise NeedsPerson(
         Code.NO_FREE_NUMBER,
-        f"{task.number} goes on after the end of the period, and has been divided or corrected so often that no number"
+        f"{task.number} goes beyond the end of the period and has been divided or corrected so often that no number"
         f" up to {task.number}-{_MOST_PARTS - 1} is free for the rest",
-        "bill this task by hand in Invoice Ninja, then replay this event",
+        "bill this task in Invoice Ninja yourself, then replay this event",
     )
 
 
 def _wait_if_young(state: Mapping[str, Any], now: datetime) -> None:
     left = (datetime.fromisoformat(state["posted_at"]) + STILL_ON_ITS_WAY - now).total_seconds()
     if left > 0:
-        raise RetryLater(Code.ANSWER_AWAITED, "a task was divided without an answer: looking for its rest again", left)
+        raise RetryLater(Code.ANSWER_AWAITED, "dividing a task got no answer; searching for its rest", left)

@@ -139,7 +139,7 @@ async def _look(
             if not task.invoice_id:
                 wrong.append(f"{entry.number} was not linked: linked again")
             elif entry.task_id in otherwise:
-                wrong.append(f"{entry.number} stood on it otherwise: billed as it is now")
+                wrong.append(f"{entry.number} differed on it: billed as it is now")
             entries.append(entry)
     return _Findings(tuple(wrong), tuple(entries), logs_of(present), rivals)
 
@@ -167,5 +167,5 @@ def _sums_differ(invoice: Invoice, planned: PlannedInvoice) -> tuple[str, ...]:
     wrong = [line for line in planned.lines if taxes.get(line.task_id, set()) != set(line.taxes)]
     flags = [f"{len(wrong)} of its lines have other taxes than planned"] if wrong else []
     if invoice.amount != planned.totals.total:
-        flags.append(f"Invoice Ninja adds up {invoice.amount} {planned.currency}, we {planned.totals.total}")
+        flags.append(f"Invoice Ninja's total is {invoice.amount} {planned.currency}, ours is {planned.totals.total}")
     return tuple(flags)

@@ -90,7 +90,7 @@ class LinkSteps:
                     Code.PAID_THROUGH_LINK,
                     f"invoice {record.invoice_number} was paid through its link: {intent} is on its way or waits to "
                     "be recorded",
-                    "wait until it has arrived; `taiga-billing payments unmatched` shows whether it waits for you",
+                    "wait until it has arrived; `taiga-billing payments unmatched` shows whether it needs you",
                 )
 
     async def _is_under_way(self, intent: str, session: Json) -> bool:
@@ -113,7 +113,7 @@ class LinkSteps:
             Code.NO_PAYMENT_LINK,
             f"Stripe refuses a payment link for invoice {record.invoice_number} over {amount} {record.currency}: "
             f"{error.message}",
-            "see whether your Stripe account takes this currency and amount, then ask again",
+            "check that your Stripe account accepts this currency and amount, then try again",
         ) from error
 
     async def _marked(self, record: LinkRecord) -> Json | None:

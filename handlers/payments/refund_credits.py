@@ -100,7 +100,7 @@ async def _take_back(ledger: PaymentLedger, closers: list[RefundCredit], amounts
             too_much = _closed(closers, ledger.invoice_id) > allowed and (is_stale or not only_stale)
             if closer.is_half_undone or (closer.is_live and too_much):
                 closers[index] = await _undo(closer, ledger)
-                ledger.done.append(f"credit {closer.number} taken back: the money is there again")
+                ledger.done.append(f"credit {closer.number} removed: the money is there again")
     await ledger.use_spare()
 
 
@@ -148,7 +148,7 @@ async def _close(
             Code.REFUND_CREDIT_DIFFERS,
             f"credit {credit.number} for the refund of payment {ledger.key} came out as {credit.amount} instead of "
             f"{missing}",
-            "look which taxes or surcharges Invoice Ninja adds to credits, correct that credit, then replay this event",
+            "check what taxes or surcharges Invoice Ninja adds to credits, correct that credit, then replay this event",
         )
     await ledger.wait_turn(_ZERO)
     payment = await ledger.post(

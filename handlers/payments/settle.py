@@ -45,7 +45,7 @@ async def settle_payment(work: Work, context: Context) -> Outcome:
     """
     world = context.payments
     if world is None:
-        return Ignored(Code.PAYMENTS_NOT_CONFIGURED, "payments are not taken by this worker")
+        return Ignored(Code.PAYMENTS_NOT_CONFIGURED, "this worker does not process payments")
     world = await knowing_account(world, [event.payload for event in work.due if event.source != OPERATOR])
     refusals = [refusal for event in work.due if (refusal := _refusal(event, world))]
     if len(refusals) == len(work.due):

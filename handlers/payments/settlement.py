@@ -63,9 +63,7 @@ class Settlement:
         decision = self._evidence.decision
         if decision is not None and decision.action == "ignore":
             if not await self._is_recorded():
-                return await self._ignored(
-                    f"{decision.who} decided to ignore it: {decision.why or 'it gave no reason'}"
-                )
+                return await self._ignored(f"{decision.who} decided to ignore it: {decision.why or 'no reason given'}")
             # Money that is in the books is followed on: refunds and disputes of it must not vanish.
             self._evidence = replace(self._evidence, decision=None)
         if self._facts.unexplained:

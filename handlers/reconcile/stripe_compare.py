@@ -31,7 +31,7 @@ _SAME = Judgement("same")
 def judge(goal: PaymentTarget, record: PaymentRecord | None, rows: Sequence[BookRow] | None) -> Judgement:
     """Compare what should be with our record and with Invoice Ninja's payments; `rows` None: these are not known."""
     if record is None:
-        return Judgement("differs", "nothing is known of it")
+        return Judgement("differs", "it is not known here")
     if (record.amount, record.refunded) != (goal.paid, goal.refunded):
         return Judgement("differs", _otherwise(goal, record))
     if record.status in _LEFT_ALONE:

@@ -107,11 +107,11 @@ class TaigaReconciliation:
                 self._note(item, listing)
             if listing.is_empty and scope.proves_empty and not await self._taiga.may_list(kind, project_id):
                 self._tally.problems.append(
-                    f"project {project_id} was not looked at: our Taiga account may not see items of type {kind} in it"
+                    f"project {project_id} was left out: our Taiga account may not see items of type {kind} in it"
                 )
                 return 0
         except Rejected as error:
-            self._tally.problems.append(f"project {project_id} was not looked at: {error}")
+            self._tally.problems.append(f"project {project_id} was left out: {error}")
             return 0
         looks, passed_over = listing.looks, listing.passed_over
         if scope.since is None:
@@ -215,7 +215,7 @@ class TaigaReconciliation:
 
     async def _pass_over(self, look: Look, error: RemoteError, now: datetime) -> None:
         """Name an item that cannot be read; the rolling look does not come back to it before all others."""
-        self._tally.problems.append(f"{look.subject} was not looked at: {error}")
+        self._tally.problems.append(f"{look.subject} was left out: {error}")
         await self._remember([replace(look.seen, read_at=now)] if look.seen else [])
 
     async def _settle(self, found: Sequence[Found]) -> None:
@@ -236,7 +236,7 @@ class TaigaReconciliation:
         look, known = found.look, newest.get(found.look.subject)
         item = found.item or last_told(look, known)
         if item is None:
-            self._tally.problems.append(f"{look.subject} is gone from Taiga, and no event tells what it was")
+            self._tally.problems.append(f"{look.subject} is gone from Taiga, and no event says what it was")
             return None, replace(look.seen, read_at=found.read_at) if look.seen else None
         rules = self._mapping.rules_for(item.project_id)
         content = content_mark(item, rules.attributes.invoice_status)

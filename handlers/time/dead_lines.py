@@ -24,7 +24,7 @@ async def ask_about(subject: str, held: Held, links: Links, reviews: Reviews) ->
             await reviews.close(subject, LOST, "an invoice bills it")
         return ""
     if billed.standing == "lost":
-        why = f"invoice {billed.name} is gone, or bills it no more"
+        why = f"invoice {billed.name} is gone, or no longer bills it"
         await ask_about_lost(subject, LostEntry(task.number, held.hours, task.client_id, why), reviews)
         return "a person decides whether they are billed again"
     if await decision_on(billed.invoice_id, task.client_id, links) == "leave":

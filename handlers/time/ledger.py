@@ -36,7 +36,7 @@ CLOSED_WORK = "closed_work"
 """The kind of the link that keeps what Taiga asks for: hours closed and billable, of which client."""
 
 REOPENED = "it is open again in Taiga"
-NOT_WANTED = "Taiga calls it billable no more"
+NOT_WANTED = "it is no longer billable in Taiga"
 UNKNOWN_PROJECT = "unknown_project"
 
 

@@ -28,7 +28,7 @@ async def mark_invoiced(work: Work, context: Context) -> Outcome:
     _source, _, name = work.subject.partition(":")
     kind, _, item_id = name.partition(":")
     if kind not in _KINDS or not item_id.isdigit():
-        raise NeedsPerson(Code.NOT_A_TAIGA_ITEM, f"{work.subject} is no Taiga item", "discard this event")
+        raise NeedsPerson(Code.NOT_A_TAIGA_ITEM, f"{work.subject} is not a Taiga item", "discard this event")
     try:
         item = await context.taiga.item(_KINDS[kind], int(item_id))
     except NotFound:
@@ -38,5 +38,5 @@ async def mark_invoiced(work: Work, context: Context) -> Outcome:
     rules = context.mapping.rules_for(item.project_id)
     note = await write_back(item, ledger.status_text(rules.statuses), rules, work, context)
     if not note:
-        return Ignored(Code.STATUS_UNCHANGED, "its status is as it should be")
+        return Ignored(Code.STATUS_UNCHANGED, "its status is correct")
     return Processed(Code.STATUS_WRITTEN, note)

@@ -39,7 +39,7 @@ async def record_time(work: Work, context: Context) -> Outcome:
         event.id == work.newest.id or is_recheck(event) or asks_for_new_rates(event) for event in work.due
     )
     if context.taiga is None and not is_asked_for:
-        return Ignored(Code.SUPERSEDED, f"superseded by event {work.newest.id}, which tells a newer state")
+        return Ignored(Code.SUPERSEDED, f"superseded by event {work.newest.id}, which has a newer state")
     told = read_webhook(work.newest.payload)
     rules = context.mapping.rules_for(told.project_id)
     if told.kind not in rules.rules.billable_types:

@@ -40,8 +40,8 @@ async def give_back(work: Work, told: WorkItem, rules: ProjectRules, taiga: Taig
     )
     names = ", ".join(sorted(f'"{name}"' for name in lost if ids.get(name) in back))
     if written.version != present.version + 1:
-        raise RetryLater(Code.CHANGED_MEANWHILE, f"{names}: somebody wrote at the moment in which it was given back", 1)
-    return f"{names} given back: our write had overwritten it"
+        raise RetryLater(Code.CHANGED_MEANWHILE, f"{names}: somebody changed it while it was being restored", 1)
+    return f"{names} restored: our write had overwritten it"
 
 
 async def _lost(work: Work, own_user: int, status_attribute: str, context: Context) -> Mapping[str, Overwritten]:

@@ -35,7 +35,7 @@ _MESSAGES = {
     "too_short": ("must not be empty", "write at least {min_length}"),
     "too_long": ("must have at most {max_length} entries", "remove some"),
     "string_pattern_mismatch": (
-        "is no id: {shown}",
+        "is not an id: {shown}",
         "copy it from the address of its page in Invoice Ninja: letters and digits, such as VolejRejNm",
     ),
     "mapping": ("{problem}", "{hint}"),
@@ -60,11 +60,11 @@ def read_json(text: str) -> Any:
         data = json.loads(text.removeprefix("\ufeff"), parse_float=Decimal, parse_constant=str, object_pairs_hook=pairs)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        hint = "look for a missing or surplus comma, quote or bracket there or just before"
+        hint = "check for a missing or extra comma, quote or bracket there or just before"
         raise MappingErrors([Problem(place, f"is not JSON: {error.msg}", hint)]) from error
     except (ValueError, RecursionError) as error:
-        hint = "look for a number of thousands of digits or thousands of brackets in a row"
-        raise MappingErrors([Problem("", "is JSON that nobody can read", hint)]) from error
+        hint = "check for a number with thousands of digits or for thousands of nested brackets"
+        raise MappingErrors([Problem("", "is JSON that cannot be read", hint)]) from error
     if repeated:
         hint = "keep one of them; JSON would silently take the last"
         raise MappingErrors(

@@ -50,7 +50,7 @@ def _time_zone(name: str) -> str:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
         raise _wrong(
-            f"{shown(name)} is no time zone", "write an IANA name such as Europe/Brussels, America/New_York or UTC"
+            f"{shown(name)} is not a time zone", "write an IANA name such as Europe/Brussels, America/New_York or UTC"
         ) from error
     return name
 
@@ -59,7 +59,7 @@ def _payment_terms(text: str) -> str:
     found = _TERMS.fullmatch(text)
     if found is None or int(found[1] or 0) > _MAX_NET_DAYS:
         raise _wrong(
-            f"{shown(text)} is no payment term",
+            f"{shown(text)} is not a payment term",
             "write due_on_receipt, eom (end of the month) or net and a number of days up to 365, such as net30",
         )
     return text
@@ -69,7 +69,7 @@ def _iso_date(text: str) -> str:
     try:
         return date.fromisoformat(text).isoformat()
     except ValueError as error:
-        raise _wrong(f"{shown(text)} is no date", "write it as 2025-01-06") from error
+        raise _wrong(f"{shown(text)} is not a date", "write it as 2025-01-06") from error
 
 
 def _not_blank(text: str) -> str:

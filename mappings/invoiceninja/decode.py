@@ -183,7 +183,7 @@ def amount(row: Row, name: str) -> Decimal:
     """A number field as `Decimal`; 0 when it is missing, null or "".
 
     Raises:
-        ValueError: it holds something that is no number; money is never guessed.
+        ValueError: it holds something that is not a number; money is never guessed.
     """
     value = row.get(name)
     if value is None or value == "":

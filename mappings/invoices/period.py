@@ -106,8 +106,8 @@ def parse_period(text: str, timezone: str) -> Period:
         if found := _RANGE.fullmatch(text):
             return _ordered(date.fromisoformat(found[1]), date.fromisoformat(found[2]), timezone)
     except ValueError as error:
-        raise ValueError(f'"{text}" is no period: {error}') from error
-    raise ValueError(f'"{text}" is no period: write a month (2025-12), a week (2025-W49) or 2025-12-01..2025-12-14')
+        raise ValueError(f'"{text}" is not a period: {error}') from error
+    raise ValueError(f'"{text}" is not a period: write a month (2025-12), a week (2025-W49) or 2025-12-01..2025-12-14')
 
 
 def latest_run(calendar: Calendar, now: datetime) -> Run:

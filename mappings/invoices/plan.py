@@ -63,7 +63,7 @@ def _of_client(
         net = invoice.totals.subtotal - invoice.totals.discount
         if net <= 0 or net < rules.min_invoice_amount:
             why = f"{net} {invoice.currency} is below min_invoice_amount {rules.min_invoice_amount}: it waits for more"
-            refused.append(_refusal(client_id, scope, members, work, why if net > 0 else "it comes to 0"))
+            refused.append(_refusal(client_id, scope, members, work, why if net > 0 else "the amount is 0"))
         else:
             made.append(invoice)
     return made, refused

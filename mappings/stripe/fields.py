@@ -29,7 +29,7 @@ class Fields:
         self.where = where
         self.path = path
         if not isinstance(data, Mapping):
-            raise BadStripeObject(where, path, f"is no object but {_shown(data)}")
+            raise BadStripeObject(where, path, f"is not an object but {_shown(data)}")
         self.data: Mapping[str, Any] = data
 
     def text(self, name: str) -> str:
@@ -45,7 +45,7 @@ class Fields:
         if value is None:
             return None
         if not isinstance(value, str) or len(value) > _MAX_TEXT:
-            raise self._bad(name, f"is no text but {_shown(value)}")
+            raise self._bad(name, f"is not a text but {_shown(value)}")
         return value
 
     def reference(self, name: str) -> str | None:
@@ -98,7 +98,7 @@ class Fields:
         value = self.data.get(name)
         if value is None or isinstance(value, bool):
             return value is True
-        raise self._bad(name, f"is neither true nor false but {_shown(value)}")
+        raise self._bad(name, f"must be true or false, not {_shown(value)}")
 
     def optional_flag(self, name: str) -> bool | None:
         """True, False, or None when missing or null."""
@@ -128,7 +128,7 @@ class Fields:
         if value is None:
             return ()
         if not isinstance(value, list | tuple):
-            raise self._bad(name, f"is no list but {_shown(value)}")
+            raise self._bad(name, f"is not a list but {_shown(value)}")
         items = enumerate(value)
         return [Fields(item, self.where, f"{self._path(name)}[{index}]") for index, item in items]
 

@@ -144,7 +144,7 @@ def _failure_note(facts: PaymentFacts) -> Iterator[str]:
         return
     attempt = f", attempt {failure.attempt_count}" if failure.attempt_count else ""
     again = f", next attempt {_day(failure.next_attempt_at)}" if failure.next_attempt_at else ""
-    why = (failure.message or failure.code or "it gave no reason").rstrip(".")
+    why = (failure.message or failure.code or "no reason given").rstrip(".")
     yield f"Payment failed: {why}{attempt}{again}"
 
 

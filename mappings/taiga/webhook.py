@@ -53,7 +53,7 @@ def describe(payload: Any) -> EventHead:
 def _word(payload: Any, path: str) -> str:
     word = take(payload, path, str)
     if not word or len(word) > _LONGEST_WORD or not word.isprintable():
-        raise NotUnderstood(path, f"{shown(word)} is no name of it")
+        raise NotUnderstood(path, f"{shown(word)} is not one of its names")
     return word
 
 
@@ -73,7 +73,7 @@ def read_webhook(payload: Any) -> WorkItem:
     """
     kind = KINDS.get(take(payload, "type", str))
     if kind is None:
-        raise NotUnderstood("type", f"{shown(payload['type'])} is nothing that can be billed")
+        raise NotUnderstood("type", f"{shown(payload['type'])} cannot be billed")
     is_deleted = take(payload, "action", str) == "delete"
     assignee = take_optional(payload, "data.assigned_to.username", str)
     return WorkItem(

@@ -189,7 +189,7 @@ def _own_client(values: Mapping[str, Any], rules: ProjectRules) -> str:
         hint = (
             "type the id or the number of a client of Invoice Ninja into Taiga, or clear it to use the project's client"
         )
-        raise BadInput(Code.BAD_CLIENT, name, value, "this is no client", hint)
+        raise BadInput(Code.BAD_CLIENT, name, value, "this is not a client", hint)
     return typed
 
 

@@ -43,7 +43,7 @@ def try_rules(payload: Mapping[str, Any], mapping: MappingFile, source: str) -> 
     try:
         item = read_webhook(payload)
     except NotUnderstood as error:
-        return Result(source, "", "person", f"this is no webhook of a task, story or issue: {error}")
+        return Result(source, "", "person", f"this is not a webhook of a task, story or issue: {error}")
     subject, title = f"taiga:{item.kind}:{item.id}", f"#{item.ref}: {item.subject}"
     try:
         plan = plan_time(item, mapping.rules_for(item.project_id), existing_end=None)

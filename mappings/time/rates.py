@@ -35,7 +35,7 @@ def pick_rate(own: Any, assignee: str | None, rules: ProjectRules) -> Rate:
         rules: the effective rules of the project.
 
     Raises:
-        BadInput: the item's own rate is no rate, or there is none at all.
+        BadInput: the item's own rate is not a rate, or there is none at all.
     """
     if is_typed(own):
         return Rate(_own_rate(own, rules.attributes.hourly_rate), f'"{rules.attributes.hourly_rate}" in Taiga', "task")
@@ -74,12 +74,12 @@ def _own_rate(value: Any, field: str) -> Decimal:
             Code.BAD_RATE,
             field,
             value,
-            "this is no hourly rate",
+            "this is not an hourly rate",
             "type a number such as 75 or 75.50 in Taiga, or clear it",
         )
     if number <= 0:
         hint = "type the rate in Taiga, clear it to use the configured one, or untick the billable attribute"
-        raise BadInput(Code.BAD_RATE, field, value, "this is no rate above 0", hint)
+        raise BadInput(Code.BAD_RATE, field, value, "this is not a rate above 0", hint)
     if number > MAX_RATE:
         raise BadInput(
             Code.BAD_RATE, field, value, f"this is more than {MAX_RATE} an hour", "correct the rate in Taiga"

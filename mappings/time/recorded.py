@@ -71,7 +71,7 @@ def rate_of(item: WorkItem, own: Any, own_client: str, rules: ProjectRules, reco
         recorded: what was recorded of it before, None when nothing was.
 
     Raises:
-        BadInput: its own rate is no rate, or there is none at all.
+        BadInput: its own rate is not a rate, or there is none at all.
     """
     if recorded is None or is_typed(own) or _has_cause(item, own_client, rules, recorded):
         return new_rate_of(item, own, rules, recorded)

@@ -48,7 +48,7 @@ def take_id(payload: Any, path: str) -> int:
     """
     value = take(payload, path, int)
     if not 0 < value <= _MAX_ID:
-        raise NotUnderstood(path, f"{shown(value)} is no id")
+        raise NotUnderstood(path, f"{shown(value)} is not an id")
     return value
 
 
@@ -94,5 +94,5 @@ def _time(text: str, path: str) -> datetime:
         if moment.tzinfo is not None:
             return moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise NotUnderstood(path, f"{shown(text)} is no time") from error
+        raise NotUnderstood(path, f"{shown(text)} is not a time") from error
     raise NotUnderstood(path, f"{shown(text)} has no time zone")

@@ -49,7 +49,7 @@ def parse_hours(value: Any, *, field: str = "Duration (Hours)", max_hours: Decim
     _refuse_two_readings(value, field, max_hours)
     hours = _typed_hours(value)
     if hours is None:
-        raise BadInput(Code.BAD_HOURS, field, value, "this is no number of hours", _HINT)
+        raise BadInput(Code.BAD_HOURS, field, value, "this is not a number of hours", _HINT)
     if hours < 0:
         raise BadInput(Code.BAD_HOURS, field, value, "this is negative", _HINT)
     if hours > max_hours:

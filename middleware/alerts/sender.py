@@ -46,7 +46,7 @@ async def send(urls: Sequence[str], message: Message) -> list[Sent]:
     except TimeoutError:
         return [Sent(name, is_ok=False, said=f"took longer than {LONGEST_SENDING:.0f} s") for name in names]
     except ValueError:
-        last = err.decode(errors="replace").strip().splitlines()[-1:] or ["it gave no reason"]
+        last = err.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
         return [Sent(name, is_ok=False, said=f"the sending process ended: {last[0]}") for name in names]
     finally:
         if process.returncode is None:

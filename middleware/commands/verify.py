@@ -58,6 +58,6 @@ def _headers(lines: tuple[str, ...]) -> dict[str, str]:
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon or not name.strip():
-            raise WrongUseError(f'"{line}" is no header: write it as "Name: value"')
+            raise WrongUseError(f'"{line}" is not a header: write it as "Name: value"')
         headers[name.strip().lower()] = value.strip()
     return headers

@@ -273,7 +273,9 @@ class TestRecordedTime:
 
     async def test_why_work_has_no_entry(self, pool: asyncpg.Pool) -> None:
         """The newest telling outcome of closed work without an entry; open, deleted and recorded work is left out."""
-        await add(pool, 90, subject="taiga:task:1", status="dead", code=Code.BAD_HOURS, reason="about two is no number")
+        await add(
+            pool, 90, subject="taiga:task:1", status="dead", code=Code.BAD_HOURS, reason="about two is not a number"
+        )
         await add(pool, 80, subject="taiga:task:2", code=Code.NOT_CLOSED, reason="not closed")
         await add(pool, 70, subject="taiga:task:3", code=Code.NO_HOURS, reason="no hours yet")
         await add(
@@ -287,7 +289,7 @@ class TestRecordedTime:
         rows = await Reports(pool).unrecorded(None, 10)
         assert [(row.subject, row.reason) for row in rows] == [
             ("taiga:task:3", "not marked billable; nothing to do"),
-            ("taiga:task:1", "about two is no number"),
+            ("taiga:task:1", "about two is not a number"),
         ]
         assert [row.subject for row in await Reports(pool).unrecorded(rows[0].event_id, 10)] == ["taiga:task:1"]
 

@@ -123,7 +123,7 @@ async def test_one_client_fails_and_the_others_are_done(shell: Shell) -> None:
     ("arguments", "told"),
     [
         (("plan",), "name the period"),
-        (("plan", "--month", "2025-13"), "is no period"),
+        (("plan", "--month", "2025-13"), "is not a period"),
         (("plan", "--month", "2025-12", "--client", "nobody"), "no single client"),
         (("generate", "--plan", "p-unknown"), "there is no plan"),
         (("plan", "--month", "2025-12", "--plan", "p-1"), "give one of"),

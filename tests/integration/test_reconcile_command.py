@@ -148,7 +148,7 @@ async def test_a_dry_run_that_did_not_look_at_everything_never_says_that_there_i
     """Part of it refused, failing, left to the next run, or hidden from our account: exit code 1, and why on stderr."""
     faults.add(path="/custom-attributes-values/", status=403)
     hidden = await _run("--dry-run")
-    assert (hidden.exit_code, "taiga:task:1 was not looked at" in hidden.stderr) == (1, True)
+    assert (hidden.exit_code, "taiga:task:1 was left out" in hidden.stderr) == (1, True)
     faults.add(path="/custom-attributes-values/", status=500)
     assert (await _run("--dry-run")).exit_code == 1
     with monkeypatch.context() as context:
@@ -164,7 +164,7 @@ async def test_a_dry_run_that_did_not_look_at_everything_never_says_that_there_i
     mapping = {"taiga_project_id": 77, "invoiceninja_client_id": "acme", "default_hourly_rate": 75}
     (tmp_path / "mappings.json").write_text(json.dumps({"project_mappings": [mapping]}))
     gone = await _run("--dry-run", "--since", "1d")
-    assert (gone.exit_code, "project 77 was not looked at" in gone.stderr) == (1, True)
+    assert (gone.exit_code, "project 77 was left out" in gone.stderr) == (1, True)
 
 
 @pytest.mark.usefixtures("team")

@@ -135,7 +135,7 @@ async def test_lost_money_is_found_put_in_and_recorded(shop: Shop) -> None:
     dry = await _reconcile("--dry-run", "--json")
     assert dry.exit_code == 3, dry.output
     told = json.loads(dry.stdout)
-    assert {one["payment"]: one["why"] for one in told["differences"]}[intent["id"]] == "nothing is known of it"
+    assert {one["payment"]: one["why"] for one in told["differences"]}[intent["id"]] == "it is not known here"
     real = await _reconcile("--since", "30d")
     assert (real.exit_code, "2 payments compared, 2 enqueued" in real.stdout) == (0, True), real.output
     waiting = await _reconcile("--dry-run")

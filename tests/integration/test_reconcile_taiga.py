@@ -213,10 +213,10 @@ async def test_a_project_that_is_closed_to_us_removes_nothing(bridge: Bridge) ->
     bridge.taiga_faults.add(Rule(path=rf"/tasks/{card.id}$", status=403, times=None))
     report = await bridge.reconcile()
     assert not report.differences
-    assert f"taiga:task:{card.id} was not looked at" in report.problems[0]
+    assert f"taiga:task:{card.id} was left out" in report.problems[0]
     bridge.taiga_faults.clear()
     bridge.taiga_faults.add(Rule(path=r"/tasks\?", status=403, times=None))
-    assert "project 1 was not looked at" in (await bridge.reconcile()).problems[0]
+    assert "project 1 was left out" in (await bridge.reconcile()).problems[0]
     assert len(await bridge.entries()) == 1
 
 
@@ -256,7 +256,7 @@ async def test_an_entry_whose_task_nobody_remembers(bridge: Bridge) -> None:
     """A link without any event, its task gone: the run names it instead of guessing."""
     await LinkStore(bridge.pool).save(Link("taiga:task:4711", "time_entry", "TAIGA-T4711", "t1", {}))
     report = await bridge.reconcile()
-    assert report.problems == ("taiga:task:4711 is gone from Taiga, and no event tells what it was",)
+    assert report.problems == ("taiga:task:4711 is gone from Taiga, and no event says what it was",)
     assert not report.differences
 
 

@@ -33,7 +33,7 @@ def segment(value: str | int) -> str:
     """
     text = str(value)
     if text.strip(".") == "":
-        raise ValueError(f"{text!r} is no id")
+        raise ValueError(f"{text!r} is not an id")
     return quote(text, safe="")
 
 

@@ -111,7 +111,7 @@ def _from_client_error(
 def _said(body: Any) -> str:
     if body is NOT_JSON:
         return "an answer that is not JSON"
-    return message_of(body) or "it gave no reason"
+    return message_of(body) or "no reason given"
 
 
 def _wait(dialect: Dialect, status: int, headers: Mapping[str, str], body: Any) -> float | None:

@@ -68,7 +68,7 @@ _EVENT = (
 )
 DEAD = (
     (
-        'task #41 (https://taiga.example/project/acme/task/41): "about two" in Duration (Hours) is no number of hours',
+        'task #41 (https://taiga.example/project/acme/task/41): "about two" in Duration (Hours) is not a number',
         "write hours such as 1.5, 1,5, 1h30, 90m or 1:30, then replay this event",
     ),
     (

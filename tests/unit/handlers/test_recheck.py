@@ -90,6 +90,6 @@ async def test_nothing_else_is_known() -> None:
     moment = datetime(2026, 11, 21, tzinfo=UTC)
     look = Event(1, SCHEDULE, RECHECK, "look", "taiga:task:7", moment, moment, {})
     outcome = await dispatch(Work(look.subject, (look,), look), world().context)
-    assert outcome == Ignored(Code.NOTHING_TO_RECHECK, "nothing else is known of this subject any more")
+    assert outcome == Ignored(Code.NOTHING_TO_RECHECK, "nothing else is left of this subject")
     assert is_recheck(look)
     assert not is_recheck(replace(look, source="taiga"))

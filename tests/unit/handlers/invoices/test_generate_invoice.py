@@ -168,7 +168,7 @@ async def test_the_status_is_written_without_other_events() -> None:
         (told,) = [event for event in bureau.events.waiting.values() if event.type == TASK_INVOICED]
         assert await bureau.settle(as_event(told, 1)) == '"Invoice Status" set to "Invoiced"'
         assert bureau.taiga.named("task", 7)["Invoice Status"] == "Invoiced"
-        assert await bureau.settle(as_event(told, 1)) == "its status is as it should be"
+        assert await bureau.settle(as_event(told, 1)) == "its status is correct"
         bureau.taiga.items.clear()
         assert await bureau.settle(as_event(told, 1)) == "the item is gone from Taiga"
         bureau.taiga = None

@@ -63,16 +63,16 @@ async def test_the_mail_server_is_down(bureau: Office) -> None:
     event = await _draft(bureau)
     bureau.state.is_mail_down = True
     for _minute in range(2):
-        with pytest.raises(RetryLater, match="invoice 0001: Invoice Ninja has not handed the mail over yet") as later:
+        with pytest.raises(RetryLater, match="invoice 0001: Invoice Ninja has not sent the mail yet") as later:
             await bureau.once(event)
         assert later.value.code is Code.MAIL_AWAITED
         bureau.clock.wait(later.value.delay)
     bureau.clock.wait(15 * 60)
     outcome = await bureau.once(event)
-    assert outcome.reason == "invoice 0001 was called sent, but no mail was handed over"
+    assert outcome.reason == "invoice 0001 was marked sent, but no mail was sent"
     assert bureau.reviews.kinds == [NOT_MAILED]
     assert not [link for link in bureau.links.rows.values() if link.kind == MAIL]
-    assert (await bureau.once(event)).reason == "invoice 0001 is called sent, and no e-mail of it is known"
+    assert (await bureau.once(event)).reason == "invoice 0001 is marked sent, but no e-mail of it is known"
 
 
 async def test_a_queue_hands_the_mail_over_later(bureau: Office) -> None:
@@ -129,7 +129,7 @@ async def test_a_draft_that_became_sent_without_a_mail(bureau: Office) -> None:
     event = await _draft(bureau)
     (row,) = bureau.state.tables["invoices"]
     ledger.mark_sent(bureau.state, row)
-    assert (await bureau.once(event)).reason == "invoice 0001 is called sent, and no e-mail of it is known"
+    assert (await bureau.once(event)).reason == "invoice 0001 is marked sent, but no e-mail of it is known"
     assert bureau.reviews.kinds == [NOT_MAILED]
 
 

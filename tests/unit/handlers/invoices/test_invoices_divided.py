@@ -117,7 +117,7 @@ async def test_work_that_was_divided_too_often(bureau: Office) -> None:
     for suffix in range(2, 50):
         table.add({**row.data, "number": f"TAIGA-T8-{suffix}", "is_deleted": True}, {"hash": ""})
     (told,) = await bureau.bill()
-    assert told.startswith("dead: TAIGA-T8 goes on after the end of the period")
+    assert told.startswith("dead: TAIGA-T8 goes beyond the end of the period")
     assert await bureau.invoices() == []
     assert json.loads(row["time_log"])[0][1] == task.ended_at
 

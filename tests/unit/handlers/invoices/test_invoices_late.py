@@ -77,7 +77,7 @@ async def test_only_invoice_is_taken_over() -> None:
         await bureau.faults.catch_up()
         outcome = await looked_again(bureau, event)
         assert isinstance(outcome, Processed)
-        assert "was made late, and is taken over" in outcome.reason
+        assert "was created late and is adopted" in outcome.reason
         (invoice,) = await bureau.invoices()
         finished = [link.remote_id for link in bureau.links.rows.values() if link.kind == "invoice"]
         assert (finished, doubts(bureau)) == ([invoice.id], 1)

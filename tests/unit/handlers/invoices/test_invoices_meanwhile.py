@@ -167,7 +167,7 @@ class TestLocks:
         assert "was changed just now: billed as it is now" in told
         assert "it could not be corrected: " in told
         ((summary, _details),) = bureau.reviews.opened.values()
-        assert "invoice 0001 of Acme is not as it should be" in summary
+        assert "invoice 0001 of Acme differs from what was meant" in summary
         assert "locked" in summary
         assert not [key for key in bureau.events.keys if key.startswith("send:")]
 

@@ -183,7 +183,7 @@ async def test_a_sum_that_differs_is_flagged_and_not_sent() -> None:
 
         bureau.ninja.create_invoice = with_a_fee  # type: ignore[method-assign,assignment]  # a server with fees
         (told,) = await bureau.bill()
-        assert "Invoice Ninja adds up 165 USD, we 160.00" in told
+        assert "Invoice Ninja's total is 165 USD, ours is 160.00" in told
         assert bureau.reviews.kinds == ["invoice_flagged"]
         assert not [key for key in bureau.events.keys if key.startswith("send:")]
 

@@ -88,7 +88,7 @@ async def test_mails_go_together_and_once() -> None:
         told = await bureau.settle_together([as_event(event, number) for number, event in enumerate(waiting)])
         assert sorted(told.split("; ")) == [
             "invoice 0001 was deleted",
-            "invoice 0002 was changed to 72: send it by hand",
+            "invoice 0002 was changed to 72: send it in Invoice Ninja",
             "invoice 0003 sent",
             "invoice 0004 sent",
         ]

@@ -372,7 +372,7 @@ class TestDecisions:
     async def test_ignoring_needs_no_reason_here(self, desk: Bench) -> None:
         """The doors ask for one; what was stored without is carried out all the same."""
         outcome = await self.decided(desk, "ignore")
-        assert outcome == Ignored(Code.PAYMENT_IGNORED, "eva decided to ignore it: it gave no reason")
+        assert outcome == Ignored(Code.PAYMENT_IGNORED, "eva decided to ignore it: no reason given")
 
     async def test_recorded_money_is_not_ignored(self, desk: Bench) -> None:
         """A refund that comes after such a decision is taken off as usual: nothing vanishes."""

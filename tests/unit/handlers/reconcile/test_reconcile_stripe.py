@@ -33,7 +33,7 @@ class TestFinding:
         desk.lose_webhooks()
         dry = await desk.reconcile(dry_run=True)
         assert [(one.identity, one.why, one.amount) for one in dry.differences] == [
-            (intent["id"], "nothing is known of it", "100.00 EUR")
+            (intent["id"], "it is not known here", "100.00 EUR")
         ]
         assert desk.payments() == []
         assert len((await desk.reconcile()).differences) == 1

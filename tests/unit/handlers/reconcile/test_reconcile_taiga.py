@@ -147,7 +147,7 @@ class TestReasons:
         board.seen.rows.clear()
         board._feeds.clear()
         report = await board.reconcile()
-        assert report.problems == (f"{card.name} is gone from Taiga, and no event tells what it was",)
+        assert report.problems == (f"{card.name} is gone from Taiga, and no event says what it was",)
         assert report.differences == ()
         assert board.world.ninja.hours == {"TAIGA-T1": 2}
 

@@ -121,7 +121,7 @@ async def test_a_project_that_is_closed_to_us(board: Board) -> None:
     board.change(other, lambda story: story.type(hours=4))
     board.lists.before("closed of 1", FORBIDDEN)
     report = await board.reconcile()
-    assert report.problems == (f"project 1 was not looked at: {FORBIDDEN}",)
+    assert report.problems == (f"project 1 was left out: {FORBIDDEN}",)
     assert [one.subject for one in report.differences] == [other.name]
     assert board.world.ninja.hours == {f"TAIGA-T{card.id}": 1, f"TAIGA-T{other.id}": 4}
 
@@ -132,7 +132,7 @@ async def test_a_project_that_is_hidden_from_us(board: Board) -> None:
     await board.reconcile()
     board.lists.hidden.add(1)
     report = await board.reconcile()
-    assert report.problems == ("project 1 was not looked at: our Taiga account may not see items of type task in it",)
+    assert report.problems == ("project 1 was left out: our Taiga account may not see items of type task in it",)
     assert not report.differences
     assert board.world.ninja.hours == {f"TAIGA-T{card.id}": 1}
 
@@ -142,7 +142,7 @@ async def test_an_item_that_is_closed_to_us(board: Board) -> None:
     card, other = board.closed(1), board.closed(2)
     board.lists.before(f"values of {card.id}", FORBIDDEN)
     report = await board.reconcile()
-    assert report.problems == (f"{card.name} was not looked at: {FORBIDDEN}",)
+    assert report.problems == (f"{card.name} was left out: {FORBIDDEN}",)
     assert [one.subject for one in report.differences] == [other.name]
     assert [one.subject for one in (await board.reconcile()).differences] == [card.name]
 
@@ -153,7 +153,7 @@ async def test_an_item_on_which_taiga_stumbles(board: Board) -> None:
     broken = ServerError(TAIGA, "GET", "broken", status=500)
     board.lists.before(f"values of {card.id}", broken, broken)
     report = await board.reconcile()
-    assert report.problems == (f"{card.name} was not looked at: {broken}",)
+    assert report.problems == (f"{card.name} was left out: {broken}",)
     assert {one.subject for one in report.differences} == {other.name for other in others}
     assert (await board.reconcile()).problems == report.problems
     assert [one.subject for one in (await board.reconcile()).differences] == [card.name]

@@ -113,7 +113,7 @@ async def test_the_outcome_names_what_was_given_back() -> None:
     await scene.recorded()
     assert scene.values[HOURS] == 2
     (reason, *_) = await scene.settled()
-    assert reason.startswith(f'"{HOURS}" given back: our write had overwritten it; ')
+    assert reason.startswith(f'"{HOURS}" restored: our write had overwritten it; ')
     assert scene.values[HOURS] == 5
 
 
@@ -136,7 +136,7 @@ async def test_somebody_writes_in_the_moment_of_giving_back() -> None:
     scene.edit_before_our_write((HOURS, 5), (RATE, 120))
     await scene.recorded()
     (ours,) = scene.our_webhooks()
-    with pytest.raises(RetryLater, match="somebody wrote at the moment in which it was given back"):
+    with pytest.raises(RetryLater, match="somebody changed it while it was being restored"):
         await scene.feed.deliver(ours)
     assert scene.values[HOURS] == 5
 

@@ -160,6 +160,6 @@ async def test_all_that_happened_is_asked() -> None:
     late = story.tell(by=US, diff=payload(US, hours=(5, 2))["change"]["diff"])
     history.events[SUBJECT] += [*story.events]
     outcome = await dispatch(Work(SUBJECT, (replace(typed, is_fresh=False),), late), context)
-    assert outcome.reason.startswith(f'"{HOURS}" given back: our write had overwritten it; ')
+    assert outcome.reason.startswith(f'"{HOURS}" restored: our write had overwritten it; ')
     assert taiga.named("task", 7)[HOURS] == 5
     assert of.ninja.hours == {"TAIGA-T7": 5}

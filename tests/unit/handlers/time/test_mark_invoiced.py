@@ -14,7 +14,7 @@ async def test_what_is_no_item_of_taiga(subject: str) -> None:
     """The event is dead with its subject, and nothing is asked of Taiga."""
     made = world(reads_taiga=True)
     event = Event(1, SCHEDULE, TASK_INVOICED, "key", subject, START, START, {})
-    with pytest.raises(NeedsPerson, match=f"{subject} is no Taiga item") as refused:
+    with pytest.raises(NeedsPerson, match=f"{subject} is not a Taiga item") as refused:
         await mark_invoiced(Work(subject, (event,), event), made.context)
     assert refused.value.hint == "discard this event"
     assert made.taiga is not None

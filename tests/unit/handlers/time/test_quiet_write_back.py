@@ -86,7 +86,7 @@ async def test_it_is_written_when_it_was_quiet(office: Office) -> None:
     assert outcome == Processed(Code.STATUS_WRITTEN, '"Invoice Status" set to "Pending Invoice"')
     assert (office.status, office.waiting) == ("Pending Invoice", [])
     assert await office.settle(office.stored(_write_back(office))) == Ignored(
-        Code.STATUS_UNCHANGED, "its status is as it should be"
+        Code.STATUS_UNCHANGED, "its status is correct"
     )
 
 

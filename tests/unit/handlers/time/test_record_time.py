@@ -175,7 +175,7 @@ async def test_superseded_names_the_newer_event() -> None:
     story, feed = closed_story(), Feed(world())
     await feed.told(story)
     assert await feed.deliver(story.events[0]) == Ignored(
-        Code.SUPERSEDED, "superseded by event 5, which tells a newer state"
+        Code.SUPERSEDED, "superseded by event 5, which has a newer state"
     )
 
 

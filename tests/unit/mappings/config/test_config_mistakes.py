@@ -106,7 +106,7 @@ def test_proposals_know_every_part(data: Any, path: str, hint: str) -> None:
         ({"min_billable_hours": -1}, "must be at least 0, not -1"),
         ({"min_billable_hours": True}, "must be a number, not true"),
         ({"min_billable_hours": [1]}, "must be a number, not a list of 1 values"),
-        ({"billable_from": "1.11.2026"}, '"1.11.2026" is no date'),
+        ({"billable_from": "1.11.2026"}, '"1.11.2026" is not a date'),
         ({"max_hours": 0}, "must be more than 0, not 0"),
         ({"default_hourly_rate": 0}, "must be more than 0, not 0"),
         ({"default_hourly_rate": 10.0055}, "must have at most 2 decimals, not 10.0055"),
@@ -116,11 +116,11 @@ def test_proposals_know_every_part(data: Any, path: str, hint: str) -> None:
         ({"default_hourly_rate": 10**12}, "must be at most 1000000000, not 1000000000000"),
         ({"default_hourly_rate": float("nan")}, 'must be a number, not "NaN"'),
         ({"default_hourly_rate": float("inf")}, 'must be a number, not "Infinity"'),
-        ({"timezone": "../etc/passwd"}, '"../etc/passwd" is no time zone'),
-        ({"timezone": "Europe"}, '"Europe" is no time zone'),
+        ({"timezone": "../etc/passwd"}, '"../etc/passwd" is not a time zone'),
+        ({"timezone": "Europe"}, '"Europe" is not a time zone'),
         ({"timezone": 1}, "must be a text, not 1"),
-        ({"payment_terms": "net"}, '"net" is no payment term'),
-        ({"payment_terms": "net366"}, '"net366" is no payment term'),
+        ({"payment_terms": "net"}, '"net" is not a payment term'),
+        ({"payment_terms": "net366"}, '"net366" is not a payment term'),
         ({"taxes": {}}, "must be a list, not an object with 0 keys"),
         ({"taxes": [{"name": "VAT", "rate": 1}] * 4}, "must have at most 3 entries"),
         ({"taxes": [{"name": "V", "rate": 1}]}, "is one letter, and Invoice Ninja ignores such a tax"),
@@ -159,7 +159,7 @@ def test_project_ids_are_whole_numbers() -> None:
 def test_client_ids_are_ids() -> None:
     """A client's name instead of its id is seen at once."""
     found = problems({"project_mappings": [{"taiga_project_id": 1, "invoiceninja_client_id": "Acme Ltd."}]})
-    assert found["project_mappings[0].invoiceninja_client_id"].message == 'is no id: "Acme Ltd."'
+    assert found["project_mappings[0].invoiceninja_client_id"].message == 'is not an id: "Acme Ltd."'
 
 
 def test_what_the_reader_has_no_words_for_is_told_as_it_is() -> None:
@@ -229,7 +229,7 @@ def test_other_texts_are_no_json(text: str) -> None:
 @pytest.mark.parametrize("text", ["[" * 200_000, f'{{"user_rates": {{"a": {"9" * 5000}}}}}'], ids=["deep", "digits"])
 def test_json_beyond_reading(text: str) -> None:
     """What would break the reader is refused in words too."""
-    assert problems(text)[""].message == "is JSON that nobody can read"
+    assert problems(text)[""].message == "is JSON that cannot be read"
 
 
 @pytest.mark.parametrize("text", ["[]", "5", "null", '"x"'])

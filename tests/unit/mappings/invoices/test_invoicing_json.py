@@ -99,7 +99,7 @@ NO_LOGS = ("", "[", "nonsense", '"text"', "7", "{}", "[]", "[[]]", '[["1", 2]]',
 
 @pytest.mark.parametrize("log", [*NO_TEXTS, *NO_LOGS], ids=lambda log: repr(log)[:12])
 def test_what_is_no_log(log: Any) -> None:
-    """Whatever else stands in its place is no time, and stops nobody."""
+    """Whatever else stands in its place is not a time, and stops nobody."""
     assert read_log(log) == ()
 
 

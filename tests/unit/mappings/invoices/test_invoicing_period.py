@@ -33,8 +33,8 @@ def test_reading(text: str, first: date, last: date) -> None:
     "text", ["", "2025", "2025-13", "2025-W54", "2025-12-14..2025-12-01", "12/2025", "2025-02-30..2025-03-01"]
 )
 def test_nonsense(text: str) -> None:
-    """What is no period says so, with what to write or what is wrong."""
-    with pytest.raises(ValueError, match="is no period"):
+    """What is not a period says so, with what to write or what is wrong."""
+    with pytest.raises(ValueError, match="is not a period"):
         parse_period(text, "UTC")
 
 

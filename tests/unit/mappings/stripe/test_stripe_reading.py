@@ -54,11 +54,11 @@ def test_spoiled_field_is_an_error_or_harmless(event: Json, data: st.DataObject)
         ("amount_received", None, "is missing"),
         ("currency", None, "is missing"),
         ("currency", "", "is empty"),
-        ("metadata", [], "is no object but a list"),
-        ("metadata", {"invoice_number": 7}, ".invoice_number is no text but 7"),
-        ("status", {}, "is no text but a dict"),
-        ("customer", ["cus_1"], "is no text but a list"),
-        ("charges", {"object": "list", "data": 3}, "is no list but 3"),
+        ("metadata", [], "is not an object but a list"),
+        ("metadata", {"invoice_number": 7}, ".invoice_number is not a text but 7"),
+        ("status", {}, "is not a text but a dict"),
+        ("customer", ["cus_1"], "is not a text but a list"),
+        ("charges", {"object": "list", "data": 3}, "is not a list but 3"),
     ],
 )
 def test_error_names_event_field_and_value(field: str, value: Any, told: str) -> None:
@@ -80,7 +80,7 @@ def test_what_is_no_event_cannot_be_folded(event: Any) -> None:
 def test_a_switch_that_is_neither_on_nor_off() -> None:
     """Whether money was captured is never guessed."""
     event = changed(story("a_card").events[0], captured="yes")
-    with pytest.raises(BadStripeObject, match="captured is neither true nor false but 'yes'"):
+    with pytest.raises(BadStripeObject, match="captured must be true or false, not 'yes'"):
         fold([event])
 
 

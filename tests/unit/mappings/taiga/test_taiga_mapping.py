@@ -55,7 +55,7 @@ def test_every_recorded_work_item_is_read(webhook: RecordedWebhook) -> None:
     """Tasks, stories and issues are read; everything else is not taken for work."""
     told = webhook.payload
     if told["type"] not in KINDS:
-        with pytest.raises(NotUnderstood, match="is nothing that can be billed"):
+        with pytest.raises(NotUnderstood, match="cannot be billed"):
             read_webhook(told)
         return
     item, data = read_webhook(told), told["data"]
@@ -127,10 +127,10 @@ def test_subjects_are_one_line() -> None:
         ("data.status", "Done", 'data.status: must be an object, not "Done"'),
         ("data.status", {}, "data.status.is_closed: is missing"),
         ("data.id", "1", 'data.id: must be a whole number, not "1"'),
-        ("data.id", -1, "data.id: -1 is no id"),
+        ("data.id", -1, "data.id: -1 is not an id"),
         ("data.subject", None, "data.subject: is null"),
         ("data.project", 1, "data.project: must be an object, not 1"),
-        ("data.finished_date", "now", 'data.finished_date: "now" is no time'),
+        ("data.finished_date", "now", 'data.finished_date: "now" is not a time'),
         (
             "data.custom_attributes_values",
             [],

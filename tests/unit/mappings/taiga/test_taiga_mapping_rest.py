@@ -64,7 +64,7 @@ def test_item_without_a_status_is_open() -> None:
         ({"id": None}, "id: is null"),
         ({"project": {"id": 1}}, "project: must be a whole number, not an object with 1 keys"),
         ({"status_extra_info": "Done"}, 'status_extra_info: must be an object, not "Done"'),
-        ({"modified_date": "x"}, 'modified_date: "x" is no time'),
+        ({"modified_date": "x"}, 'modified_date: "x" is not a time'),
     ],
 )
 def test_another_shape_names_the_place(change: dict[str, Any], message: str) -> None:

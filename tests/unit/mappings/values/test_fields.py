@@ -68,8 +68,8 @@ def test_optional_fields_still_have_a_type() -> None:
 
 @pytest.mark.parametrize("value", [0, -1, 2**63, pytest.param(10**5000, id="5000 digits")])
 def test_ids_are_positive_and_fit_a_database(value: int) -> None:
-    """A number that no database would take is no id."""
-    with pytest.raises(NotUnderstood, match="is no id"):
+    """A number that no database would take is not an id."""
+    with pytest.raises(NotUnderstood, match="is not an id"):
         take_id({"id": value}, "id")
 
 
@@ -86,10 +86,10 @@ def test_times_are_utc(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("soon", "is no time"),
-        ("", "is no time"),
-        ("2026-13-01T00:00:00Z", "is no time"),
-        ("0001-01-01T00:00:00+14:00", "is no time"),
+        ("soon", "is not a time"),
+        ("", "is not a time"),
+        ("2026-13-01T00:00:00Z", "is not a time"),
+        ("0001-01-01T00:00:00+14:00", "is not a time"),
         ("2026-11-21T07:23:53", "has no time zone"),
         ("2026-11-21", "has no time zone"),
     ],

@@ -114,7 +114,7 @@ class TestClocks:
         assert levels(check_clock("stripe", skew, tolerance)) == expected
 
     async def test_read_of_the_date_header(self) -> None:
-        """The Date header of the answers tells their clock; what is no date does not count."""
+        """The Date header of the answers tells their clock; what is not a date does not count."""
         dates = iter(["Sat, 21 Nov 2026 12:00:10 GMT", "Sat, 21 Nov 2026 12:00:10 GMT", "yesterday"])
         transport = httpx.MockTransport(lambda _request: httpx.Response(200, headers={"Date": next(dates)}))
         clock = RemoteClock(lambda: 1795262400.0)

@@ -53,7 +53,7 @@ def test_segments_cannot_leave_their_place() -> None:
     assert segment("a/b?c d") == "a%2Fb%3Fc%20d"
     assert segment(7) == "7"
     for value in ("", ".", ".."):
-        with pytest.raises(ValueError, match="is no id"):
+        with pytest.raises(ValueError, match="is not an id"):
             segment(value)
 
 

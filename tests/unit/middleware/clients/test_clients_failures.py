@@ -112,7 +112,7 @@ _TAIGA_TRAPS = [
     ("087", Refused, "check TAIGA_TOKEN, or TAIGA_USERNAME"),
     ("093", Refused, "Given token not valid"),
     ("094", Refused, "Authentication credentials were not provided."),
-    ("101", NotFound, "it gave no reason"),
+    ("101", NotFound, "no reason given"),
     ("109", Rejected, "You do not have permission"),
     ("112", NotFound, "No Task matches the given query."),
     ("122", ServerError, "Server application error"),

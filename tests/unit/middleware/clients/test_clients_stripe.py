@@ -164,7 +164,7 @@ class TestLists:
 
     @pytest.mark.parametrize("body", [{"data": "x"}, {"data": ["x"]}, {}])
     async def test_list_of_another_shape_is_doubtful(self, body: Any) -> None:
-        """A proxy's answer is no list."""
+        """A proxy's answer is not a list."""
         with pytest.raises(Doubtful, match="STRIPE_API_BASE"):
             _ = [row async for row in client(httpx.Response(200, json=body)).refunds()]
 
