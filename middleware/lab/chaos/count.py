@@ -186,7 +186,7 @@ def _sums(bill: Bill, ninja: NinjaState, *, closes_refunds: bool) -> Iterable[st
     client = ninja.tables["clients"].get(bill.client_id)
     (invoice,) = [row for row in ninja.tables["invoices"] if row["number"] == bill.number]
     credits_ = [row for row in ninja.tables["credits"] if row["client_id"] == bill.client_id and not row["is_deleted"]]
-    settled = max(bill.missing - bill.returned, 0) if closes_refunds else 0
+    settled = bill.missing - bill.never_came if closes_refunds else 0
     kept = bill.received - bill.given_back
     told = {
         "invoice balance": (bill.missing - settled, _cents(invoice["balance"])),

@@ -33,6 +33,11 @@ class Bill:
         return sum(given for _, given in self.intents.values())
 
     @property
+    def never_came(self) -> int:
+        """What returned debits left open; another payment of the invoice may cover it."""
+        return max(self.cents - self.received + self.returned, 0)
+
+    @property
     def missing(self) -> int:
         """What is not paid, or not any more."""
         return max(self.cents - self.received + self.given_back, 0)

@@ -62,4 +62,8 @@ def test_what_is_missing_of_a_bill() -> None:
     """Paid twice, one of the two given back: nothing is missing; a returned debit is owed whatever settles refunds."""
     twice = Bill("0001", "c", 10000, intents={"pi_1": [10000, 10000], "pi_2": [10000, 0]})
     returned = Bill("0002", "c", 10000, intents={"pi_3": [10000, 10000]}, returned=10000)
-    assert (twice.missing, returned.missing) == (0, 10000)
+    assert (twice.missing, twice.never_came) == (0, 0)
+    assert (returned.missing, returned.never_came) == (10000, 10000)
+    both = {"pi_4": [10000, 10000], "pi_5": [10000, 3000]}
+    covered = Bill("0003", "c", 10000, intents=both, returned=10000)
+    assert (covered.missing, covered.never_came) == (3000, 0)
