@@ -254,7 +254,9 @@ async def find_recorded(record: PaymentRecord, references: Sequence[str], world:
         if known is not None and not known.is_deleted and not known.refunded and _is_all(known, record):
             return [known]
     by_number = await world.books.find_payment(record.identity)
-    return [*([by_number] if by_number else []), *await world.books.payments_referring_to(references)]
+    found = [*([by_number] if by_number else []), *await world.books.payments_referring_to(references)]
+    # Most are found in both ways: counted twice, their money would be spent twice.
+    return list({row.id: row for row in found}.values())
 
 
 def _is_all(row: Payment, record: PaymentRecord) -> bool:

@@ -173,6 +173,18 @@ class TestPaidTwice:
         live = [row["amount"] for row in desk.state.tables["credits"] if not row["is_deleted"]]
         assert live == [40]
 
+    @pytest.mark.parametrize("order", orders(4))
+    @pytest.mark.parametrize("rule", ["close", "reopen"])
+    async def test_what_is_left_of_the_other_is_used_once(self, order: tuple[int, ...], rule: str) -> None:
+        """Of the second payment 60 were given back: its 40 cover 40, and the other 60 are settled or owed."""
+        events = (*self.EVENTS[:2], refund("re_2", 6000, payment="pi_2"), self.EVENTS[2])
+        desk, invoice = await told(events, order, on_refund=rule)
+        settled = sum(row["amount"] for row in desk.state.tables["credits"] if not row["is_deleted"])
+        assert (settled, invoice["balance"]) == ((60, 0) if rule == "close" else (0, 60))
+        assert desk.misfits() == []
+        (other,) = [row for row in desk.payments() if row["number"] == "pi_2"]
+        assert other["applied"] <= 100
+
 
 class TestDisputes:
     """S4, S6, S10: what moved decides."""
