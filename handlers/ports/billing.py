@@ -13,8 +13,8 @@ from mappings.invoiceninja.models import Allocation, Currency, Invoice, InvoiceD
 Json = Mapping[str, Any]
 
 
-class InvoiceBooks(Protocol):
-    """Invoice Ninja's invoices, credits and clients as the handling of payments sees them."""
+class InvoiceReader(Protocol):
+    """Reads Invoice Ninja's invoices, credits and clients."""
 
     async def invoice(self, invoice_id: str) -> Invoice:
         """The invoice by id, deleted ones included.
@@ -36,24 +36,8 @@ class InvoiceBooks(Protocol):
         """All invoices that are not deleted; of a client, and of stored statuses, when given."""
         ...
 
-    async def update_invoice(self, invoice_id: str, changes: Mapping[str, Any]) -> Invoice:
-        """Change some fields by their API names; never of a cancelled invoice."""
-        ...
-
-    async def create_credit(self, draft: InvoiceDraft) -> Invoice:
-        """Make a credit that can be used at once.
-
-        Raises:
-            Rejected: `names("number")` when the number is taken.
-        """
-        ...
-
     async def find_credit(self, number: str) -> Invoice | None:
         """The credit with exactly this number, deleted ones included."""
-        ...
-
-    async def delete_credit(self, credit_id: str) -> None:
-        """Delete a credit; its number stays taken."""
         ...
 
     async def client(self, client_id: str) -> NinjaClient:
@@ -68,17 +52,41 @@ class InvoiceBooks(Protocol):
         """The currency of a client's invoices, with the decimals that Invoice Ninja keeps of it."""
         ...
 
-    async def add_note(self, entity: Literal["invoices", "payments"], record_id: str, text: str) -> None:
-        """Add a note to the history of a record. Not idempotent."""
-        ...
-
     async def notes(self, entity: Literal["invoices", "payments"], record_id: str) -> Sequence[str]:
         """The notes in the history of a record."""
         ...
 
 
-class PaymentBooks(InvoiceBooks, Protocol):
-    """Invoice Ninja's payments as well."""
+class InvoiceWriter(Protocol):
+    """Changes Invoice Ninja's invoices and credits."""
+
+    async def update_invoice(self, invoice_id: str, changes: Mapping[str, Any]) -> Invoice:
+        """Change some fields by their API names; never of a cancelled invoice."""
+        ...
+
+    async def create_credit(self, draft: InvoiceDraft) -> Invoice:
+        """Make a credit that can be used at once.
+
+        Raises:
+            Rejected: `names("number")` when the number is taken.
+        """
+        ...
+
+    async def delete_credit(self, credit_id: str) -> None:
+        """Delete a credit; its number stays taken."""
+        ...
+
+    async def add_note(self, entity: Literal["invoices", "payments"], record_id: str, text: str) -> None:
+        """Add a note to the history of a record. Not idempotent."""
+        ...
+
+
+class InvoiceBooks(InvoiceReader, InvoiceWriter, Protocol):
+    """Invoice Ninja's invoices, credits and clients as the handling of payments sees them."""
+
+
+class PaymentReader(InvoiceReader, Protocol):
+    """Reads Invoice Ninja's payments as well."""
 
     async def payment(self, payment_id: str) -> Payment:
         """The payment by id, deleted ones included.
@@ -95,6 +103,10 @@ class PaymentBooks(InvoiceBooks, Protocol):
     async def payments_referring_to(self, references: Collection[str]) -> Sequence[Payment]:
         """The payments with one of these transaction references exactly, deleted ones included."""
         ...
+
+
+class PaymentWriter(InvoiceWriter, Protocol):
+    """Changes Invoice Ninja's payments as well."""
 
     async def create_payment(self, draft: PaymentDraft) -> Payment:
         """Record a payment; its number makes a second one impossible.
@@ -124,6 +136,10 @@ class PaymentBooks(InvoiceBooks, Protocol):
     async def delete_payment(self, payment_id: str) -> None:
         """Delete a payment: its invoices are owed again, its number stays taken."""
         ...
+
+
+class PaymentBooks(InvoiceBooks, PaymentReader, PaymentWriter, Protocol):
+    """Invoice Ninja's payments as well."""
 
 
 class StripeMoney(Protocol):
@@ -220,15 +236,11 @@ class PaymentRecord:
     unmatched_at: datetime | None = None
 
 
-class PaymentMemory(Protocol):
-    """The table of payments."""
+class PaymentMemoryReader(Protocol):
+    """Reads the table of payments."""
 
     async def find(self, identity: str) -> PaymentRecord | None:
         """What is known of a payment."""
-        ...
-
-    async def save(self, record: PaymentRecord) -> None:
-        """Insert or replace the record of a payment."""
         ...
 
     async def of_invoice(self, invoice_id: str) -> Sequence[PaymentRecord]:
@@ -239,23 +251,12 @@ class PaymentMemory(Protocol):
         """The records of these statuses that name an invoice."""
         ...
 
-    async def next_looks(self, status: str, known_for: timedelta, limit: int) -> Sequence[PaymentRecord]:
-        """At most so many records of a status that name an invoice and are not known for longer than that.
-
-        Those that were written or given out longest ago come first; to be given out counts as looked at.
-        """
-        ...
-
     async def clients_of(self, customer: str) -> frozenset[str]:
         """The Invoice Ninja clients whose invoices this Stripe customer has paid."""
         ...
 
     async def last_posted(self, client_id: str, amount: Decimal) -> datetime | None:
         """When a payment of this client and amount was last sent to Invoice Ninja."""
-        ...
-
-    async def link(self, subject: str, payment: str) -> None:
-        """Remember that the events of a Stripe invoice (`subject`) tell about a payment (its subject)."""
         ...
 
     async def payments_of(self, subject: str) -> Sequence[str]:
@@ -269,6 +270,29 @@ class PaymentMemory(Protocol):
     async def our_links(self, ids: Collection[str]) -> Mapping[str, str]:
         """The invoice ids that payment links of ours were made for."""
         ...
+
+
+class PaymentMemoryWriter(Protocol):
+    """Changes the table of payments."""
+
+    async def save(self, record: PaymentRecord) -> None:
+        """Insert or replace the record of a payment."""
+        ...
+
+    async def next_looks(self, status: str, known_for: timedelta, limit: int) -> Sequence[PaymentRecord]:
+        """At most so many records of a status that name an invoice and are not known for longer than that.
+
+        Those that were written or given out longest ago come first; to be given out counts as looked at.
+        """
+        ...
+
+    async def link(self, subject: str, payment: str) -> None:
+        """Remember that the events of a Stripe invoice (`subject`) tell about a payment (its subject)."""
+        ...
+
+
+class PaymentMemory(PaymentMemoryReader, PaymentMemoryWriter, Protocol):
+    """The table of payments."""
 
 
 class EventHistory(Protocol):

@@ -23,8 +23,8 @@ from mappings.invoices.models import CreditProposal, InvoicePlan, PlannedInvoice
 from mappings.time.entry import NUMBER_PREFIX
 
 
-class BillingBooks(Protocol):
-    """Invoice Ninja as the making of invoices sees it."""
+class BillingReader(Protocol):
+    """Reads what the making of invoices needs of Invoice Ninja."""
 
     async def unbilled_tasks(self, client_id: str = "") -> list[Task]:
         """All tasks that no invoice bills, archived ones included; of a client when given."""
@@ -73,14 +73,6 @@ class BillingBooks(Protocol):
         """The invoices that are not deleted, dated on this day or later; of a client when given."""
         ...
 
-    async def create_invoice(self, draft: InvoiceDraft) -> Invoice:
-        """Make a draft.
-
-        Raises:
-            Rejected: it is refused.
-        """
-        ...
-
     async def invoice(self, invoice_id: str) -> Invoice:
         """The invoice by id, deleted ones included."""
         ...
@@ -91,6 +83,30 @@ class BillingBooks(Protocol):
 
     async def marked_invoices(self, field: CustomField, mark: str) -> list[Invoice]:
         """All invoices that carry exactly this mark, deleted ones included."""
+        ...
+
+    async def all_tasks(self, task_ids: Collection[str]) -> list[Task]:
+        """Those of these tasks that are there, in whatever state; read as one long list."""
+        ...
+
+    def invoices(self) -> AsyncIterator[Invoice]:
+        """All invoices that are not deleted."""
+        ...
+
+    async def find_task(self, number: str) -> Task | None:
+        """The task with exactly this number, deleted ones included."""
+        ...
+
+
+class BillingWriter(Protocol):
+    """Changes Invoice Ninja's invoices and their tasks."""
+
+    async def create_invoice(self, draft: InvoiceDraft) -> Invoice:
+        """Make a draft.
+
+        Raises:
+            Rejected: it is refused.
+        """
         ...
 
     async def update_invoice(
@@ -105,18 +121,6 @@ class BillingBooks(Protocol):
 
     async def email_invoices(self, invoice_ids: Collection[str]) -> list[Invoice]:
         """E-mail them with one request, and their state afterwards."""
-        ...
-
-    async def all_tasks(self, task_ids: Collection[str]) -> list[Task]:
-        """Those of these tasks that are there, in whatever state; read as one long list."""
-        ...
-
-    def invoices(self) -> AsyncIterator[Invoice]:
-        """All invoices that are not deleted."""
-        ...
-
-    async def find_task(self, number: str) -> Task | None:
-        """The task with exactly this number, deleted ones included."""
         ...
 
     async def create_rest(self, task: Task, number: str, log: Sequence[LogEntry]) -> Task:
@@ -138,6 +142,10 @@ class BillingBooks(Protocol):
     async def replace_log(self, task: Task, log: Sequence[LogEntry]) -> Task:
         """Give the task this log instead of its own; everything else stays."""
         ...
+
+
+class BillingBooks(BillingReader, BillingWriter, Protocol):
+    """Invoice Ninja as the making of invoices sees it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +182,8 @@ class HourMemory:
     lost_subjects: frozenset[str] = frozenset()
 
 
-class Plans(Protocol):
-    """Stored plans, and what the store knows of tasks and events."""
-
-    async def save(self, plan: InvoicePlan) -> None:
-        """Keep the plan; one with the same id is the same plan."""
-        ...
+class PlanReader(Protocol):
+    """Reads stored plans, and what the store knows of tasks and events."""
 
     async def find(self, plan_id: str) -> InvoicePlan | None:
         """The stored plan."""
@@ -187,10 +191,6 @@ class Plans(Protocol):
 
     async def planned(self, plan_id: str, client_id: str = "") -> Sequence[Planned]:
         """The invoices of a stored plan, of a client when given."""
-        ...
-
-    async def made(self, plan_id: str, planned: PlannedInvoice, invoice: Invoice, note: str) -> None:
-        """Remember the invoice that was made of a planned one."""
         ...
 
     async def time_links(self, task_ids: Collection[str]) -> Mapping[str, TimeLink]:
@@ -209,6 +209,18 @@ class Plans(Protocol):
         """What is remembered of all hours."""
         ...
 
+
+class PlanWriter(Protocol):
+    """Changes stored plans and what is remembered of tasks."""
+
+    async def save(self, plan: InvoicePlan) -> None:
+        """Keep the plan; one with the same id is the same plan."""
+        ...
+
+    async def made(self, plan_id: str, planned: PlannedInvoice, invoice: Invoice, note: str) -> None:
+        """Remember the invoice that was made of a planned one."""
+        ...
+
     async def numbered(self, invoice_id: str, number: str) -> None:
         """Write the number that an invoice got when it was sent to where it was remembered without one."""
         ...
@@ -216,6 +228,10 @@ class Plans(Protocol):
     async def remember_invoiced(self, invoiced: Sequence[Invoiced]) -> None:
         """Write the links from tasks to the invoice."""
         ...
+
+
+class Plans(PlanReader, PlanWriter, Protocol):
+    """Stored plans, and what the store knows of tasks and events."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,50 +4,20 @@ Time entries are played through to the end. The books of payments and invoices s
 it depends on its answer.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Any, NoReturn, cast
 
 from handlers.errors import Rejected
+from handlers.ports.billing import PaymentMemoryReader, PaymentReader
 from handlers.ports.context import Context, Link, Links, Reviews, TaigaWork, TimeEntries
+from handlers.ports.invoice_world import BillingReader, PlanReader
 from mappings.invoiceninja.tasks import LogEntry, Task
 from mappings.taiga.models import AttributeDefinition, AttributeValues, WorkItem, WorkKind
 from mappings.time.models import TimeEntry
 
 DRY_ID = "(not created)"
 
-# Methods that only read; whatever else a book has is a write.
-BOOK_READS = frozenset(
-    {
-        *(
-            "invoice",
-            "find_invoice",
-            "payable_invoices",
-            "invoices",
-            "find_credit",
-            "invoices_since",
-            "marked_invoices",
-        ),
-        *(
-            "client",
-            "clients_with_email",
-            "client_currency",
-            "client_list",
-            "client_groups",
-            "project_list",
-            "people",
-            "company",
-        ),
-        *("payment", "find_payment", "payments_referring_to", "notes", "statics"),
-        *("unbilled_tasks", "logged_tasks", "find_task", "all_tasks"),
-    }
-)
-MEMORY_READS = frozenset(
-    {
-        *("find", "clients_of", "last_posted", "payments_of", "invoices_of", "of_invoice", "our_links"),
-        *("planned", "time_links", "unresolved", "credit_proposals", "hour_memory"),
-    }
-)
 VERBS = (("create", "create"), ("delete", "delete"), ("refund", "update"), ("email", "send"), ("enqueue", "create"))
 
 
@@ -189,11 +159,11 @@ class DryReviews:
 
 
 class ReadOnly:
-    """Lets the named methods of an object pass; any other one is a write, and ends the dry run (or is left out)."""
+    """Lets the methods of a Reader pass; any other one is a write, and ends the dry run (or is left out)."""
 
-    def __init__(self, real: object, reads: Collection[str], script: Script, *, left_out: bool = False) -> None:
+    def __init__(self, real: object, reader: type, script: Script, *, left_out: bool = False) -> None:
         self._real = real
-        self._reads = reads
+        self._reads = methods_of(reader)
         self._script = script
         self._left_out = left_out
 
@@ -214,6 +184,11 @@ class ReadOnly:
         return leave_out if self._left_out else end
 
 
+def methods_of(port: type) -> frozenset[str]:
+    """The methods that a Protocol and its bases declare."""
+    return frozenset(name for each in port.__mro__ for name in vars(each) if not name.startswith("_"))
+
+
 def _shown(value: Any) -> str:
     """An argument in a few words: of a record its telling fields."""
     if is_dataclass(value):
@@ -229,15 +204,15 @@ def read_only(context: Context, script: Script) -> Context:
     if payments is not None:
         payments = replace(
             payments,
-            books=cast("Any", ReadOnly(payments.books, BOOK_READS, script)),
-            memory=cast("Any", ReadOnly(payments.memory, MEMORY_READS, script, left_out=True)),
+            books=cast("Any", ReadOnly(payments.books, PaymentReader, script)),
+            memory=cast("Any", ReadOnly(payments.memory, PaymentMemoryReader, script, left_out=True)),
         )
     if invoicing is not None:
         invoicing = replace(
             invoicing,
-            books=cast("Any", ReadOnly(invoicing.books, BOOK_READS, script)),
-            plans=cast("Any", ReadOnly(invoicing.plans, MEMORY_READS, script, left_out=True)),
-            events=cast("Any", ReadOnly(invoicing.events, (), script)),
+            books=cast("Any", ReadOnly(invoicing.books, BillingReader, script)),
+            plans=cast("Any", ReadOnly(invoicing.plans, PlanReader, script, left_out=True)),
+            events=cast("Any", ReadOnly(invoicing.events, object, script)),
         )
     return replace(
         context,
