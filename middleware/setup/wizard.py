@@ -69,7 +69,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Systems:
+class ConnectedSystems:
     """The systems, signed in."""
 
     ninja: InvoiceNinja
@@ -110,7 +110,7 @@ class Wizard:
         steps = [*self._env_step(values), *self._mapping_step(choices, text), *taiga.steps, *stripe.steps]
         return Prepared(tuple(steps), (*choices.remarks, *taiga.remarks, *stripe.remarks))
 
-    async def _connect(self) -> tuple[dict[str, str], Systems]:
+    async def _connect(self) -> tuple[dict[str, str], ConnectedSystems]:
         interview = Interview(self._asker, self._known, self._options.again)
         ninja_values, ninja = await interview.invoice_ninja(self._options.now)
         self._stack.push_async_callback(ninja.aclose)
@@ -120,7 +120,7 @@ class Wizard:
         if stripe is not None:
             self._stack.push_async_callback(stripe.aclose)
         self._known.update(stripe_values)
-        return {**ninja_values, **taiga_values}, Systems(ninja, taiga, stripe)
+        return {**ninja_values, **taiga_values}, ConnectedSystems(ninja, taiga, stripe)
 
     async def _public_url(self) -> str:
         known = self._known.get("PUBLIC_URL", "")
@@ -139,7 +139,7 @@ class Wizard:
                 self._asker.say(f"  Warning: {warning}.")
         return url
 
-    async def _mapping(self, systems: Systems) -> tuple[Choices, str]:
+    async def _mapping(self, systems: ConnectedSystems) -> tuple[Choices, str]:
         """What was chosen, and the text of mappings.json with it."""
         present = _read(self._options.files.mapping)
         mapping = parse_mapping(present) if present.strip() else MappingFile()
