@@ -24,6 +24,12 @@ async def recorded(**values: object) -> tuple[Story, Feed, FakeTaiga]:
     return story, feed, feed.world.taiga
 
 
+def told(story: Story) -> Story:
+    """The story after something was told of it."""
+    story.tell()
+    return story
+
+
 async def again(feed: Feed, story: Story) -> str:
     """Something else happens to the task, such as a comment; returns why it is dead."""
     with pytest.raises(NeedsPerson) as caught:
@@ -87,6 +93,9 @@ async def test_attributes_that_are_not_needed() -> None:
     story, feed, taiga = await recorded()
     taiga.rename_attribute("Hourly Rate", "Rate")
     taiga.rename_attribute("Client Invoice ID", "Customer")
+    new = Story(id=8, ref=4, is_closed=True, finished_at=story.now)
+    new.values = {"Billable": True, "Duration (Hours)": 3}
+    assert isinstance(await Feed(feed.world).told(told(new)), Processed)
     assert isinstance(await feed.deliver(story.tell()), Processed)
     taiga.fill_in("task", 7, "Rate", 95)
     assert '"Rate" looks like its new name' in await again(feed, story)
