@@ -1,4 +1,4 @@
-"""Time and memory of `reconcile stripe` over many payments: `python -m tests.bench.reconcile_stripe [payments]`.
+"""Time and memory of `reconcile stripe` and `balance money`: `python -m tests.bench.reconcile_stripe [payments]`.
 
 The sandbox servers run here, the command runs in a process of its own, whose peak memory is told.
 """
@@ -67,6 +67,10 @@ async def main(payments: int) -> None:
                 name = " ".join(arguments) or "real run"
                 asked = f"{len(at_stripe.requests)} requests to Stripe, {len(at_ninja.requests)} to Invoice Ninja"
                 sys.stdout.write(f"{name}: {found(told.printed)}, {told.cost}, {asked}\n")
+            at_stripe.requests.clear()
+            told = await measure(["balance", "money", "--json"], environment)
+            asked = f"{len(at_stripe.requests)} requests to Stripe"
+            sys.stdout.write(f"balance money: {counted(told.printed)}, {told.cost}, {asked}\n")
 
 
 async def fill_books(ninja: NinjaState, url: str, intents: list[Any]) -> None:
@@ -86,11 +90,19 @@ async def fill_books(ninja: NinjaState, url: str, intents: list[Any]) -> None:
 async def remember(intents: list[Any], url: str) -> None:
     """Make payments known."""
     async with open_pool(url, size=4) as pool:
+        # The balance counts what came since the installation.
+        await pool.execute("UPDATE migrations SET applied_at = applied_at - interval '1 day'")
         store = PaymentStore(pool)
         for intent in intents:
             key = intent["id"]
             record = PaymentRecord(key, f"stripe:payment:{key}", "paid", amount=intent["amount"], currency="EUR")
             await store.save(record)
+
+
+def counted(printed: str) -> str:
+    """What the balance of money counted, in words."""
+    report = json.loads(printed)
+    return f"{sum(one['payments'] for one in report['currencies'])} counted, {len(report['differing'])} differ"
 
 
 def found(printed: str) -> str:
