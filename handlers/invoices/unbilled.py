@@ -58,6 +58,7 @@ async def read_work(
         credits=await plans.credit_proposals() if for_people else (),
         billed_by=await _billed_by(books, begun, period, client_id) if billed_by is None else billed_by,
         groups=groups,
+        knows_all_clients=not client_id,
         number_prefix=world.number_prefix,
     )
 

@@ -77,6 +77,7 @@ class PeriodWork:
     credits: Sequence[CreditProposal] = ()
     billed_by: Mapping[str, str] = field(default_factory=dict)
     groups: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    knows_all_clients: bool = False
     number_prefix: str = "TAIGA-"
 
     def settings(self, client_id: str) -> EffectiveSettings:

@@ -9,6 +9,7 @@ from mappings.config.file import MappingFile
 from mappings.config.rules import BillingRules
 from mappings.invoiceninja.models import Currency
 from mappings.invoiceninja.settings import EffectiveSettings
+from mappings.invoices.doubts import REPAIR, doubtful_clients, reference_warnings
 from mappings.invoices.entries import select
 from mappings.invoices.identity import plan_id
 from mappings.invoices.lines import lines_of
@@ -30,8 +31,13 @@ def plan(work: PeriodWork, mapping: MappingFile, only: Collection[str] | None = 
     selection = select(work, scopes)
     invoices: list[PlannedInvoice] = []
     left_out = list(selection.left_out)
-    for client_id, entries in groupby(selection.entries, key=lambda entry: entry.client_id):
-        made, refused = _of_client(client_id, list(entries), work, scopes)
+    doubts = doubtful_clients(work, mapping)
+    for client_id, group in groupby(selection.entries, key=lambda entry: entry.client_id):
+        entries = list(group)
+        if client_id in doubts:
+            left_out.append(_refusal(client_id, "", entries, work, doubts[client_id], hint=REPAIR))
+            continue
+        made, refused = _of_client(client_id, entries, work, scopes)
         invoices += made
         left_out += refused
     left_out += [one for one in (*_unrecorded(work, scopes), *_credits(work)) if only is None or one.client_id in only]
@@ -41,7 +47,12 @@ def plan(work: PeriodWork, mapping: MappingFile, only: Collection[str] | None = 
         period=work.period,
         invoices=tuple(invoices),
         left_out=tuple(sorted(left_out, key=lambda one: (one.client_name, one.client_id, one.what))),
-        warnings=(*settings_warnings(work, scopes, selection.entries), *_late(work, invoices), *selection.warnings),
+        warnings=(
+            *reference_warnings(work, mapping),
+            *settings_warnings(work, scopes, selection.entries),
+            *_late(work, invoices),
+            *selection.warnings,
+        ),
     )
 
 
@@ -133,11 +144,13 @@ def _currency(client_id: str, rules: BillingRules, work: PeriodWork) -> Currency
     return currency
 
 
-def _refusal(client_id: str, scope: str, members: list[Entry], work: PeriodWork, reason: str) -> LeftOut:
+def _refusal(
+    client_id: str, scope: str, members: list[Entry], work: PeriodWork, reason: str, *, hint: str = ""
+) -> LeftOut:
     what = counted(len(members), "entry") + (f" of project {members[0].project or scope}" if scope else "")
     seconds = sum(entry.seconds for entry in members)
     ids = tuple(entry.task_id for entry in members)
-    return LeftOut(client_id, work.clients[client_id].name, what, seconds, reason, task_ids=ids)
+    return LeftOut(client_id, work.clients[client_id].name, what, seconds, reason, hint, task_ids=ids)
 
 
 def _unrecorded(work: PeriodWork, scopes: Scopes) -> Iterator[LeftOut]:

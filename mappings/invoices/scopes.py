@@ -1,9 +1,10 @@
 """Which rules of mappings.json an invoice and its lines follow."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mappings.config.file import MappingFile, ProjectMapping
+from mappings.config.references import ClientIndex
 from mappings.config.rules import BillingRules
 from mappings.invoiceninja.models import NinjaClient
 
@@ -55,7 +56,8 @@ class Scopes:
 
 def scopes_of(mapping: MappingFile, clients: Mapping[str, NinjaClient]) -> Scopes:
     """Resolve the clients that mappings.json names by id, number or id number, and merge the rules."""
-    resolve = _resolver(clients)
+    index = ClientIndex(clients)
+    resolve = index.resolve
     own = {
         client_id: override(mapping.billing_rules, rules)
         for reference, rules in mapping.client_rules.items()
@@ -91,19 +93,3 @@ def _agreed(client: BillingRules, projects: Sequence[BillingRules]) -> BillingRu
         first, *others = (getattr(rules, name) for rules in projects)
         values[name] = first if all(other == first for other in others) else getattr(client, name)
     return BillingRules.model_construct(**values)
-
-
-def _resolver(clients: Mapping[str, NinjaClient]) -> Callable[[str], str]:
-    """What people may write for a client -> its id; "" for what means none or several."""
-    numbered: dict[str, set[str]] = {}
-    for client in clients.values():
-        for reference in filter(None, (client.number, client.id_number)):
-            numbered.setdefault(reference.strip().casefold(), set()).add(client.id)
-
-    def resolve(reference: str) -> str:
-        if reference in clients:
-            return reference
-        ids = numbered.get(reference.strip().casefold(), set())
-        return next(iter(ids)) if len(ids) == 1 else ""
-
-    return resolve

@@ -35,10 +35,11 @@ def pick_rate(own: Any, assignee: str | None, rules: ProjectRules) -> Rate:
         rules: the effective rules of the project.
 
     Raises:
-        BadInput: the item's own rate is not a rate, or there is none at all.
+        BadInput: the item's own rate is not a rate, there is none at all, or `user_rates` spell the assignee otherwise.
     """
     if is_typed(own):
         return Rate(_own_rate(own, rules.attributes.hourly_rate), f'"{rules.attributes.hourly_rate}" in Taiga', "task")
+    _refuse_other_case(assignee or "", rules)
     wide: tuple[str, RateKind] = ("client_rules", "client") if rules.has_client_rate else ("billing_rules", "general")
     configured: list[tuple[Decimal | None, str, RateKind]] = [
         (rules.user_rates.get(assignee or ""), f"user_rates of {assignee}", "user"),
@@ -56,6 +57,15 @@ def pick_rate(own: Any, assignee: str | None, rules: ProjectRules) -> Rate:
         f'type one into "{rules.attributes.hourly_rate}" in Taiga, or set user_rates of {assignee or "the assignee"}, '
         f"default_hourly_rate of project {rules.taiga_project_id} or of billing_rules in mappings.json",
     )
+
+
+def _refuse_other_case(assignee: str, rules: ProjectRules) -> None:
+    """A capital letter in `user_rates` must not decide silently that another rate applies."""
+    others = [name for name in rules.user_rates if name.casefold() == assignee.casefold()]
+    if assignee not in rules.user_rates and others:
+        problem = f'the assignee is "{assignee}", and it is not known whether the same person is meant'
+        hint = f'write "{assignee}" in mappings.json as Taiga does, or type a rate into the task'
+        raise BadInput(Code.BAD_RATE, "user_rates", others[0], problem, hint)
 
 
 def is_typed(own: Any) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from typing import Any
 
 from mappings.config.file import MappingFile
+from mappings.config.references import client_problems
 from mappings.invoiceninja.models import Company, NinjaClient
 from mappings.invoiceninja.settings import effective_settings
 from mappings.invoices.scopes import scopes_of
@@ -15,12 +16,14 @@ _HINT = "correct the setting in Invoice Ninja (Settings; or the client's or its 
 
 
 async def check_settings(ninja: InvoiceNinja, company: Company, mapping: MappingFile) -> AsyncIterator[Finding]:
-    """What the company's settings change for the general rules, and what those of mapped clients change beyond that.
+    """Names that are no client's; what settings change: the company's the general rules, those of clients beyond that.
 
     Raises:
         RemoteError: Invoice Ninja failed.
     """
     clients = await ninja.client_list()
+    for problem in client_problems(mapping, {client.id: client for client in clients}):
+        yield Finding(f"mapping file {problem.path}", "failed", problem.message, problem.hint)
     groups = await ninja.client_groups() if any(client.group_id for client in clients) else {}
     for finding in settings_findings(company, clients, groups, mapping):
         yield finding

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from handlers.errors import NotFound, Refused, Rejected, RemoteError
 from mappings.config.file import MappingFile, ProjectMapping
+from mappings.config.references import user_problems
 from mappings.config.rules import AttributeNames
 from mappings.taiga.models import AttributeDefinition, WorkKind
 from middleware.checks.findings import Finding, Level, finding_of
@@ -34,13 +35,22 @@ async def check_taiga(taiga: Taiga, mapping: MappingFile | None, expected: Expec
     yield first
     if first.level != "ok" or mapping is None:
         return
+    members: dict[int, list[str]] = {}
     for number, project in enumerate(mapping.project_mappings):
-        for finding in await _check_project(taiga, mapping, number, project, expected):
+        for finding in await _check_project(taiga, mapping, number, project, expected=expected, members=members):
             yield finding
+    for problem in user_problems(mapping, members):
+        yield Finding(f"mapping file {problem.path}", "failed", problem.message, problem.hint)
 
 
 async def _check_project(
-    taiga: Taiga, mapping: MappingFile, number: int, mapped: ProjectMapping, expected: Expected
+    taiga: Taiga,
+    mapping: MappingFile,
+    number: int,
+    mapped: ProjectMapping,
+    *,
+    expected: Expected,
+    members: dict[int, list[str]],
 ) -> list[Finding]:
     where = f"project_mappings[{number}] taiga"
     project_id = mapped.taiga_project_id
@@ -52,6 +62,8 @@ async def _check_project(
     except RemoteError as error:
         hint = "add our Taiga user to the project, with the right to change tasks"
         return [Finding(where, "failed", str(error), hint)]
+    if project.members:
+        members[project_id] = [member.username for member in project.members]
     rights = " as administrator" if project.i_am_admin else ""
     rules = mapping.rules_for(project_id)
     return [

@@ -149,7 +149,9 @@ class Runs:
         return dict(zip([one.event_id for one in stored], ordered, strict=True))
 
     async def _planned_now(self, period: Period, clients: Collection[str] | None) -> InvoicePlan:
-        one = next(iter(clients)) if clients is not None and len(clients) == 1 else ""
+        # With rules of clients all clients are read: a rule whose client is gone may be meant for this one.
+        is_one = clients is not None and len(clients) == 1 and not self._context.mapping.client_rules
+        one = next(iter(clients)) if clients is not None and is_one else ""
         work = await read_work(self._world, period, one)
         for _second in range(_SECONDS_FOR_WORKERS):
             if not any(event.is_in_hand for event in work.unresolved):

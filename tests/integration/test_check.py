@@ -105,6 +105,21 @@ async def test_all_is_well(world: World) -> None:
     assert any("sends all" in one["message"] for one in findings)
 
 
+async def test_names_that_are_nobodys(world: World) -> None:
+    """A client of client_rules that does not exist and a user rate of nobody fail the check, with what was meant."""
+    mapping = json.loads(world.mapping.read_text())
+    client_id = mapping["project_mappings"][0]["invoiceninja_client_id"]
+    mapping |= {"client_rules": {f"{client_id}x": {}}, "user_rates": {ADMIN.upper(): 90}}
+    world.mapping.write_text(json.dumps(mapping))
+    result, findings = await _check()
+    assert result.exit_code == 1
+    hints = {one["name"]: one["hint"] for one in findings if one["level"] == "failed"}
+    assert hints == {
+        f"mapping file client_rules.{client_id}x": f'did you mean "{client_id}" (Acme)?',
+        f"mapping file user_rates.{ADMIN.upper()}": f'did you mean "{ADMIN}"?',
+    }
+
+
 async def test_no_administrators(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token without rights is a fault; webhooks that a mere member cannot see are worth a warning."""
     world.ninja.state.ninja.rights = {"is_admin": False, "is_owner": False}

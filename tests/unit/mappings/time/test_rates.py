@@ -62,6 +62,14 @@ def test_rate_of_a_user_in_one_project() -> None:
     assert pick_rate(None, "ann", rules(user=50, mine=80)).amount == 80
 
 
+def test_a_user_rate_in_other_capitals_is_no_silent_default() -> None:
+    """Whether "Ann" of mappings.json is "ann" of Taiga is asked; a rate typed into the task decides by itself."""
+    with pytest.raises(BadInput, match="the same person") as caught:
+        pick_rate(None, "Ann", rules(user=50, project=75))
+    assert (caught.value.field, caught.value.value) == ("user_rates", "ann")
+    assert pick_rate(120, "Ann", rules(user=50)).amount == 120
+
+
 def test_no_rate_is_never_zero() -> None:
     """Without a rate a person is asked, and told every place where one can be set."""
     with pytest.raises(BadInput) as caught:
