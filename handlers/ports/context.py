@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Protocol
 
 from handlers.ports.billing import EventHistory, PaymentWorld
@@ -164,15 +163,3 @@ class Context:
     events: EventSink | None = None
     write_back_quiet: float = 0.0
     number_prefix: str = NUMBER_PREFIX
-
-
-__all__ = [
-    "Clock",
-    "Context",
-    "Decimal",
-    "Link",
-    "Links",
-    "Reviews",
-    "TaigaWork",
-    "TimeEntries",
-]
