@@ -143,7 +143,8 @@ class Year:
         await dispatch(Work(event.subject, (event,), event), self.office.context)
         typed = Decimal(item.story.values["Duration (Hours)"])
         item.unbilled = (typed / QUARTER).to_integral_value(ROUND_CEILING) * QUARTER - item.billed
-        if item.unbilled:
+        # A price once recorded stays that of the work: its corrections have it, too.
+        if item.unbilled and not item.rate:
             item.rate = Decimal(self.rates[item.story.assignee or ""] + item.story.project_id)
 
     def bill(self) -> None:

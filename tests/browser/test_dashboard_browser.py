@@ -129,7 +129,7 @@ async def test_without_script(open_seat: OpenSeat, receiver: str) -> None:
         await seat.sign_in("ada")
         await seat.open("/events/replay?event=280")
         await seat.page.get_by_role("button", name="Replay it").click()
-        await expect(seat.page.get_by_role("status")).to_contain_text("back to work")
+        await expect(seat.page.get_by_role("status")).to_contain_text("queued again")
 
 
 async def test_an_address_is_copied(open_seat: OpenSeat, receiver: str) -> None:

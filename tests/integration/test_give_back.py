@@ -59,7 +59,7 @@ async def test_overwritten_value_is_given_back(
     assert await bridge.entries() == entries
     assert (card.values.get(STATUS) == "Pending Invoice") is bool(entries)
     reasons = [row["reason"] for row in await bridge.pool.fetch("SELECT reason FROM events")]
-    assert any(f'"{attribute}" given back' in reason for reason in reasons)
+    assert any(f'"{attribute}" restored' in reason for reason in reasons)
 
 
 async def test_lost_answer_to_the_write(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +105,7 @@ async def test_another_edit_while_giving_back(bridge: Bridge, monkeypatch: pytes
     await bridge.deliver()
     await bridge.settle()
     reasons = [row["reason"] for row in await bridge.pool.fetch("SELECT reason FROM events")]
-    assert any("somebody wrote at the moment" in reason for reason in reasons)
+    assert any("somebody changed it while it was being restored" in reason for reason in reasons)
 
 
 async def test_attribute_that_is_gone(bridge: Bridge, monkeypatch: pytest.MonkeyPatch) -> None:
