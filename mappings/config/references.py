@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from mappings.config.file import MappingFile
 from mappings.config.parser import path_of
 from mappings.errors import Problem
-from mappings.invoiceninja.models import NinjaClient
+from mappings.invoiceninja.models import NinjaClient, Project
 
 _ALIKE = 0.86
 """Of two numbers of up to seven digits that differ in one of them, each has its own meaning."""
@@ -53,19 +53,32 @@ def client_problems(mapping: MappingFile, clients: Mapping[str, NinjaClient]) ->
     yield from _named_in_two_ways(mapping, index)
 
 
+def project_problems(
+    mapping: MappingFile, clients: Mapping[str, NinjaClient], projects: Iterable[Project]
+) -> Iterator[Problem]:
+    """Projects in `project_mappings` that are none of these live ones of Invoice Ninja, or another client's."""
+    index, owners = ClientIndex(clients), {project.id: project.client_id for project in projects}
+    for number, mapped in enumerate(mapping.project_mappings):
+        project_id, client_id = mapped.invoiceninja_project_id, index.resolve(mapped.invoiceninja_client_id)
+        if project_id and (project_id not in owners or client_id not in {"", owners[project_id]}):
+            path = f"project_mappings[{number}].invoiceninja_project_id"
+            message = f'its client in Invoice Ninja has no live project "{project_id}"'
+            yield Problem(path, message, "set it to a project of this client, or leave it out")
+
+
 def user_problems(mapping: MappingFile, members: Mapping[int, Collection[str]]) -> Iterator[Problem]:
     """Names in `user_rates` that are nobody's in the mapped projects, or differ from a user name by case.
 
     Args:
         mapping: the file.
-        members: the user names of each mapped project by its Taiga id; a project that could not be read is missing.
+        members: the user names of each mapped project by its Taiga id; one that could not be read is missing or empty.
     """
     ids = [project.taiga_project_id for project in mapping.project_mappings]
-    if all(project_id in members for project_id in ids):
+    if all(members.get(project_id) for project_id in ids):
         everybody = {name for names in members.values() for name in names}
         yield from _unknown_users(["user_rates"], mapping.user_rates, everybody)
     for number, project in enumerate(mapping.project_mappings):
-        if project.taiga_project_id in members:
+        if members.get(project.taiga_project_id):
             place: list[str | int] = ["project_mappings", number, "user_rates"]
             yield from _unknown_users(place, project.user_rates, members[project.taiga_project_id])
 

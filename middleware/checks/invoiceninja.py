@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 
-from handlers.errors import NotFound, Refused, RemoteError
+from handlers.errors import Refused, RemoteError
 from mappings.config.file import MappingFile
 from mappings.config.rules import BillingRules
 from mappings.invoiceninja.models import Company, Statics
@@ -37,11 +37,7 @@ async def check_invoice_ninja(
     except RemoteError as error:
         yield Finding("invoice ninja settings", "warning", f"could not be read: {error}", WRONG_TOKEN)
     for number, project in enumerate(mapping.project_mappings if mapping else ()):
-        where = f"project_mappings[{number}]"
-        yield await _check_client(ninja, where, project.invoiceninja_client_id)
-        if project.invoiceninja_project_id:
-            client_id = project.invoiceninja_client_id
-            yield await _check_project(ninja, where, project.invoiceninja_project_id, client_id)
+        yield await _check_client(ninja, f"project_mappings[{number}]", project.invoiceninja_client_id)
 
 
 async def _check_rights(ninja: InvoiceNinja, now: datetime) -> Finding:
@@ -115,18 +111,3 @@ async def _check_client(ninja: InvoiceNinja, where: str, reference: str) -> Find
             "set invoiceninja_client_id to the id, number or id number of an active client",
         )
     return Finding(f"{where} client", "ok", f"client {reference} exists")
-
-
-async def _check_project(ninja: InvoiceNinja, where: str, project_id: str, client_ref: str) -> Finding:
-    hint = "set invoiceninja_project_id to a project of this client, or leave it out"
-    try:
-        project = await ninja.project(project_id)
-        client_id = await ninja.find_client(client_ref)
-    except NotFound:
-        return Finding(f"{where} project", "failed", f"Invoice Ninja has no project {project_id}", hint)
-    except RemoteError as error:
-        return Finding(f"{where} project", "failed", str(error), "try again")
-    if project.is_deleted or (client_id is not None and project.client_id != client_id):
-        problem = "is deleted" if project.is_deleted else f"belongs to client {project.client_id}"
-        return Finding(f"{where} project", "failed", f"project {project_id} {problem}", hint)
-    return Finding(f"{where} project", "ok", f"project {project.name} exists")

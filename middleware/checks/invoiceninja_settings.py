@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from typing import Any
 
 from mappings.config.file import MappingFile
-from mappings.config.references import client_problems
+from mappings.config.references import client_problems, project_problems
 from mappings.invoiceninja.models import Company, NinjaClient
 from mappings.invoiceninja.settings import effective_settings
 from mappings.invoices.scopes import scopes_of
@@ -21,8 +21,9 @@ async def check_settings(ninja: InvoiceNinja, company: Company, mapping: Mapping
     Raises:
         RemoteError: Invoice Ninja failed.
     """
-    clients = await ninja.client_list()
-    for problem in client_problems(mapping, {client.id: client for client in clients}):
+    clients, projects = await ninja.client_list(), await ninja.project_list()
+    by_id = {client.id: client for client in clients}
+    for problem in (*client_problems(mapping, by_id), *project_problems(mapping, by_id, projects)):
         yield Finding(f"mapping file {problem.path}", "failed", problem.message, problem.hint)
     groups = await ninja.client_groups() if any(client.group_id for client in clients) else {}
     for finding in settings_findings(company, clients, groups, mapping):

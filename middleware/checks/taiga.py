@@ -62,8 +62,7 @@ async def _check_project(
     except RemoteError as error:
         hint = "add our Taiga user to the project, with the right to change tasks"
         return [Finding(where, "failed", str(error), hint)]
-    if project.members:
-        members[project_id] = [member.username for member in project.members]
+    members[project_id] = [member.username for member in project.members]
     rights = " as administrator" if project.i_am_admin else ""
     rules = mapping.rules_for(project_id)
     return [

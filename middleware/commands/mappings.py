@@ -10,12 +10,14 @@ from typing import Any
 
 import click
 
+from handlers.errors import RemoteError
 from mappings.config.effective import differences, effective_rules, project_label, shown_value
 from mappings.config.file import MappingFile, parse_mapping
 from mappings.config.rules import AttributeNames
 from mappings.errors import MappingErrors
 from mappings.taiga.models import WorkKind
 from mappings.time.preview import Changed, Result, compare, try_rules
+from middleware.bootstrap import open_systems
 from middleware.clients.http.json_codec import read_json
 from middleware.commands.common import (
     DIFFERENCES,
@@ -29,6 +31,7 @@ from middleware.commands.common import (
 )
 from middleware.mapping.load import load_mapping
 from middleware.mapping.recorded import UnreadableError, read_webhooks
+from middleware.mapping.references import Looked, look_up
 from middleware.settings import Settings
 from middleware.setup.files import adopted_attribute, write_whole
 from middleware.store.events.newest import newest_events
@@ -53,22 +56,44 @@ def command() -> None:
 @mapping_option
 @json_option
 def show(*, project_id: int | None, everything: bool, file: Path | None, as_json: bool) -> None:
-    """Show the effective rules of each project, everything merged."""
+    """Show the effective rules of each project, everything merged, and the names in it that mean nothing."""
     mapping = _loaded(file)
     ids = [one.taiga_project_id for one in mapping.project_mappings] if project_id is None else [project_id]
     rules = {one: effective_rules(mapping.rules_for(one)) for one in ids}
+    looked = _looked_up(mapping)
+    numbers = {one.taiga_project_id: number for number, one in enumerate(mapping.project_mappings)}
+    found = {one: list(looked.of_project(numbers.get(one))) for one in ids}
     if as_json:
-        print_json({str(one): {"is_mapped": mapping.rules_for(one).is_mapped, **rules[one]} for one in ids})
+        names = {one: {"unresolved": found[one], "not_looked_up": looked.unread} for one in ids}
+        print_json({str(one): {"is_mapped": one in numbers, **rules[one], **names[one]} for one in ids})
         return
     defaults = effective_rules(MappingFile().rules_for(0))
     for one in ids:
         mapped = "" if mapping.rules_for(one).is_mapped else " is not mapped; the general rules"
         click.echo(f"{project_label(mapping, one)}{mapped}")
+        doubtful = {problem.path.removeprefix(f"project_mappings[{numbers.get(one)}].") for problem in found[one]}
         for name, value in rules[one].items():
             if everything or value != defaults.get(name):
-                click.echo(f"  {name:32} {shown_value(value)}")
+                click.echo(f"  {name:32} {shown_value(value)}{'  <- see below' if name in doubtful else ''}")
     if not ids:
         click.echo("no project is mapped; add one to project_mappings, or run taiga-billing setup")
+    for problem in dict.fromkeys(problem for one in ids for problem in found[one]):
+        click.echo(f"means nothing: {problem}")
+    for reason in looked.unread:
+        click.echo(f"names were not looked up: {reason}")
+
+
+def _looked_up(mapping: MappingFile) -> Looked:
+    """What its names mean now; `unread` says why nobody could look."""
+
+    async def ask(settings: Settings) -> Looked:
+        async with open_systems(settings) as systems:
+            return await look_up(mapping, systems)
+
+    try:
+        return run(ask(settings_or_exit()))
+    except (RemoteError, WrongUseError) as error:
+        return Looked((), (" ".join(str(error).split()),))
 
 
 @command.command("test")

@@ -35,6 +35,7 @@ REVIEWS: Mapping[str, str] = {
     "invoice_cancelled": "An invoice was cancelled: what becomes of its hours?",
     "hours_lost": "Hours are on no invoice and in no plan",
     "unmatched_payment": "A payment names no invoice",
+    "mapping_reference": "A name in mappings.json means nothing",
     "payment_problem": "A payment contradicts Invoice Ninja",
 }
 

@@ -13,6 +13,7 @@ from middleware.jobs.mirror import mirror_jobs
 from middleware.jobs.money import money_jobs
 from middleware.jobs.periodic import run_jobs
 from middleware.jobs.reconcile import stripe_jobs, taiga_jobs
+from middleware.jobs.references import reference_jobs
 from middleware.settings import Settings
 from middleware.store.database import Pool
 from middleware.traffic.traffic import Traffic
@@ -35,6 +36,7 @@ async def run_all_jobs(
                 *invoice_jobs(context, pool),
                 *mirror_jobs(systems.ninja, context, pool),
                 *balance_jobs(context, pool, traffic),
+                *reference_jobs(systems, context, traffic),
                 *money_jobs(systems, pool, traffic),
                 *housekeeping_jobs(settings, pool),
             ],

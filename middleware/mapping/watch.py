@@ -11,10 +11,12 @@ from mappings.config.effective import differences
 from mappings.config.file import MappingFile, parse_mapping
 from mappings.errors import MappingErrors
 from middleware.mapping.load import mapping_text
+from middleware.mapping.references import LOOK_UP
 from middleware.metrics import mapping_is_valid
 from middleware.settings import SettingsError
 from middleware.store.database import STORE_ERRORS, Pool, StoreUnavailableError
 from middleware.store.operations.audit import AuditEntry, AuditStore
+from middleware.store.operations.timetable import Timetable
 
 log = structlog.get_logger()
 
@@ -133,6 +135,7 @@ class WatchedMapping:
                 details = {"sha256": loaded.digest, "projects": projects, "changes": shown}
                 summary = f"loaded {self._file.name} ({loaded.digest[:12]}), {projects} projects"
                 await audit.record(AuditEntry("system", LOADED, summary, details))
+                await Timetable(pool).bring_forward(LOOK_UP)
         except (StoreUnavailableError, *STORE_ERRORS) as error:
             log.warning("store.unreachable", error=str(error), hint="the mapping is used anyway")
 

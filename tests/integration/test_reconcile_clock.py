@@ -14,6 +14,7 @@ from middleware.clients.connect import Systems, connect_invoice_ninja, connect_t
 from middleware.clients.taiga import Credentials
 from middleware.jobs.periodic import Job, NotNowError, every, nightly, run_if_due, run_jobs
 from middleware.jobs.table import run_all_jobs
+from middleware.mapping.references import LOOK_UP
 from middleware.settings import Settings
 from middleware.store.database import open_pool
 from middleware.store.operations.timetable import Timetable
@@ -130,7 +131,7 @@ async def test_the_time_table_of_a_worker(
         working = asyncio.create_task(run_all_jobs(settings, systems, pool, lambda: world, traffic))
 
         async def is_there() -> bool:
-            return not working.done() and names <= {row.name for row in await Timetable(pool).all()}
+            return not working.done() and names | {LOOK_UP} <= {row.name for row in await Timetable(pool).all()}
 
         await until(is_there)
         working.cancel()

@@ -1,6 +1,7 @@
 """Names in mappings.json: what they mean, and what is found about those that mean nothing."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -8,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mappings.config.file import MappingFile, parse_mapping
-from mappings.config.references import ClientIndex, client_problems, user_problems
-from mappings.invoiceninja.models import NinjaClient
+from mappings.config.references import ClientIndex, client_problems, project_problems, user_problems
+from mappings.invoiceninja.models import NinjaClient, Project
 
 CLIENTS = {
     one.id: one
@@ -78,6 +79,23 @@ def test_a_rate_inside_a_project_is_compared_with_the_members_of_that_project() 
     assert [problem.path for problem in user_problems(mapping, {2: ["ann"]})] == ["project_mappings[1].user_rates.bob"]
     paths = [problem.path for problem in user_problems(mapping, {1: ["bob"], 2: ["ann"]})]
     assert paths == ["user_rates.nobody", "project_mappings[1].user_rates.bob"]
+
+
+def test_a_project_that_is_gone_or_of_another_client_is_found() -> None:
+    """Only live projects of the mapped client mean something; a client that means nothing accuses no project."""
+    mapping = file(["acme", "acme", "globex", "nobody", "acme"], [])
+    ids = ["site", "gone", "site", "site", None]
+    mapped = [
+        one.model_copy(update={"invoiceninja_project_id": project_id})
+        for one, project_id in zip(mapping.project_mappings, ids, strict=True)
+    ]
+    mapping = mapping.model_copy(update={"project_mappings": tuple(mapped)})
+    found = list(project_problems(mapping, CLIENTS, [Project("site", "1", "Site", "VolejRejNm", Decimal(0))]))
+    assert [problem.path for problem in found] == [
+        "project_mappings[1].invoiceninja_project_id",
+        "project_mappings[2].invoiceninja_project_id",
+    ]
+    assert found[0].message == 'its client in Invoice Ninja has no live project "gone"'
 
 
 names = st.sampled_from(

@@ -59,6 +59,15 @@ class TestShow:
         shown = json.loads(_run("show", "--mapping", _mapping(tmp_path), "--json").output)
         assert (shown["1"]["is_mapped"], shown["1"]["project_hourly_rate"]) == (True, "60")
 
+    def test_nobody_can_be_asked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without the address of Invoice Ninja the rules are shown, and that no name was looked up."""
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("INVOICE_NINJA_API", raising=False)
+        monkeypatch.setenv("TAIGA_WEBHOOK_SECRETS", "key")
+        result = _run("show", "--mapping", _mapping(tmp_path))
+        assert (result.exit_code, "see below" in result.output) == (0, False)
+        assert "names were not looked up: INVOICE_NINJA_API is not set" in result.output
+
     def test_no_project(self, tmp_path: Path) -> None:
         """An empty file says what to do."""
         (tmp_path / "empty.json").write_text("{}")
