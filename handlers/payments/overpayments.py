@@ -13,10 +13,8 @@ from mappings.invoiceninja.models import Payment
 
 async def overpaid(rows: PaymentRows) -> list[Payment]:
     """The payments of ours for the same invoice that have money left which is used for nothing."""
-    if rows.invoice is None:
-        return []
     found: list[Payment] = []
-    for record in await rows.world.memory.of_invoice(rows.invoice.id):
+    for record in await rows.world.memory.of_invoice(rows.invoice_id):
         if record.identity != rows.record.identity and record.payment_id:
             found += await find_recorded(record, (record.identity,), rows.world)
     return [row for row in found if not row.is_deleted and row.client_id == rows.draft.client_id and spare(row) > 0]

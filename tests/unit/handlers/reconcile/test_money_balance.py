@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from handlers.reconcile import money_balance
 from handlers.reconcile.stripe_models import Known
 from mappings.stripe.balance import CountedPayment, CurrencyBalance, MoneyReport
 from tests.support.payments.payment_bench import START
@@ -152,6 +153,26 @@ class TestAddsUp:
         assert (one.identity, one.difference) == ("pi_unknown", Decimal(-70))
         assert one.sentence == "Invoice Ninja holds 70 EUR, and neither Stripe nor an event knows it"
 
+    async def test_a_payment_without_a_readable_date(self, desk: ReconcileBench, *, has_key: bool) -> None:
+        """Nobody can say whether it is of this span, so it is not called too much."""
+        await desk.enter_payment(await desk.client("EUR"), "70", "pi_unknown", number="pi_unknown")
+        (row,) = desk.payments()
+        row.data["date"] = "soon"
+        report = await desk.balance(has_key=has_key)
+        assert (report.currencies, report.differing) == ({}, [])
+
+    async def test_batches_change_nothing(
+        self, desk: ReconcileBench, monkeypatch: pytest.MonkeyPatch, *, has_key: bool
+    ) -> None:
+        """More payments than one batch holds give the same report as one batch."""
+        for number in range(1, 6):
+            await _paid(desk, f"2026-{number}", 1000 * number)
+        at_once = await desk.balance(has_key=has_key)
+        monkeypatch.setattr(money_balance, "BATCH", 2)
+        report = await desk.balance(has_key=has_key)
+        assert report == at_once
+        assert (_sums(report).payments, _sums(report).recorded) == (5, Decimal(150))
+
     async def test_an_amount_that_nobody_can_read(self, desk: ReconcileBench, *, has_key: bool) -> None:
         """Shillings of Uganda are named, and are in no sum."""
         desk.people.pay(50000, "ugx")
@@ -253,3 +274,19 @@ class TestReport:
             ]
         )
         assert (report.currencies["EUR"].difference, report.is_balanced) == (Decimal(0), False)
+
+    def test_the_sentence_names_sums_and_five_payments(self) -> None:
+        """The sums of each currency, the first five payments that differ, and how many more there are."""
+        report = MoneyReport()
+        report.add(CountedPayment(f"pi_{n}", "EUR", Decimal(1000), Decimal(0), Decimal(0)) for n in range(1, 8))
+        report.add([CountedPayment("pi_8", "CHF", Decimal(30), Decimal(10), Decimal(20))])
+        sums, *named, more = report.sentence.split("; ")[1:]
+        assert report.sentence.startswith("CHF: received 20, recorded 20, difference 0; ")
+        assert sums == "EUR: received 7,000, recorded 0, difference 7,000"
+        assert [one.split(":")[0] for one in named] == [f"pi_{n}" for n in range(1, 6)]
+        assert named[0] == "pi_1: 1000 EUR stayed at Stripe, and Invoice Ninja holds nothing of it"
+        assert more == "2 more payments differ"
+
+    def test_the_sentence_of_nothing(self) -> None:
+        """A span without money says so."""
+        assert MoneyReport().sentence == "no money arrived"
