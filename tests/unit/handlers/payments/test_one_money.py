@@ -12,19 +12,41 @@ from handlers.outcome import Ignored, Processed
 from mappings.codes import Code
 from tests.support.payments.money_stories import payment_record, session, stripe_invoice
 from tests.support.payments.payment_bench import Bench, bench, dispute, open_invoice, paid, refund, stripe_event
+from tests.support.payments.stripe_answers import StripeAnswers
 from tests.support.payments.stripe_story import Json
 
 DAY = 1_790_000_000
 
 
+NUMBER: Any = {"invoice_number": "R-1"}
+_KEYS = {"is_used": False}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Everything is played without a key of Stripe and with one; whose money it is has tests of its own."""
+    keys = [False] if metafunc.cls is TestOtherAccounts else [False, True]
+    metafunc.parametrize("has_key", keys, ids=lambda used: "with a key" if used else "without a key", indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def has_key(request: pytest.FixtureRequest) -> None:
+    """Whether Stripe can be asked in this test."""
+    _KEYS["is_used"] = request.param
+
+
 @pytest.fixture
-async def desk() -> AsyncIterator[Bench]:
-    """A bench with an empty Invoice Ninja."""
+async def desk(has_key: None) -> AsyncIterator[Bench]:
+    """A bench with an empty Invoice Ninja; with a key, Stripe knows what was delivered."""
     async with bench() as one:
+        if _KEYS["is_used"]:
+            one.stripe = StripeAnswers(lambda: delivered(one))
         yield one
 
 
-NUMBER: Any = {"invoice_number": "R-1"}
+def delivered(desk: Bench) -> list[Json]:
+    """The events of Stripe that came so far."""
+    stored = [event for events in desk.history.events.values() for event in events]
+    return [dict(event.payload) for event in stored if event.source == "stripe"]
 
 
 def held(desk: Bench) -> dict[str, tuple[Any, Any]]:
@@ -36,6 +58,8 @@ async def told(events: Sequence[Json], order: Sequence[int], **rules: object) ->
     """A desk after these events in this order, and its one invoice."""
     async with bench() as desk:
         desk.rule(**rules)
+        if _KEYS["is_used"]:
+            desk.stripe = StripeAnswers(lambda: events)
         invoice = await open_invoice(desk)
         await desk.deliver_all(events[index] for index in order)
         assert desk.misfits() == []
