@@ -86,10 +86,9 @@ class Follower:
                 # What is tried again after the end of the waiting is not waited for.
                 if self._context.clock() >= ends_at or all(_is_later(row, ends_at) for row in waiting):
                     break
-                if is_cancelled():
-                    # Ctrl+C while PostgreSQL was answering: before Python 3.12 asyncpg may forget it.
-                    raise asyncio.CancelledError
+                _heed_cancellation()
                 await asyncio.sleep(_LOOK_SECONDS)
+        _heed_cancellation()
         clients = tuple(_state(row, events[row.id], names) for row in rows)
         for left in clients:
             if not left.is_over:
@@ -135,6 +134,12 @@ class Follower:
         )
         url = self._settings.database_url.get_secret_value()
         return Processor(url, settle, RemoteObserver(self._workers), limits, only=SUBJECT_PREFIXES)
+
+
+def _heed_cancellation() -> None:
+    """End after Ctrl+C, which came while PostgreSQL was answering: before Python 3.12 asyncpg may forget it."""
+    if is_cancelled():
+        raise asyncio.CancelledError
 
 
 def _is_later(row: EventRow, moment: datetime) -> bool:

@@ -115,9 +115,8 @@ async def test_show_tells_what_people_did_between_attempts(pool: asyncpg.Pool, c
     lines = [line for line in shown.stdout.splitlines() if " UTC: " in line]
     first, *between, last = lines
     assert ("attempt 1" in first, "attempt 1" in last) == (True, True)
-    # Other tests of this database may have replayed it, too.
-    assert between
-    assert all("back to work" in line for line in between)
+    # Other tests of this database may have acted on it, too.
+    assert any("queued again" in line or "back to work" in line for line in between)
     assert '"number": 1' in shown.stdout
     assert '"number": 1' not in (await call(f"events show {event_id}")).stdout
 
